@@ -1,0 +1,81 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vibnet/synced_memory.h"
+
+namespace vibnet {
+
+class BlobProto;
+
+using Shape = std::vector<int>;
+
+/// The product of the dimensions from `begin` up to `end`; 1 for none.
+int count(const Shape& shape, int begin, int end);
+
+/// "2x3x4 (24)": a shape and its count, for messages.
+std::string to_string(const Shape& shape);
+
+/// An N-dimensional float32 array (data) with its gradient (diff), row-major, in memory that moves
+/// between devices by itself. Copies of a Blob are not made; share_data and share_diff share.
+class Blob {
+ public:
+  Blob() = default;
+  explicit Blob(const Shape& shape) { reshape(shape); }
+  Blob(const Blob&) = delete;
+  Blob& operator=(const Blob&) = delete;
+  Blob(Blob&&) = default;
+  Blob& operator=(Blob&&) = default;
+
+  /// Sets the shape; memory is made anew only when it must grow. Throws Error on a negative
+  /// dimension or a count over 2^31 - 1.
+  void reshape(const Shape& shape);
+  void reshape_like(const Blob& other) { reshape(other.shape_); }
+
+  const Shape& shape() const { return shape_; }
+  /// The size of an axis; -1 is the last.
+  int shape(int axis) const { return shape_[canonical_axis(axis)]; }
+  int axes() const { return static_cast<int>(shape_.size()); }
+  int count() const { return count_; }
+  int count(int begin_axis) const { return vibnet::count(shape_, begin_axis, axes()); }
+  int count(int begin_axis, int end_axis) const {
+    return vibnet::count(shape_, begin_axis, end_axis);
+  }
+  /// Turns a negative axis into one counted from the front. Throws Error if there is none such.
+  int canonical_axis(int axis) const;
+
+  const float* cpu_data() const { return static_cast<const float*>(data_->cpu_data()); }
+  const float* gpu_data() const { return static_cast<const float*>(data_->gpu_data()); }
+  float* mutable_cpu_data() { return static_cast<float*>(data_->mutable_cpu_data()); }
+  float* mutable_gpu_data() { return static_cast<float*>(data_->mutable_gpu_data()); }
+  const float* cpu_diff() const { return static_cast<const float*>(diff_->cpu_data()); }
+  const float* gpu_diff() const { return static_cast<const float*>(diff_->gpu_data()); }
+  float* mutable_cpu_diff() { return static_cast<float*>(diff_->mutable_cpu_data()); }
+  float* mutable_gpu_diff() { return static_cast<float*>(diff_->mutable_gpu_data()); }
+
+  /// Uses the other blob's memory from now on. The counts must be equal.
+  void share_data(const Blob& other);
+  void share_diff(const Blob& other);
+
+  void set_data(float value);
+  void set_diff(float value);
+
+  /// Reads shape (Caffe's old num/channels/height/width too), data and diff, float or double.
+  /// Throws Error when the values do not fill the shape.
+  void from_proto(const BlobProto& proto);
+  void to_proto(BlobProto* proto, bool write_diff = false) const;
+
+ private:
+  Shape shape_;
+  int count_ = 0;
+  std::size_t capacity_ = 0;
+  std::shared_ptr<SyncedMemory> data_ = std::make_shared<SyncedMemory>(0);
+  std::shared_ptr<SyncedMemory> diff_ = std::make_shared<SyncedMemory>(0);
+};
+
+/// The shape a BlobProto states, in either of its forms.
+Shape shape_of(const BlobProto& proto);
+
+}  // namespace vibnet

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+#include "vibnet.pb.h"
+#include "vibnet/device.h"
+
+namespace vibnet {
+
+/// Where a net stands in its run; the net owns it, its layers read it. Whatever a layer draws or
+/// reads next is a function of this alone, so a run can be taken up at any iteration.
+struct Context {
+  Phase phase = TEST;
+  Device device;
+  std::uint64_t seed = 0;
+  std::int64_t iteration = 0;
+  /// Which of the `passes` forward passes of this iteration (iter_size in the solver).
+  int pass = 0;
+  int passes = 1;
+  /// Multiplies the gamma of every bottleneck.
+  float kl_weight = 1;
+
+  /// Counts forward passes over the whole run.
+  std::int64_t batch() const { return iteration * passes + pass; }
+};
+
+}  // namespace vibnet

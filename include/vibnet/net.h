@@ -1,0 +1,123 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vibnet.pb.h"
+#include "vibnet/blob.h"
+#include "vibnet/context.h"
+#include "vibnet/layer.h"
+
+namespace vibnet {
+
+class InformationBottleneckLayer;
+
+struct NetOptions {
+  Phase phase = TEST;
+  Device device;
+  std::uint64_t seed = 0;
+  int level = 0;
+  std::vector<std::string> stages;
+};
+
+/// What copy_weights does with a layer of the net that the file holds nothing for.
+enum class Missing { KEEP, FAIL };
+
+/// A graph of layers built from a prototxt, in the order of the file.
+class Net {
+ public:
+  /// Keeps the layers that the phase, level and stages include, puts Split layers where a blob has
+  /// several readers, makes the layers and shapes every blob. Throws Error naming the layer.
+  Net(const NetParameter& parameter, const NetOptions& options);
+
+  /// Runs all layers. Returns the objective: the loss tops by their weights, and in TRAIN the
+  /// layers' penalties.
+  float forward();
+  /// Runs the gradients of the last forward back. Adds to the diffs of the parameters.
+  void backward();
+  void clear_gradients();
+  /// Shapes every blob anew after the input blobs have been reshaped.
+  void reshape();
+
+  /// Copies blobs by layer name. Layers that only the file has are passed over. Throws Error, and
+  /// copies nothing, when a count or shape does not fit; `source` names the file in the message.
+  void copy_weights(const NetParameter& weights, const std::string& source, Missing missing);
+  /// Uses the other net's parameter memory, layer by layer name.
+  void share_weights(const Net& other);
+  /// The net as it stands, weights in.
+  NetParameter to_proto(bool write_diff = false) const;
+
+  Context& context() { return context_; }
+  const Context& context() const { return context_; }
+  const std::string& name() const { return name_; }
+
+  const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }
+  /// Null when there is none of that name.
+  Layer* layer(const std::string& name) const;
+  const Blobs& bottoms(int layer) const { return bottoms_[layer]; }
+  const Blobs& tops(int layer) const { return tops_[layer]; }
+  bool needs_backward(int layer) const { return layer_needs_backward_[layer]; }
+
+  /// Null when there is none of that name.
+  Blob* blob(const std::string& name) const;
+  /// In the order they are made.
+  const std::vector<std::string>& blob_names() const { return blob_names_; }
+  /// The tops of Input layers.
+  const std::vector<std::string>& input_names() const { return input_names_; }
+  /// The blobs that no layer reads.
+  const std::vector<std::string>& output_names() const { return output_names_; }
+
+  /// A parameter that the solver updates. Shared ones stand here once.
+  struct Parameter {
+    Blob* blob;
+    std::string name;
+    float lr_mult;
+    float decay_mult;
+  };
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  const std::vector<InformationBottleneckLayer*>& bottlenecks() const { return bottlenecks_; }
+
+  void backward_layer(int index);
+  void forward_layer(int index);
+
+ private:
+  /// The blob that a shared parameter's name stands for, and its place in parameters_.
+  struct Owner {
+    int layer;
+    int blob;
+    int parameter;
+  };
+
+  void append_layer(const LayerParameter& parameter);
+  Blob* connect_bottom(const LayerParameter& parameter, int index);
+  Blob* connect_top(const LayerParameter& parameter, int index, const std::string& name);
+  void set_loss_weights(const LayerParameter& parameter, int layer);
+  void append_parameters(const LayerParameter& parameter, int layer);
+  void append_parameter(const ParamSpec& spec, int layer, int index);
+  void share_parameter(const ParamSpec& spec, int layer, int index, const Owner& owner);
+  void find_backward_path(bool force);
+  void find_outputs();
+  void log_forward(int layer) const;
+  void log_backward(int layer) const;
+
+  std::string name_;
+  bool debug_info_ = false;
+  Context context_;
+  std::vector<std::unique_ptr<Layer>> layers_;
+  std::vector<Blobs> bottoms_;
+  std::vector<Blobs> tops_;
+  std::vector<std::vector<float>> loss_weights_;
+  std::vector<std::vector<bool>> propagate_down_;
+  std::vector<bool> layer_needs_backward_;
+  std::map<std::string, std::unique_ptr<Blob>> blobs_;
+  std::vector<std::string> blob_names_;
+  std::vector<std::string> input_names_;
+  std::vector<std::string> output_names_;
+  std::vector<Parameter> parameters_;
+  std::map<std::string, Owner> owners_;
+  std::vector<InformationBottleneckLayer*> bottlenecks_;
+};
+
+}  // namespace vibnet

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace vibnet {
+
+/// One array that lives on the host, on the GPU, or on both, and moves by itself to where it is
+/// asked for. Zero until first written. Not for use by two threads at once.
+class SyncedMemory {
+ public:
+  explicit SyncedMemory(std::size_t bytes) : bytes_(bytes) {}
+
+  const void* cpu_data();
+  void* mutable_cpu_data();
+  /// The current GPU's copy; only with a GPU in use (see use_device).
+  const void* gpu_data();
+  void* mutable_gpu_data();
+
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  enum class Head { UNINITIALIZED, AT_CPU, AT_GPU, SYNCED };
+
+  void to_cpu();
+  void to_gpu();
+
+  std::size_t bytes_;
+  std::shared_ptr<void> cpu_;
+  std::shared_ptr<void> gpu_;
+  Head head_ = Head::UNINITIALIZED;
+};
+
+/// Bytes that SyncedMemory holds now, and the most it has held since reset_peak_memory, over the
+/// host and all GPUs.
+struct MemoryUsage {
+  std::size_t current = 0;
+  std::size_t peak = 0;
+};
+MemoryUsage memory_usage();
+void reset_peak_memory();
+
+}  // namespace vibnet

@@ -1,0 +1,107 @@
+#include "vibnet/blob.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <sstream>
+
+#include "vibnet.pb.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+
+int count(const Shape& shape, int begin, int end) {
+  int product = 1;
+  for (int axis = begin; axis < end; ++axis) product *= shape[axis];
+  return product;
+}
+
+std::string to_string(const Shape& shape) {
+  std::ostringstream text;
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) text << (axis ? "x" : "") << shape[axis];
+  if (shape.empty()) text << "scalar";
+  text << " (" << count(shape, 0, static_cast<int>(shape.size())) << ")";
+  return text.str();
+}
+
+void Blob::reshape(const Shape& shape) {
+  std::int64_t product = 1;
+  for (const int dimension : shape) {
+    if (dimension < 0) fail("a blob's dimension cannot be ", dimension);
+    product *= dimension;
+    if (product > std::numeric_limits<int>::max())
+      fail("a blob holds at most 2^31 - 1 values; use a smaller batch or picture");
+  }
+  shape_ = shape;
+  count_ = static_cast<int>(product);
+  const std::size_t bytes = count_ * sizeof(float);
+  if (bytes <= capacity_) return;
+  capacity_ = bytes;
+  data_ = std::make_shared<SyncedMemory>(bytes);
+  diff_ = std::make_shared<SyncedMemory>(bytes);
+}
+
+int Blob::canonical_axis(int axis) const {
+  const int positive = axis < 0 ? axis + axes() : axis;
+  if (positive < 0 || positive >= axes())
+    fail("axis ", axis, " is out of range for a blob of ", axes(), " axes");
+  return positive;
+}
+
+void Blob::share_data(const Blob& other) {
+  CHECK_EQ(count_, other.count_);
+  data_ = other.data_;
+  capacity_ = std::min(data_->bytes(), diff_->bytes());
+}
+
+void Blob::share_diff(const Blob& other) {
+  CHECK_EQ(count_, other.count_);
+  diff_ = other.diff_;
+  capacity_ = std::min(data_->bytes(), diff_->bytes());
+}
+
+void Blob::set_data(float value) { std::fill_n(mutable_cpu_data(), count_, value); }
+
+void Blob::set_diff(float value) { std::fill_n(mutable_cpu_diff(), count_, value); }
+
+Shape shape_of(const BlobProto& proto) {
+  Shape shape;
+  const bool old_form =
+      proto.has_num() || proto.has_channels() || proto.has_height() || proto.has_width();
+  if (old_form && !proto.has_shape())
+    return {proto.num(), proto.channels(), proto.height(), proto.width()};
+  for (const std::int64_t dimension : proto.shape().dim()) {
+    if (dimension < 0 || dimension > std::numeric_limits<int>::max())
+      fail("a blob's dimension cannot be ", dimension);
+    shape.push_back(static_cast<int>(dimension));
+  }
+  return shape;
+}
+
+void Blob::from_proto(const BlobProto& proto) {
+  reshape(shape_of(proto));
+  const auto read = [this](const auto& values, const char* what, float* (Blob::*target)()) {
+    if (values.size() != count_)
+      fail("a stored blob of ", count_, " values holds ", values.size(), " of ", what);
+    std::copy(values.begin(), values.end(), (this->*target)());
+  };
+  if (proto.double_data_size() > 0)
+    read(proto.double_data(), "data", &Blob::mutable_cpu_data);
+  else
+    read(proto.data(), "data", &Blob::mutable_cpu_data);
+  if (proto.double_diff_size() > 0)
+    read(proto.double_diff(), "diff", &Blob::mutable_cpu_diff);
+  else if (proto.diff_size() > 0)
+    read(proto.diff(), "diff", &Blob::mutable_cpu_diff);
+}
+
+void Blob::to_proto(BlobProto* proto, bool write_diff) const {
+  proto->Clear();
+  for (const int dimension : shape_) proto->mutable_shape()->add_dim(dimension);
+  proto->mutable_data()->Add(cpu_data(), cpu_data() + count_);
+  if (write_diff) proto->mutable_diff()->Add(cpu_diff(), cpu_diff() + count_);
+}
+
+}  // namespace vibnet

@@ -1,0 +1,45 @@
+#include "vibnet/device.h"
+
+#include "core/gpu_runtime.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+GpuRuntime*& registered_runtime() {
+  static GpuRuntime* runtime = nullptr;
+  return runtime;
+}
+
+}  // namespace
+
+GpuRuntime* gpu_runtime() { return registered_runtime(); }
+
+bool register_gpu_runtime(GpuRuntime* runtime) {
+  registered_runtime() = runtime;
+  return true;
+}
+
+const char* name(DeviceType type) { return type == DeviceType::CPU ? "CPU" : "GPU"; }
+
+int gpu_count() { return gpu_runtime() == nullptr ? 0 : gpu_runtime()->device_count(); }
+
+Device parse_device(const std::string& text) {
+  if (text == "cpu") return {};
+  const std::string digits = text == "gpu" ? "0" : text.rfind("gpu:", 0) == 0 ? text.substr(4) : "";
+  if (digits.empty() || digits.size() > 3 ||
+      digits.find_first_not_of("0123456789") != std::string::npos)
+    fail("device '", text, "' is not known: it is cpu, gpu or gpu:N");
+  const int index = std::stoi(digits);
+  if (gpu_runtime() == nullptr)
+    fail("device '", text, "': this vibnet was built without CUDA; use cpu");
+  if (index >= gpu_count())
+    fail("device '", text, "': this machine has ", gpu_count(), " usable GPU(s)");
+  return {DeviceType::GPU, index};
+}
+
+void use_device(const Device& device) {
+  if (device.type == DeviceType::GPU) gpu_runtime()->use(device.index);
+}
+
+}  // namespace vibnet

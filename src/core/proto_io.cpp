@@ -1,0 +1,172 @@
+#include "vibnet/proto_io.h"
+
+#include <fcntl.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/io/zero_copy_stream_impl.h>
+#include <google/protobuf/text_format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "core/upgrade.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+using google::protobuf::Message;
+
+/// Keeps the first complaint of protobuf's parser.
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  explicit FirstError(std::string file) : file_(std::move(file)) {}
+
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (!text_.empty()) return;
+    std::ostringstream text;
+    text << file_ << ":" << line + 1 << ":" << column + 1 << ": " << message;
+    text_ = text.str();
+  }
+  void AddWarning(int /*line*/, google::protobuf::io::ColumnNumber /*column*/,
+                  const std::string& /*message*/) override {}
+
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string file_;
+  std::string text_;
+};
+
+/// A file descriptor that closes itself.
+class File {
+ public:
+  File(const std::string& path, int flags) : descriptor_(open(path.c_str(), flags, 0666)) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  int descriptor() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+void write_all(int descriptor, const std::string& bytes, const std::string& path) {
+  std::size_t written = 0;
+  while (written < bytes.size()) {
+    const ssize_t n = write(descriptor, bytes.data() + written, bytes.size() - written);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(path, ": cannot be written: ", std::strerror(errno));
+    written += static_cast<std::size_t>(n);
+  }
+  if (fsync(descriptor) != 0) fail(path, ": cannot be written: ", std::strerror(errno));
+}
+
+void check_is_readable_file(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) fail(path, ": cannot be read: ", std::strerror(errno));
+  if (S_ISDIR(status.st_mode)) fail(path, ": is a folder, and a file is needed");
+}
+
+NetParameter upgraded(NetParameter net, const std::string& path) {
+  try {
+    upgrade_net(&net);
+  } catch (const Error& error) {
+    fail(path, ": ", error.what());
+  }
+  if (net.layer_size() == 0) fail(path, ": holds no layers");
+  return net;
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path) {
+  check_is_readable_file(path);
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) fail(path, ": cannot be read: ", std::strerror(errno));
+  return text.str();
+}
+
+void parse_prototxt(const std::string& text, const std::string& name, Message* message) {
+  FirstError errors(name);
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&errors);
+  if (!parser.ParseFromString(text, message))
+    throw Error(errors.text().empty() ? name + ": is not a prototxt" : errors.text());
+}
+
+void read_prototxt(const std::string& path, Message* message) {
+  std::string text = read_file(path);
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos) fail(path, ": is empty");
+  if (text.find('\0') != std::string::npos)
+    fail(path, ": is binary, and a prototxt (text) is needed");
+  parse_prototxt(text, path, message);
+}
+
+void read_binary(const std::string& path, Message* message) {
+  check_is_readable_file(path);
+  const File file(path, O_RDONLY | O_CLOEXEC);
+  if (file.descriptor() < 0) fail(path, ": cannot be read: ", std::strerror(errno));
+  google::protobuf::io::FileInputStream stream(file.descriptor());
+  google::protobuf::io::CodedInputStream coded(&stream);
+  coded.SetTotalBytesLimit(std::numeric_limits<int>::max());
+  if (!message->ParseFromCodedStream(&coded) || !coded.ConsumedEntireMessage())
+    fail(path, ": is cut off, or is no binary ", message->GetDescriptor()->name());
+  if (message->ByteSizeLong() == 0) fail(path, ": is empty");
+}
+
+std::string to_prototxt(const Message& message) {
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetUseShortRepeatedPrimitives(true);
+  std::string text;
+  printer.PrintToString(message, &text);
+  return text;
+}
+
+void write_prototxt(const Message& message, const std::string& path) {
+  write_file(path, to_prototxt(message));
+}
+
+void write_binary(const Message& message, const std::string& path) {
+  if (message.ByteSizeLong() > std::numeric_limits<int>::max())
+    fail(path, ": would be over 2 GiB, more than protobuf's files can hold");
+  write_file(path, message.SerializeAsString());
+}
+
+void write_file(const std::string& path, const std::string& bytes) {
+  const std::string temporary = path + ".tmp" + std::to_string(getpid());
+  try {
+    const File file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    if (file.descriptor() < 0) fail(path, ": cannot be written: ", std::strerror(errno));
+    write_all(file.descriptor(), bytes, path);
+    if (rename(temporary.c_str(), path.c_str()) != 0)
+      fail(path, ": cannot be written: ", std::strerror(errno));
+  } catch (const Error&) {
+    unlink(temporary.c_str());
+    throw;
+  }
+}
+
+NetParameter read_net_prototxt(const std::string& path) {
+  NetParameter net;
+  read_prototxt(path, &net);
+  return upgraded(std::move(net), path);
+}
+
+NetParameter read_caffemodel(const std::string& path) {
+  NetParameter net;
+  read_binary(path, &net);
+  return upgraded(std::move(net), path);
+}
+
+}  // namespace vibnet

@@ -1,0 +1,98 @@
+#include "vibnet/synced_memory.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/gpu_runtime.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+std::atomic<std::size_t> current_bytes{0};
+std::atomic<std::size_t> peak_bytes{0};
+
+void count_allocated(std::size_t bytes) {
+  const std::size_t now = current_bytes += bytes;
+  std::size_t peak = peak_bytes;
+  while (now > peak && !peak_bytes.compare_exchange_weak(peak, now)) {
+  }
+}
+
+std::shared_ptr<void> allocate_on_cpu(std::size_t bytes) {
+  constexpr std::size_t kCacheLine = 64;
+  const std::size_t rounded =
+      std::max(kCacheLine, (bytes + kCacheLine - 1) / kCacheLine * kCacheLine);
+  void* pointer = std::aligned_alloc(kCacheLine, rounded);
+  if (pointer == nullptr) fail("out of memory: ", bytes, " bytes were asked for on the host");
+  count_allocated(bytes);
+  return {pointer, [bytes](void* p) {
+            std::free(p);
+            current_bytes -= bytes;
+          }};
+}
+
+std::shared_ptr<void> allocate_on_gpu(std::size_t bytes) {
+  void* pointer = gpu_runtime()->allocate(bytes);
+  count_allocated(bytes);
+  return {pointer, [bytes](void* p) {
+            gpu_runtime()->release(p);
+            current_bytes -= bytes;
+          }};
+}
+
+}  // namespace
+
+void SyncedMemory::to_cpu() {
+  if (head_ == Head::AT_CPU || head_ == Head::SYNCED) return;
+  if (!cpu_) cpu_ = allocate_on_cpu(bytes_);
+  if (head_ == Head::UNINITIALIZED) {
+    std::memset(cpu_.get(), 0, bytes_);
+    head_ = Head::AT_CPU;
+  } else {
+    gpu_runtime()->copy_to_host(cpu_.get(), gpu_.get(), bytes_);
+    head_ = Head::SYNCED;
+  }
+}
+
+void SyncedMemory::to_gpu() {
+  if (head_ == Head::AT_GPU || head_ == Head::SYNCED) return;
+  if (!gpu_) gpu_ = allocate_on_gpu(bytes_);
+  if (head_ == Head::UNINITIALIZED) {
+    gpu_runtime()->fill_zero(gpu_.get(), bytes_);
+    head_ = Head::AT_GPU;
+  } else {
+    gpu_runtime()->copy_to_device(gpu_.get(), cpu_.get(), bytes_);
+    head_ = Head::SYNCED;
+  }
+}
+
+const void* SyncedMemory::cpu_data() {
+  to_cpu();
+  return cpu_.get();
+}
+
+void* SyncedMemory::mutable_cpu_data() {
+  to_cpu();
+  head_ = Head::AT_CPU;
+  return cpu_.get();
+}
+
+const void* SyncedMemory::gpu_data() {
+  to_gpu();
+  return gpu_.get();
+}
+
+void* SyncedMemory::mutable_gpu_data() {
+  to_gpu();
+  head_ = Head::AT_GPU;
+  return gpu_.get();
+}
+
+MemoryUsage memory_usage() { return {current_bytes, peak_bytes}; }
+
+void reset_peak_memory() { peak_bytes = current_bytes.load(); }
+
+}  // namespace vibnet

@@ -1,0 +1,63 @@
+#include "layers/inner_product_layer.h"
+
+#include <algorithm>
+
+#include "math/gemm.h"
+#include "vibnet/registry.h"
+
+namespace vibnet {
+
+void InnerProductLayer::set_up(const Blobs& bottom, const Blobs& /*top*/) {
+  const InnerProductParameter& parameter = parameter_.inner_product_param();
+  if (parameter.num_output() == 0) fail("num_output is missing or 0");
+  outputs_ = static_cast<int>(parameter.num_output());
+  inputs_ = bottom[0]->count(bottom[0]->canonical_axis(parameter.axis()));
+  add_blob(is_transposed() ? Shape{inputs_, outputs_} : Shape{outputs_, inputs_},
+           &parameter.weight_filler());
+  if (has_bias()) add_blob({outputs_}, &parameter.bias_filler());
+}
+
+void InnerProductLayer::reshape(const Blobs& bottom, const Blobs& top) {
+  const int axis = bottom[0]->canonical_axis(parameter_.inner_product_param().axis());
+  if (bottom[0]->count(axis) != inputs_)
+    fail("was made for ", inputs_, " inputs, and the bottom has ", bottom[0]->count(axis));
+  rows_ = bottom[0]->count(0, axis);
+  Shape shape(bottom[0]->shape().begin(), bottom[0]->shape().begin() + axis);
+  shape.push_back(outputs_);
+  top[0]->reshape(shape);
+}
+
+void InnerProductLayer::forward(const Blobs& bottom, const Blobs& top) {
+  float* y = top[0]->mutable_cpu_data();
+  if (has_bias()) {
+    const float* bias = blobs_[1]->cpu_data();
+    for (int row = 0; row < rows_; ++row) std::copy_n(bias, outputs_, y + row * outputs_);
+  }
+  gemm(Transpose::NO, is_transposed() ? Transpose::NO : Transpose::YES, rows_, outputs_, inputs_, 1,
+       bottom[0]->cpu_data(), blobs_[0]->cpu_data(), has_bias() ? 1 : 0, y);
+}
+
+void InnerProductLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                                 const Blobs& bottom) {
+  const float* dy = top[0]->cpu_diff();
+  const float* x = bottom[0]->cpu_data();
+  if (learns(0)) {
+    float* dw = blobs_[0]->mutable_cpu_diff();
+    if (is_transposed())
+      gemm(Transpose::YES, Transpose::NO, inputs_, outputs_, rows_, 1, x, dy, 1, dw);
+    else
+      gemm(Transpose::YES, Transpose::NO, outputs_, inputs_, rows_, 1, dy, x, 1, dw);
+  }
+  if (has_bias() && learns(1)) {
+    float* db = blobs_[1]->mutable_cpu_diff();
+    for (int row = 0; row < rows_; ++row)
+      for (int output = 0; output < outputs_; ++output) db[output] += dy[row * outputs_ + output];
+  }
+  if (propagate_down[0])
+    gemm(Transpose::NO, is_transposed() ? Transpose::YES : Transpose::NO, rows_, inputs_, outputs_,
+         1, dy, blobs_[0]->cpu_data(), 0, bottom[0]->mutable_cpu_diff());
+}
+
+REGISTER_LAYER(InnerProduct, CPU, InnerProductLayer);
+
+}  // namespace vibnet

@@ -1,0 +1,31 @@
+#include "vibnet/layer.h"
+
+#include "vibnet/filler.h"
+
+namespace vibnet {
+
+void Layer::backward(const Blobs& /*top*/, const std::vector<bool>& propagate_down,
+                     const Blobs& /*bottom*/) {
+  for (const bool wanted : propagate_down)
+    if (wanted) fail("has no gradient, and something asks for one; set propagate_down: false");
+}
+
+void Layer::set_learns(int index, bool learns) {
+  if (index >= static_cast<int>(learns_.size())) learns_.resize(index + 1, true);
+  learns_[index] = learns;
+}
+
+void Layer::add_blob(const Shape& shape, const FillerParameter* filler) {
+  auto blob = std::make_shared<Blob>(shape);
+  const std::string user = name() + "/" + std::to_string(blobs_.size());
+  if (filler != nullptr) {
+    try {
+      fill(*filler, vibnet::random_key(context_.seed, user), blob.get());
+    } catch (const Error& error) {
+      fail(error.what());
+    }
+  }
+  blobs_.push_back(std::move(blob));
+}
+
+}  // namespace vibnet

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace vibnet {
+
+/// Work smaller than this many values is not worth waking a thread for.
+constexpr std::int64_t kParallelGrain = 16384;
+
+/// Calls body(begin, end) over [0, n) in pieces, on all threads when n > grain. What the body
+/// writes for one index must not depend on where the pieces end.
+template <typename Body>
+void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
+  if (n <= grain || omp_in_parallel() || omp_get_max_threads() == 1) {
+    if (n > 0) body(std::int64_t{0}, n);
+    return;
+  }
+#pragma omp parallel
+  {
+    const std::int64_t threads = omp_get_num_threads();
+    const std::int64_t piece = (n + threads - 1) / threads;
+    const std::int64_t begin = std::min(n, piece * omp_get_thread_num());
+    const std::int64_t end = std::min(n, begin + piece);
+    if (begin < end) body(begin, end);
+  }
+}
+
+/// Sums body(begin, end) over [0, n) in chunks whose size does not depend on the number of threads,
+/// and neither does the sum.
+template <typename Body>
+double parallel_sum(std::int64_t n, const Body& body) {
+  const std::int64_t chunks = (n + kParallelGrain - 1) / kParallelGrain;
+  std::vector<double> sums(chunks);
+  parallel_for(chunks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t chunk = begin; chunk < end; ++chunk)
+      sums[chunk] = body(chunk * kParallelGrain, std::min(n, (chunk + 1) * kParallelGrain));
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace vibnet

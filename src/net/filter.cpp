@@ -1,0 +1,44 @@
+#include "net/filter.h"
+
+#include <algorithm>
+
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+bool has_stage(const NetState& state, const std::string& stage) {
+  return std::find(state.stage().begin(), state.stage().end(), stage) != state.stage().end();
+}
+
+bool meets(const NetStateRule& rule, const NetState& state) {
+  if (rule.has_phase() && rule.phase() != state.phase()) return false;
+  if (rule.has_min_level() && state.level() < rule.min_level()) return false;
+  if (rule.has_max_level() && state.level() > rule.max_level()) return false;
+  for (const std::string& stage : rule.stage())
+    if (!has_stage(state, stage)) return false;
+  for (const std::string& stage : rule.not_stage())
+    if (has_stage(state, stage)) return false;
+  return true;
+}
+
+bool is_included(const LayerParameter& layer, const NetState& state) {
+  if (layer.include_size() > 0 && layer.exclude_size() > 0)
+    fail("layer '", layer.name(), "': has include and exclude rules; give only one kind");
+  const auto met = [&](const NetStateRule& rule) { return meets(rule, state); };
+  if (layer.include_size() > 0)
+    return std::any_of(layer.include().begin(), layer.include().end(), met);
+  return std::none_of(layer.exclude().begin(), layer.exclude().end(), met);
+}
+
+}  // namespace
+
+NetParameter filter_net(const NetParameter& net, const NetState& state) {
+  NetParameter filtered = net;
+  filtered.clear_layer();
+  for (const LayerParameter& layer : net.layer())
+    if (is_included(layer, state)) *filtered.add_layer() = layer;
+  return filtered;
+}
+
+}  // namespace vibnet

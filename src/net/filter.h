@@ -1,0 +1,15 @@
+#pragma once
+
+#include "vibnet.pb.h"
+
+namespace vibnet {
+
+/// The layers whose include and exclude rules the state meets (Caffe's Net::FilterNet). Throws
+/// Error for a layer that has both kinds of rule.
+NetParameter filter_net(const NetParameter& net, const NetState& state);
+
+/// The net with a Split layer behind every blob that several layers read, or that is read and
+/// weighs in the loss too (Caffe's InsertSplits, and its names).
+NetParameter insert_splits(const NetParameter& net);
+
+}  // namespace vibnet

@@ -1,0 +1,325 @@
+#include "vibnet/net.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "layers/information_bottleneck_layer.h"
+#include "math/parallel.h"
+#include "net/filter.h"
+#include "vibnet/error.h"
+#include "vibnet/registry.h"
+
+namespace vibnet {
+namespace {
+
+template <typename... Parts>
+[[noreturn]] void fail_at(const LayerParameter& layer, const Parts&... parts) {
+  fail("layer '", layer.name(), "' (", layer.type(), "): ", parts...);
+}
+
+/// "needs 1 bottom", "needs 2 to 3 bottoms", "needs 1 or more bottoms".
+void check_count(const LayerParameter& layer, int found, BlobCount wanted, const char* what) {
+  if (found >= wanted.min && found <= wanted.max) return;
+  const std::string range = wanted.min == wanted.max ? std::to_string(wanted.min)
+                            : wanted.max == BlobCount::kAny
+                                ? std::to_string(wanted.min) + " or more"
+                                : std::to_string(wanted.min) + " to " + std::to_string(wanted.max);
+  fail_at(layer, "needs ", range, " ", what, "(s), and ", found, " given");
+}
+
+void warn_of_equal_names(const NetParameter& net) {
+  std::set<std::string> names;
+  for (const LayerParameter& layer : net.layer())
+    LOG_IF(WARNING, !names.insert(layer.name()).second)
+        << "layer name '" << layer.name() << "' is given twice; weights go by name";
+}
+
+/// A bottom that nothing before it makes: says whether something after it does.
+[[noreturn]] void fail_dangling(const NetParameter& net, const LayerParameter& layer,
+                                const std::string& blob) {
+  for (const LayerParameter& other : net.layer())
+    for (const std::string& top : other.top())
+      if (top == blob && &other != &layer)
+        fail_at(layer, "bottom '", blob, "' is only made by layer '", other.name(),
+                "', which stands after it: a cycle, or the wrong order");
+  fail_at(layer, "bottom '", blob, "' is made by no layer");
+}
+
+void check_bottoms(const NetParameter& net) {
+  std::set<std::string> made;
+  for (const LayerParameter& layer : net.layer()) {
+    for (const std::string& bottom : layer.bottom())
+      if (made.count(bottom) == 0) fail_dangling(net, layer, bottom);
+    made.insert(layer.top().begin(), layer.top().end());
+  }
+}
+
+double mean_abs(const float* values, int count) {
+  const double sum = parallel_sum(count, [&](std::int64_t begin, std::int64_t end) {
+    double part = 0;
+    for (std::int64_t i = begin; i < end; ++i) part += std::fabs(values[i]);
+    return part;
+  });
+  return count == 0 ? 0 : sum / count;
+}
+
+ParamSpec spec_of(const LayerParameter& layer, int index) {
+  return index < layer.param_size() ? layer.param(index) : ParamSpec();
+}
+
+}  // namespace
+
+Net::Net(const NetParameter& parameter, const NetOptions& options)
+    : name_(parameter.name()), debug_info_(parameter.debug_info()) {
+  context_.phase = options.phase;
+  context_.device = options.device;
+  context_.seed = options.seed;
+  use_device(options.device);
+
+  NetState state = parameter.state();
+  state.set_phase(options.phase);
+  if (options.level != 0) state.set_level(options.level);
+  for (const std::string& stage : options.stages) state.add_stage(stage);
+  const NetParameter filtered = filter_net(parameter, state);
+  if (filtered.layer_size() == 0)
+    fail("no layer is left in phase ", Phase_Name(options.phase), "; look at the include rules");
+  warn_of_equal_names(filtered);
+  check_bottoms(filtered);
+  for (const LayerParameter& layer : insert_splits(filtered).layer()) append_layer(layer);
+  find_backward_path(parameter.force_backward());
+  find_outputs();
+}
+
+void Net::append_layer(const LayerParameter& parameter) {
+  LayerParameter completed = parameter;
+  completed.set_phase(context_.phase);
+  const int index = static_cast<int>(layers_.size());
+  layers_.push_back(make_layer(completed, context_));
+  Layer& layer = *layers_.back();
+  check_count(parameter, parameter.bottom_size(), layer.bottom_count(), "bottom");
+  bottoms_.emplace_back();
+  for (int i = 0; i < parameter.bottom_size(); ++i)
+    bottoms_.back().push_back(connect_bottom(parameter, i));
+  tops_.emplace_back();
+  const int tops = layer.makes_missing_tops()
+                       ? std::max(parameter.top_size(), layer.top_count().min)
+                       : parameter.top_size();
+  check_count(parameter, tops, layer.top_count(), "top");
+  for (int i = 0; i < tops; ++i) {
+    const bool named = i < parameter.top_size();
+    const std::string name =
+        named ? parameter.top(i) : parameter.name() + "_top_" + std::to_string(i);
+    tops_.back().push_back(connect_top(parameter, i, name));
+  }
+
+  if (auto* bottleneck = dynamic_cast<InformationBottleneckLayer*>(&layer))
+    bottlenecks_.push_back(bottleneck);
+  try {
+    layer.set_up(bottoms_[index], tops_[index]);
+    layer.reshape(bottoms_[index], tops_[index]);
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (message.rfind("layer '", 0) == 0) throw;
+    fail_at(parameter, message);
+  }
+  if (parameter.type() == "Input")
+    input_names_.insert(input_names_.end(), parameter.top().begin(), parameter.top().end());
+  set_loss_weights(parameter, index);
+  append_parameters(parameter, index);
+}
+
+Blob* Net::connect_bottom(const LayerParameter& parameter, int index) {
+  return blobs_.at(parameter.bottom(index)).get();
+}
+
+Blob* Net::connect_top(const LayerParameter& parameter, int index, const std::string& name) {
+  const bool in_place = index < parameter.bottom_size() && parameter.bottom(index) == name;
+  if (in_place) return blobs_.at(name).get();
+  auto& blob = blobs_[name];
+  if (blob) fail_at(parameter, "top '", name, "' is made by another layer already");
+  blob = std::make_unique<Blob>();
+  blob_names_.push_back(name);
+  return blob.get();
+}
+
+void Net::set_loss_weights(const LayerParameter& parameter, int layer) {
+  const int tops = static_cast<int>(tops_[layer].size());
+  if (parameter.loss_weight_size() > tops)
+    fail_at(parameter, "has ", parameter.loss_weight_size(), " loss_weight for ", tops, " top(s)");
+  loss_weights_.emplace_back();
+  for (int top = 0; top < tops; ++top) {
+    const float weight = top < parameter.loss_weight_size()
+                             ? parameter.loss_weight(top)
+                             : layers_[layer]->default_loss_weight(top);
+    loss_weights_.back().push_back(weight);
+    if (weight != 0) tops_[layer][top]->set_diff(weight);
+  }
+}
+
+void Net::append_parameters(const LayerParameter& parameter, int layer) {
+  const int count = static_cast<int>(layers_[layer]->blobs().size());
+  if (parameter.param_size() > count)
+    fail_at(parameter, "has ", parameter.param_size(), " param for ", count, " blob(s)");
+  for (int i = 0; i < count; ++i) append_parameter(spec_of(parameter, i), layer, i);
+}
+
+void Net::append_parameter(const ParamSpec& spec, int layer, int index) {
+  const LayerParameter& parameter = layers_[layer]->parameter();
+  layers_[layer]->set_learns(index, spec.lr_mult() != 0);
+  if (!spec.name().empty()) {
+    const auto owner = owners_.find(spec.name());
+    if (owner != owners_.end()) return share_parameter(spec, layer, index, owner->second);
+    owners_[spec.name()] = {layer, index, static_cast<int>(parameters_.size())};
+  }
+  parameters_.push_back(
+      {layers_[layer]->blobs()[index].get(), parameter.name() + "/" + std::to_string(index),
+       spec.lr_mult(),
+       spec.has_decay_mult() ? spec.decay_mult() : layers_[layer]->default_decay_mult(index)});
+}
+
+void Net::share_parameter(const ParamSpec& spec, int layer, int index, const Owner& owner) {
+  const LayerParameter& parameter = layers_[layer]->parameter();
+  Blob& mine = *layers_[layer]->blobs()[index];
+  const Blob& shared = *layers_[owner.layer]->blobs()[owner.blob];
+  const bool fits = spec.share_mode() == ParamSpec::PERMISSIVE ? mine.count() == shared.count()
+                                                               : mine.shape() == shared.shape();
+  if (!fits)
+    fail_at(parameter, "cannot share '", spec.name(), "': it is ", to_string(shared.shape()),
+            " in layer '", layers_[owner.layer]->name(), "' and ", to_string(mine.shape()),
+            " here");
+  Parameter& learned = parameters_[owner.parameter];
+  const ParamSpec owner_spec = spec_of(layers_[owner.layer]->parameter(), owner.blob);
+  const auto agree = [&](bool both_say, float mine_says, float theirs, const char* field) {
+    if (both_say && mine_says != theirs)
+      fail_at(parameter, "shares '", spec.name(), "' with another ", field);
+  };
+  agree(spec.has_lr_mult() && owner_spec.has_lr_mult(), spec.lr_mult(), learned.lr_mult, "lr_mult");
+  agree(spec.has_decay_mult() && owner_spec.has_decay_mult(), spec.decay_mult(), learned.decay_mult,
+        "decay_mult");
+  if (spec.has_lr_mult()) learned.lr_mult = spec.lr_mult();
+  if (spec.has_decay_mult()) learned.decay_mult = spec.decay_mult();
+  mine.share_data(shared);
+  mine.share_diff(shared);
+}
+
+void Net::find_backward_path(bool force) {
+  const int count = static_cast<int>(layers_.size());
+  std::map<const Blob*, bool> blob_needs;
+  layer_needs_backward_.assign(count, force);
+  propagate_down_.resize(count);
+  for (int i = 0; i < count; ++i) {
+    const LayerParameter& parameter = layers_[i]->parameter();
+    const int bottoms = static_cast<int>(bottoms_[i].size());
+    if (parameter.propagate_down_size() != 0 && parameter.propagate_down_size() != bottoms)
+      fail_at(parameter, "has ", parameter.propagate_down_size(), " propagate_down for ", bottoms,
+              " bottom(s)");
+    bool needs = force;
+    for (int b = 0; b < static_cast<int>(layers_[i]->blobs().size()); ++b)
+      needs = needs || layers_[i]->learns(b);
+    for (int b = 0; b < bottoms; ++b) {
+      bool down = blob_needs[bottoms_[i][b]] || (force && layers_[i]->has_gradient(b));
+      if (parameter.propagate_down_size() != 0) down = parameter.propagate_down(b);
+      propagate_down_[i].push_back(down && layers_[i]->has_gradient(b));
+      needs = needs || propagate_down_[i].back();
+    }
+    layer_needs_backward_[i] = needs;
+    for (const Blob* top : tops_[i]) blob_needs[top] = needs;
+  }
+  if (force) return;
+
+  std::set<const Blob*> under_loss;
+  for (int i = count - 1; i >= 0; --i) {
+    bool leads_to_loss = false;
+    for (std::size_t top = 0; top < tops_[i].size(); ++top)
+      leads_to_loss =
+          leads_to_loss || loss_weights_[i][top] != 0 || under_loss.count(tops_[i][top]) > 0;
+    layer_needs_backward_[i] = layer_needs_backward_[i] && leads_to_loss;
+    if (leads_to_loss) under_loss.insert(bottoms_[i].begin(), bottoms_[i].end());
+  }
+}
+
+void Net::find_outputs() {
+  std::set<const Blob*> read;
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    for (const Blob* bottom : bottoms_[i])
+      if (std::find(tops_[i].begin(), tops_[i].end(), bottom) == tops_[i].end())
+        read.insert(bottom);
+  for (const std::string& name : blob_names_)
+    if (read.count(blobs_.at(name).get()) == 0) output_names_.push_back(name);
+}
+
+void Net::forward_layer(int index) {
+  layers_[index]->reshape(bottoms_[index], tops_[index]);
+  layers_[index]->forward(bottoms_[index], tops_[index]);
+  if (debug_info_) log_forward(index);
+}
+
+float Net::forward() {
+  double loss = 0;
+  for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
+    forward_layer(i);
+    for (std::size_t top = 0; top < tops_[i].size(); ++top) {
+      if (loss_weights_[i][top] == 0) continue;
+      const float* values = tops_[i][top]->cpu_data();
+      for (int v = 0; v < tops_[i][top]->count(); ++v) loss += loss_weights_[i][top] * values[v];
+    }
+    if (context_.phase == TRAIN) loss += layers_[i]->penalty();
+  }
+  return static_cast<float>(loss);
+}
+
+void Net::backward_layer(int index) {
+  if (!layer_needs_backward_[index]) return;
+  layers_[index]->backward(tops_[index], propagate_down_[index], bottoms_[index]);
+  if (debug_info_) log_backward(index);
+}
+
+void Net::backward() {
+  for (int i = static_cast<int>(layers_.size()) - 1; i >= 0; --i) backward_layer(i);
+}
+
+void Net::clear_gradients() {
+  for (const Parameter& parameter : parameters_) parameter.blob->set_diff(0);
+}
+
+void Net::reshape() {
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i]->reshape(bottoms_[i], tops_[i]);
+}
+
+Layer* Net::layer(const std::string& name) const {
+  for (const auto& layer : layers_)
+    if (layer->name() == name) return layer.get();
+  return nullptr;
+}
+
+Blob* Net::blob(const std::string& name) const {
+  const auto found = blobs_.find(name);
+  return found == blobs_.end() ? nullptr : found->second.get();
+}
+
+void Net::log_forward(int layer) const {
+  for (const Blob* top : tops_[layer])
+    LOG(INFO) << "    [Forward] Layer " << layers_[layer]->name() << ", top blob "
+              << to_string(top->shape()) << " data: " << mean_abs(top->cpu_data(), top->count());
+}
+
+void Net::log_backward(int layer) const {
+  for (std::size_t i = 0; i < bottoms_[layer].size(); ++i) {
+    if (!propagate_down_[layer][i]) continue;
+    const Blob& bottom = *bottoms_[layer][i];
+    LOG(INFO) << "    [Backward] Layer " << layers_[layer]->name() << ", bottom blob "
+              << to_string(bottom.shape())
+              << " diff: " << mean_abs(bottom.cpu_diff(), bottom.count());
+  }
+  for (std::size_t i = 0; i < layers_[layer]->blobs().size(); ++i) {
+    const Blob& blob = *layers_[layer]->blobs()[i];
+    LOG(INFO) << "    [Backward] Layer " << layers_[layer]->name() << ", param blob " << i
+              << " diff: " << mean_abs(blob.cpu_diff(), blob.count());
+  }
+}
+
+}  // namespace vibnet

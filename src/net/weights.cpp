@@ -1,0 +1,96 @@
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <map>
+
+#include "vibnet/error.h"
+#include "vibnet/net.h"
+
+namespace vibnet {
+namespace {
+
+/// Caffe's old files state 4 axes for every blob: 1s in front do not count.
+Shape without_leading_ones(const Shape& shape) {
+  const auto first = std::find_if(shape.begin(), shape.end(), [](int d) { return d != 1; });
+  return {first, shape.end()};
+}
+
+bool fits(const Blob& blob, const BlobProto& stored) {
+  const Shape shape = shape_of(stored);
+  if (stored.has_shape()) return shape == blob.shape();
+  return without_leading_ones(shape) == without_leading_ones(blob.shape());
+}
+
+void check_fits(const Layer& layer, const LayerParameter& stored, const std::string& source) {
+  const int count = static_cast<int>(layer.blobs().size());
+  if (stored.blobs_size() != count)
+    fail(source, ": layer '", layer.name(), "' holds ", stored.blobs_size(), " blob(s), and ",
+         count, " are needed");
+  for (int i = 0; i < count; ++i)
+    if (!fits(*layer.blobs()[i], stored.blobs(i)))
+      fail(source, ": layer '", layer.name(), "' blob ", i, " is ",
+           to_string(shape_of(stored.blobs(i))), ", and ", to_string(layer.blobs()[i]->shape()),
+           " is needed");
+}
+
+void copy_blob(const BlobProto& stored, Blob* blob) {
+  Blob read;
+  read.from_proto(stored);
+  std::copy_n(read.cpu_data(), read.count(), blob->mutable_cpu_data());
+}
+
+}  // namespace
+
+void Net::copy_weights(const NetParameter& weights, const std::string& source, Missing missing) {
+  std::map<std::string, const LayerParameter*> stored;
+  for (const LayerParameter& layer : weights.layer()) stored[layer.name()] = &layer;
+  std::vector<std::pair<Layer*, const LayerParameter*>> matches;
+  for (const auto& layer : layers_) {
+    if (layer->blobs().empty()) continue;
+    const auto found = stored.find(layer->name());
+    if (found == stored.end() || found->second->blobs_size() == 0) {
+      if (missing == Missing::FAIL)
+        fail(source, ": holds no weights for layer '", layer->name(), "' (", layer->type(), ")");
+      LOG(INFO) << source << " holds no weights for layer '" << layer->name()
+                << "'; it starts from its fillers";
+      continue;
+    }
+    check_fits(*layer, *found->second, source);
+    matches.emplace_back(layer.get(), found->second);
+  }
+  if (matches.empty()) fail(source, ": holds weights for no layer of this net");
+  for (const auto& [layer, from] : matches)
+    for (int i = 0; i < from->blobs_size(); ++i) copy_blob(from->blobs(i), layer->blobs()[i].get());
+}
+
+void Net::share_weights(const Net& other) {
+  for (const auto& layer : layers_) {
+    const Layer* source = other.layer(layer->name());
+    if (source == nullptr) continue;
+    if (layer->blobs().size() != source->blobs().size())
+      fail("layer '", layer->name(), "' has ", source->blobs().size(), " blob(s) in one phase and ",
+           layer->blobs().size(), " in the other");
+    for (std::size_t i = 0; i < layer->blobs().size(); ++i) {
+      Blob& mine = *layer->blobs()[i];
+      const Blob& theirs = *source->blobs()[i];
+      if (mine.shape() != theirs.shape())
+        fail("layer '", layer->name(), "' blob ", i, " is ", to_string(theirs.shape()),
+             " in one phase and ", to_string(mine.shape()), " in the other");
+      mine.share_data(theirs);
+    }
+  }
+}
+
+NetParameter Net::to_proto(bool write_diff) const {
+  NetParameter net;
+  net.set_name(name_);
+  for (const auto& layer : layers_) {
+    LayerParameter* stored = net.add_layer();
+    *stored = layer->parameter();
+    stored->clear_blobs();
+    for (const auto& blob : layer->blobs()) blob->to_proto(stored->add_blobs(), write_diff);
+  }
+  return net;
+}
+
+}  // namespace vibnet
