@@ -39,15 +39,15 @@ class InformationBottleneckLayer : public Layer {
   int spatial_ = 0;
   double kl_scale_ = 1;
 
- private:
-  void draw_noise();
-  void find_multipliers();
-  void add_parameter_gradients();
-
   /// N x C each: eps, the factor of each channel, and sum_s dL/dy x.
   Blob noise_;
   Blob multiplier_;
   Blob sums_;
+
+ private:
+  void draw_noise();
+  void find_multipliers();
+  void add_parameter_gradients();
 };
 
 }  // namespace vibnet

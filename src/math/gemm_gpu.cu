@@ -1,0 +1,32 @@
+#include <map>
+
+#include "core/cuda.h"
+#include "math/gemm_gpu.h"
+
+namespace vibnet {
+namespace {
+
+/// One handle for each thread and device, kept to the end of the program.
+cublasHandle_t handle() {
+  thread_local std::map<int, cublasHandle_t> handles;
+  int device = 0;
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  cublasHandle_t& handle = handles[device];
+  if (handle == nullptr) check_cublas(cublasCreate(&handle), "cublasCreate");
+  return handle;
+}
+
+}  // namespace
+
+void gemm_gpu(Transpose transpose_a, Transpose transpose_b, int m, int n, int k, float alpha,
+              const float* a, const float* b, float beta, float* c) {
+  if (m == 0 || n == 0) return;
+  const bool ta = transpose_a == Transpose::YES;
+  const bool tb = transpose_b == Transpose::YES;
+  // cuBLAS is column-major: what it sees is C^T = op(B)^T op(A)^T.
+  check_cublas(cublasSgemm(handle(), tb ? CUBLAS_OP_T : CUBLAS_OP_N, ta ? CUBLAS_OP_T : CUBLAS_OP_N,
+                           n, m, k, &alpha, b, tb ? k : n, a, ta ? m : k, &beta, c, n),
+               "cublasSgemm");
+}
+
+}  // namespace vibnet
