@@ -89,7 +89,8 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
     fail("no layer is left in phase ", Phase_Name(options.phase), "; look at the include rules");
   warn_of_equal_names(filtered);
   check_bottoms(filtered);
-  for (const LayerParameter& layer : insert_splits(filtered).layer()) append_layer(layer);
+  const NetParameter complete = insert_splits(filtered);
+  for (const LayerParameter& layer : complete.layer()) append_layer(layer);
   find_backward_path(parameter.force_backward());
   find_outputs();
 }
