@@ -19,6 +19,7 @@ const bool blas_has_one_thread = [] {
 constexpr std::int64_t kSmallProduct = 64 * 64 * 64;
 constexpr int kTileRows = 128;
 constexpr int kTileColumns = 512;
+constexpr int kTileColumnsOfFewRows = 64;
 
 struct Product {
   Transpose transpose_a, transpose_b;
@@ -49,7 +50,7 @@ void gemm(Transpose transpose_a, Transpose transpose_b, int m, int n, int k, flo
   const Product product{transpose_a, transpose_b, m, n, k, alpha, a, b, beta, c};
   if (std::int64_t{m} * n * k <= kSmallProduct) return product.compute(0, m, 0, n);
   const int tile_rows = std::min(m, kTileRows);
-  const int tile_columns = m > kTileRows ? kTileColumns : kTileRows;
+  const int tile_columns = m > kTileRows ? kTileColumns : kTileColumnsOfFewRows;
   const int down = (m + tile_rows - 1) / tile_rows;
   const int across = (n + tile_columns - 1) / tile_columns;
 #pragma omp parallel for schedule(static) if (!omp_in_parallel() && down * across > 1)
