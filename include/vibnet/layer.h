@@ -38,6 +38,8 @@ class Layer {
   virtual bool makes_missing_tops() const { return false; }
   /// What a top weighs in the objective when the prototxt says nothing: 1 for a loss, else 0.
   virtual float default_loss_weight(int /*top*/) const { return 0; }
+  /// False for blobs()[index] that backward never changes, such as running means.
+  virtual bool is_learnable(int /*index*/) const { return true; }
   /// What decay_mult is for blobs()[index] when the prototxt says nothing.
   virtual float default_decay_mult(int /*index*/) const { return 1; }
   /// False for a bottom that has no gradient, such as labels.

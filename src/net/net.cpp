@@ -170,7 +170,8 @@ void Net::append_parameters(const LayerParameter& parameter, int layer) {
 
 void Net::append_parameter(const ParamSpec& spec, int layer, int index) {
   const LayerParameter& parameter = layers_[layer]->parameter();
-  layers_[layer]->set_learns(index, spec.lr_mult() != 0);
+  const float lr_mult = layers_[layer]->is_learnable(index) ? spec.lr_mult() : 0;
+  layers_[layer]->set_learns(index, lr_mult != 0);
   if (!spec.name().empty()) {
     const auto owner = owners_.find(spec.name());
     if (owner != owners_.end()) return share_parameter(spec, layer, index, owner->second);
