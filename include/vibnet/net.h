@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "vibnet.pb.h"
@@ -31,6 +32,8 @@ class Net {
   /// Keeps the layers that the phase, level and stages include, puts Split layers where a blob has
   /// several readers, makes the layers and shapes every blob. Throws Error naming the layer.
   Net(const NetParameter& parameter, const NetOptions& options);
+  Net(const Net&) = delete;  // the layers point to its context
+  Net& operator=(const Net&) = delete;
 
   /// Runs all layers. Returns the objective: the loss tops by their weights, and in TRAIN the
   /// layers' penalties.
@@ -68,6 +71,9 @@ class Net {
   const std::vector<std::string>& input_names() const { return input_names_; }
   /// The blobs that no layer reads.
   const std::vector<std::string>& output_names() const { return output_names_; }
+
+  /// Every value of every output, as "name" or "name[i]".
+  std::vector<std::pair<std::string, double>> outputs() const;
 
   /// A parameter that the solver updates. Shared ones stand here once.
   struct Parameter {
@@ -119,5 +125,8 @@ class Net {
   std::map<std::string, Owner> owners_;
   std::vector<InformationBottleneckLayer*> bottlenecks_;
 };
+
+/// The net of a prototxt file; its name stands in front of what is wrong.
+Net make_net(const std::string& prototxt, const NetOptions& options);
 
 }  // namespace vibnet

@@ -11,6 +11,7 @@
 #include "math/parallel.h"
 #include "net/filter.h"
 #include "vibnet/error.h"
+#include "vibnet/proto_io.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -303,6 +304,17 @@ Blob* Net::blob(const std::string& name) const {
   return found == blobs_.end() ? nullptr : found->second.get();
 }
 
+std::vector<std::pair<std::string, double>> Net::outputs() const {
+  std::vector<std::pair<std::string, double>> values;
+  for (const std::string& name : output_names_) {
+    const Blob& blob = *this->blob(name);
+    for (int i = 0; i < blob.count(); ++i)
+      values.emplace_back(blob.count() == 1 ? name : name + "[" + std::to_string(i) + "]",
+                          blob.cpu_data()[i]);
+  }
+  return values;
+}
+
 void Net::log_forward(int layer) const {
   for (const Blob* top : tops_[layer])
     LOG(INFO) << "    [Forward] Layer " << layers_[layer]->name() << ", top blob "
@@ -321,6 +333,15 @@ void Net::log_backward(int layer) const {
     const Blob& blob = *layers_[layer]->blobs()[i];
     LOG(INFO) << "    [Backward] Layer " << layers_[layer]->name() << ", param blob " << i
               << " diff: " << mean_abs(blob.cpu_diff(), blob.count());
+  }
+}
+
+Net make_net(const std::string& prototxt, const NetOptions& options) {
+  const NetParameter parameter = read_net_prototxt(prototxt);
+  try {
+    return Net(parameter, options);
+  } catch (const Error& error) {
+    fail(prototxt, ": ", error.what());
   }
 }
 

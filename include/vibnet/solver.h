@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vibnet.pb.h"
+#include "vibnet/net.h"
+
+namespace vibnet {
+
+/// What a training run tells whoever watches it.
+struct TrainingStep {
+  std::int64_t iteration = 0;
+  double loss = 0;  // mean over average_loss iterations
+  double kl = 0;    // sum of the bottlenecks' KL terms, gamma taken in
+  double learning_rate = 0;
+  double kl_weight = 0;
+  std::vector<std::vector<bool>> kept;  // per bottleneck, per unit
+};
+
+struct TestResult {
+  std::int64_t iteration = 0;
+  int net = 0;
+  std::vector<std::pair<std::string, double>> outputs;  // mean over test_iter
+};
+
+class SolverObserver {
+ public:
+  virtual ~SolverObserver() = default;
+  virtual void on_step(const TrainingStep& /*step*/) {}
+  virtual void on_test(const TestResult& /*result*/) {}
+  virtual void on_snapshot(const std::string& /*solverstate*/) {}
+};
+
+/// What a run is asked to do between two iterations, from a signal handler say.
+enum class SolverAction { NONE, SNAPSHOT, STOP };
+
+class UpdateRule;
+
+/// Trains a net as a SolverParameter says (Caffe's Solver): SGD, Nesterov or Adam.
+class Solver {
+ public:
+  /// Makes the train and test nets. `path` is the solver's file, for messages. With `resume`, a
+  /// solverstate, goes on from there and from the caffemodel that it names. Throws Error for what
+  /// the parameter cannot mean, and for a solverstate that does not fit.
+  Solver(const SolverParameter& parameter, const std::string& path, const Device& device,
+         const std::string& resume = "");
+  ~Solver();
+
+  void set_observer(SolverObserver* observer) { observer_ = observer; }
+  /// Asked before each iteration.
+  void set_action_source(std::function<SolverAction()> source) {
+    action_source_ = std::move(source);
+  }
+
+  /// Starts from these weights; layers the file lacks keep their fillers' values.
+  void copy_weights(const std::string& caffemodel);
+  /// Goes on from a solverstate and the caffemodel it names. Throws Error, and changes nothing,
+  /// when it does not fit this net and solver.
+  void resume(const std::string& solverstate);
+
+  /// Runs up to max_iter. Returns false when an action stopped it, after a snapshot.
+  bool solve();
+  /// Runs this many iterations.
+  void step(std::int64_t iterations);
+  /// Writes PREFIX_iter_N.caffemodel and .solverstate; returns the latter's path.
+  std::string snapshot();
+  std::vector<TestResult> test();
+
+  Net& net() { return *net_; }
+  const Net& net() const { return *net_; }
+  std::int64_t iteration() const { return iteration_; }
+  const SolverParameter& parameter() const { return parameter_; }
+  std::uint64_t seed() const { return seed_; }
+
+ private:
+  void make_nets(const std::string& path, const Device& device);
+  void make_history();
+  bool step_until(std::int64_t end);
+  void step_once();
+  double forward_backward();
+  void apply_update();
+  void normalize_gradients();
+  void clip_gradients();
+  void regularize(const Net::Parameter& parameter);
+  double smoothed_loss(double loss);
+  TrainingStep describe(double loss) const;
+  TestResult test_net(int index);
+  double learning_rate() const;
+  double kl_weight() const;
+  void check_loss(double loss) const;
+  void restore(const SolverState& state, const std::string& path);
+  void check_state(const SolverState& state, const std::string& path) const;
+
+  SolverParameter parameter_;
+  std::uint64_t seed_ = 0;
+  std::unique_ptr<Net> net_;
+  std::vector<std::unique_ptr<Net>> test_nets_;
+  std::unique_ptr<UpdateRule> rule_;
+  /// One list a parameter: what the rule remembers of it.
+  std::vector<std::vector<std::unique_ptr<Blob>>> history_;
+  std::int64_t iteration_ = 0;
+  std::vector<double> recent_losses_;
+  SolverObserver* observer_ = nullptr;
+  std::function<SolverAction()> action_source_;
+};
+
+}  // namespace vibnet

@@ -1,0 +1,62 @@
+#include "solver/learning_rate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "core/names.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+using Policy = double (*)(const SolverParameter& p, double iteration);
+
+double multistep(const SolverParameter& p, double iteration) {
+  const auto passed = std::count_if(p.stepvalue().begin(), p.stepvalue().end(),
+                                    [=](int step) { return iteration >= step; });
+  return std::pow(double{p.gamma()}, static_cast<double>(passed));
+}
+
+const std::map<std::string, Policy>& policies() {
+  static const std::map<std::string, Policy> all = {
+      {"fixed", [](const SolverParameter&, double) { return 1.0; }},
+      {"step", [](const SolverParameter& p,
+                  double i) { return std::pow(double{p.gamma()}, std::floor(i / p.stepsize())); }},
+      {"exp", [](const SolverParameter& p, double i) { return std::pow(double{p.gamma()}, i); }},
+      {"inv", [](const SolverParameter& p,
+                 double i) { return std::pow(1 + double{p.gamma()} * i, -double{p.power()}); }},
+      {"multistep", multistep},
+      {"poly",
+       [](const SolverParameter& p, double i) {
+         return std::pow(std::max(0.0, 1 - i / p.max_iter()), double{p.power()});
+       }},
+      {"sigmoid",
+       [](const SolverParameter& p, double i) {
+         return 1 / (1 + std::exp(-double{p.gamma()} * (i - p.stepsize())));
+       }},
+  };
+  return all;
+}
+
+}  // namespace
+
+void check_learning_rate(const SolverParameter& parameter) {
+  const std::string& policy = parameter.lr_policy();
+  if (policies().count(policy) == 0) {
+    std::vector<std::string> known;
+    for (const auto& entry : policies()) known.push_back(entry.first);
+    fail("lr_policy '", policy, "' is not known; ", nearest_names(policy, known));
+  }
+  if (!(parameter.base_lr() >= 0)) fail("base_lr: ", parameter.base_lr(), " cannot be negative");
+  if (policy == "step" && parameter.stepsize() < 1) fail("lr_policy step needs a stepsize");
+  if (policy == "poly" && parameter.max_iter() < 1) fail("lr_policy poly needs a max_iter");
+}
+
+double learning_rate(const SolverParameter& parameter, std::int64_t iteration) {
+  const Policy policy = policies().at(parameter.lr_policy());
+  return parameter.base_lr() * policy(parameter, static_cast<double>(iteration));
+}
+
+}  // namespace vibnet

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+
+#include "vibnet.pb.h"
+
+namespace vibnet {
+
+/// Throws Error for an unknown lr_policy, or one whose fields are missing.
+void check_learning_rate(const SolverParameter& parameter);
+
+/// The rate at an iteration, by Caffe's lr_policy: fixed, step, exp, inv, multistep, poly, sigmoid.
+double learning_rate(const SolverParameter& parameter, std::int64_t iteration);
+
+}  // namespace vibnet

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace vibnet {
+
+/// One line of a chart: a value at each of some iterations.
+struct Curve {
+  std::string name;
+  std::vector<double> iterations;
+  std::vector<double> values;
+};
+
+/// One panel of a chart, with an axis of its own.
+struct Panel {
+  std::string title;
+  bool is_logarithmic = false;
+  std::vector<Curve> curves;
+};
+
+/// Which units of one bottleneck were kept at each of some iterations.
+struct KeptHistory {
+  std::string layer;
+  std::vector<double> iterations;
+  std::vector<std::vector<bool>> kept;
+};
+
+/// The panels, one below the other over a common axis of iterations, as an SVG picture.
+std::string draw_curves(const std::vector<Panel>& panels);
+
+/// A band for each bottleneck, a row for each unit (those that lived longest on top), coloured
+/// while the unit is kept, as an SVG picture.
+std::string draw_kept_units(const std::vector<KeptHistory>& histories);
+
+}  // namespace vibnet

@@ -1,0 +1,67 @@
+#include <glog/logging.h>
+
+#include <filesystem>
+
+#include "solver/update_rule.h"
+#include "vibnet/error.h"
+#include "vibnet/proto_io.h"
+#include "vibnet/solver.h"
+
+namespace vibnet {
+
+std::string Solver::snapshot() {
+  if (parameter_.snapshot_prefix().empty()) fail("snapshot_prefix is missing in the solver");
+  const std::string base = parameter_.snapshot_prefix() + "_iter_" + std::to_string(iteration_);
+  const auto folder = std::filesystem::path(base).parent_path();
+  std::error_code error;
+  if (!folder.empty()) std::filesystem::create_directories(folder, error);
+  SolverState state;
+  state.set_iter(static_cast<int>(iteration_));
+  state.set_learned_net(base + ".caffemodel");
+  state.set_random_seed(static_cast<std::int64_t>(seed_));
+  // Caffe's order: the first history blob of every parameter, then the second of every one.
+  for (int i = 0; i < rule_->history_count(); ++i)
+    for (const auto& blobs : history_) blobs[i]->to_proto(state.add_history());
+  write_binary(net_->to_proto(parameter_.snapshot_diff()), state.learned_net());
+  write_binary(state, base + ".solverstate");
+  LOG(INFO) << "Snapshot " << base << ".caffemodel and .solverstate";
+  if (observer_ != nullptr) observer_->on_snapshot(base + ".solverstate");
+  return base + ".solverstate";
+}
+
+void Solver::copy_weights(const std::string& caffemodel) {
+  net_->copy_weights(read_caffemodel(caffemodel), caffemodel, Missing::KEEP);
+}
+
+void Solver::check_state(const SolverState& state, const std::string& path) const {
+  if (!state.has_iter() || state.iter() < 0 || !state.has_learned_net())
+    fail(path, ": is no solverstate");
+  const std::size_t expected = history_.size() * rule_->history_count();
+  if (static_cast<std::size_t>(state.history_size()) != expected)
+    fail(path, ": is a snapshot of another net or solver: it holds ", state.history_size(),
+         " history blob(s), and this one has ", expected);
+  for (int i = 0; i < state.history_size(); ++i) {
+    const std::size_t parameter = i % history_.size();
+    const Blob& blob = *history_[parameter][i / history_.size()];
+    const BlobProto& stored = state.history(i);
+    if (shape_of(stored) != blob.shape() || stored.data_size() != blob.count())
+      fail(path, ": is a snapshot of another net: the history of ",
+           net_->parameters()[parameter].name, " is ", to_string(shape_of(stored)), ", and ",
+           to_string(blob.shape()), " is needed");
+  }
+}
+
+void Solver::restore(const SolverState& state, const std::string& path) {
+  check_state(state, path);
+  std::string weights = state.learned_net();
+  if (!std::filesystem::exists(weights))
+    weights =
+        (std::filesystem::path(path).parent_path() / std::filesystem::path(weights).filename())
+            .string();
+  net_->copy_weights(read_caffemodel(weights), weights, Missing::FAIL);
+  for (int i = 0; i < state.history_size(); ++i)
+    history_[i % history_.size()][i / history_.size()]->from_proto(state.history(i));
+  iteration_ = state.iter();
+}
+
+}  // namespace vibnet

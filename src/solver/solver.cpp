@@ -1,0 +1,247 @@
+#include "vibnet/solver.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "layers/information_bottleneck_layer.h"
+#include "math/parallel.h"
+#include "solver/learning_rate.h"
+#include "solver/solver_nets.h"
+#include "solver/update_rule.h"
+#include "vibnet/error.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+/// The run's first seed: what a snapshot says, else what the solver says, else one drawn here.
+std::uint64_t choose_seed(const SolverParameter& parameter, const SolverState& state) {
+  if (state.has_random_seed()) return static_cast<std::uint64_t>(state.random_seed());
+  if (parameter.random_seed() >= 0) return static_cast<std::uint64_t>(parameter.random_seed());
+  const std::uint64_t seed = std::random_device()();
+  LOG(INFO) << "random_seed: " << seed << " was chosen";
+  return seed;
+}
+
+void check(const SolverParameter& p) {
+  check_learning_rate(p);
+  if (p.max_iter() < 0) fail("max_iter: ", p.max_iter(), " cannot be negative");
+  if (p.iter_size() < 1) fail("iter_size must be 1 or more");
+  if (p.average_loss() < 1) fail("average_loss must be 1 or more");
+  if (p.display() < 0 || p.test_interval() < 0 || p.snapshot() < 0)
+    fail("display, test_interval and snapshot cannot be negative");
+  if (p.regularization_type() != "L2" && p.regularization_type() != "L1")
+    fail("regularization_type '", p.regularization_type(), "' is not known: L2 and L1 are");
+  if (p.snapshot_format() == SolverParameter::HDF5)
+    fail("snapshot_format: HDF5 is not kept up; BINARYPROTO is");
+  if (p.kl_weight() < 0 || p.kl_warmup() < 0) fail("kl_weight and kl_warmup cannot be negative");
+}
+
+}  // namespace
+
+Solver::Solver(const SolverParameter& parameter, const std::string& path, const Device& device,
+               const std::string& resume)
+    : parameter_(parameter) {
+  try {
+    check(parameter_);
+    rule_ = make_update_rule(parameter_);
+  } catch (const Error& error) {
+    fail(path, ": ", error.what());
+  }
+  SolverState state;
+  if (!resume.empty()) read_binary(resume, &state);
+  seed_ = choose_seed(parameter_, state);
+  make_nets(path, device);
+  make_history();
+  if (!resume.empty()) restore(state, resume);
+}
+
+Solver::~Solver() = default;
+
+void Solver::make_nets(const std::string& path, const Device& device) {
+  const SolverNets nets = read_solver_nets(parameter_, path);
+  net_ = make_solver_net(nets.train, seed_, device);
+  for (const SolverNet& test : nets.tests) {
+    test_nets_.push_back(make_solver_net(test, seed_, device));
+    test_nets_.back()->share_weights(*net_);
+  }
+}
+
+void Solver::make_history() {
+  for (const Net::Parameter& parameter : net_->parameters()) {
+    history_.emplace_back();
+    for (int i = 0; i < rule_->history_count(); ++i)
+      history_.back().push_back(std::make_unique<Blob>(parameter.blob->shape()));
+  }
+}
+
+double Solver::learning_rate() const { return vibnet::learning_rate(parameter_, iteration_); }
+
+double Solver::kl_weight() const {
+  if (parameter_.kl_warmup() == 0) return parameter_.kl_weight();
+  const double share = static_cast<double>(iteration_ + 1) / parameter_.kl_warmup();
+  return parameter_.kl_weight() * std::min(1.0, share);
+}
+
+bool Solver::solve() {
+  if (iteration_ == 0 && parameter_.test_initialization()) test();
+  if (!step_until(parameter_.max_iter())) return false;
+  if (parameter_.snapshot_after_train() && !parameter_.snapshot_prefix().empty() &&
+      (parameter_.snapshot() == 0 || iteration_ % parameter_.snapshot() != 0))
+    snapshot();
+  if (parameter_.test_interval() == 0 || iteration_ % parameter_.test_interval() != 0) test();
+  return true;
+}
+
+void Solver::step(std::int64_t iterations) { step_until(iteration_ + iterations); }
+
+bool Solver::step_until(std::int64_t end) {
+  while (iteration_ < end) {
+    const SolverAction action = action_source_ ? action_source_() : SolverAction::NONE;
+    if (action != SolverAction::NONE) snapshot();
+    if (action == SolverAction::STOP) return false;
+    step_once();
+    if (parameter_.snapshot() > 0 && iteration_ % parameter_.snapshot() == 0) snapshot();
+    if (parameter_.test_interval() > 0 && iteration_ % parameter_.test_interval() == 0) test();
+  }
+  return true;
+}
+
+void Solver::step_once() {
+  const double loss = forward_backward();
+  check_loss(loss);
+  const double smoothed = smoothed_loss(loss);
+  const bool shows = parameter_.display() > 0 && iteration_ % parameter_.display() == 0;
+  if (shows && observer_ != nullptr) observer_->on_step(describe(smoothed));
+  apply_update();
+  ++iteration_;
+}
+
+double Solver::forward_backward() {
+  net_->clear_gradients();
+  Context& context = net_->context();
+  context.iteration = iteration_;
+  context.passes = parameter_.iter_size();
+  context.kl_weight = static_cast<float>(kl_weight());
+  double loss = 0;
+  for (context.pass = 0; context.pass < context.passes; ++context.pass) {
+    loss += net_->forward();
+    net_->backward();
+  }
+  return loss / context.passes;
+}
+
+void Solver::check_loss(double loss) const {
+  if (std::isfinite(loss)) return;
+  fail("iteration ", iteration_, ": the loss is ", loss,
+       "; lower base_lr, or set clip_gradients; the last snapshot is whole");
+}
+
+double Solver::smoothed_loss(double loss) {
+  recent_losses_.push_back(loss);
+  if (static_cast<int>(recent_losses_.size()) > parameter_.average_loss())
+    recent_losses_.erase(recent_losses_.begin());
+  return std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) /
+         static_cast<double>(recent_losses_.size());
+}
+
+TrainingStep Solver::describe(double loss) const {
+  TrainingStep step{iteration_, loss, 0, learning_rate(), kl_weight(), {}};
+  for (const InformationBottleneckLayer* bottleneck : net_->bottlenecks()) {
+    step.kl += bottleneck->penalty();
+    step.kept.push_back(bottleneck->kept());
+  }
+  return step;
+}
+
+void Solver::normalize_gradients() {
+  if (parameter_.iter_size() == 1) return;
+  const float scale = 1 / static_cast<float>(parameter_.iter_size());
+  for (const Net::Parameter& parameter : net_->parameters()) {
+    float* gradient = parameter.blob->mutable_cpu_diff();
+    for (int i = 0; i < parameter.blob->count(); ++i) gradient[i] *= scale;
+  }
+}
+
+/// Scales all gradients so that their L2 norm together is at most clip_gradients.
+void Solver::clip_gradients() {
+  if (parameter_.clip_gradients() < 0) return;
+  double squares = 0;
+  for (const Net::Parameter& parameter : net_->parameters()) {
+    const float* gradient = parameter.blob->cpu_diff();
+    squares += parallel_sum(parameter.blob->count(), [=](std::int64_t begin, std::int64_t end) {
+      double sum = 0;
+      for (std::int64_t i = begin; i < end; ++i) sum += double{gradient[i]} * gradient[i];
+      return sum;
+    });
+  }
+  const double norm = std::sqrt(squares);
+  if (norm <= parameter_.clip_gradients()) return;
+  const float scale = static_cast<float>(parameter_.clip_gradients() / norm);
+  for (const Net::Parameter& parameter : net_->parameters()) {
+    float* gradient = parameter.blob->mutable_cpu_diff();
+    for (int i = 0; i < parameter.blob->count(); ++i) gradient[i] *= scale;
+  }
+}
+
+void Solver::regularize(const Net::Parameter& parameter) {
+  const float decay = parameter_.weight_decay() * parameter.decay_mult;
+  if (decay == 0) return;
+  const bool is_l1 = parameter_.regularization_type() == "L1";
+  const float* data = parameter.blob->cpu_data();
+  float* gradient = parameter.blob->mutable_cpu_diff();
+  parallel_for(parameter.blob->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const float sign = static_cast<float>((data[i] > 0) - (data[i] < 0));
+      gradient[i] += decay * (is_l1 ? sign : data[i]);
+    }
+  });
+}
+
+void Solver::apply_update() {
+  normalize_gradients();
+  clip_gradients();
+  const double rate = learning_rate();
+  for (std::size_t i = 0; i < history_.size(); ++i) {
+    const Net::Parameter& parameter = net_->parameters()[i];
+    if (parameter.lr_mult == 0) continue;
+    regularize(parameter);
+    std::vector<float*> history;
+    for (const auto& blob : history_[i]) history.push_back(blob->mutable_cpu_data());
+    rule_->update(parameter.blob->count(), static_cast<float>(rate * parameter.lr_mult), iteration_,
+                  parameter.blob->cpu_diff(), history, parameter.blob->mutable_cpu_data());
+  }
+}
+
+std::vector<TestResult> Solver::test() {
+  std::vector<TestResult> results;
+  for (std::size_t i = 0; i < test_nets_.size(); ++i) {
+    results.push_back(test_net(static_cast<int>(i)));
+    if (observer_ != nullptr) observer_->on_test(results.back());
+  }
+  return results;
+}
+
+TestResult Solver::test_net(int index) {
+  Net& net = *test_nets_[index];
+  const int iterations = parameter_.test_iter(index);
+  TestResult result{iteration_, index, {}};
+  for (int t = 0; t < iterations; ++t) {
+    net.context().iteration = t;
+    const float loss = net.forward();
+    auto outputs = net.outputs();
+    if (parameter_.test_compute_loss()) outputs.emplace_back("test_loss", loss);
+    result.outputs.resize(outputs.size());
+    for (std::size_t o = 0; o < outputs.size(); ++o) {
+      result.outputs[o].first = outputs[o].first;
+      result.outputs[o].second += outputs[o].second / iterations;
+    }
+  }
+  return result;
+}
+
+}  // namespace vibnet

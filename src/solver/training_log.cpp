@@ -1,0 +1,155 @@
+#include "solver/training_log.h"
+
+#include <glog/logging.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <sstream>
+
+#include "core/json.h"
+#include "layers/information_bottleneck_layer.h"
+#include "vibnet/error.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+std::int64_t count_kept(const std::vector<bool>& kept) {
+  return std::count(kept.begin(), kept.end(), true);
+}
+
+/// "97-71-33"; empty without bottlenecks.
+std::string kept_units(const TrainingStep& step) {
+  std::string text;
+  for (const std::vector<bool>& kept : step.kept)
+    text += (text.empty() ? "" : "-") + std::to_string(count_kept(kept));
+  return text;
+}
+
+/// "1:02:03" or "2:03".
+std::string clock_time(double seconds) {
+  const long whole = std::lround(seconds);
+  char text[32];
+  if (whole >= 3600)
+    std::snprintf(text, sizeof(text), "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+  else
+    std::snprintf(text, sizeof(text), "%ld:%02ld", whole / 60, whole % 60);
+  return text;
+}
+
+}  // namespace
+
+TrainingLog::TrainingLog(const Solver& solver, const std::string& folder, int images, bool resumes)
+    : solver_(solver),
+      folder_(folder),
+      images_(images),
+      is_terminal_(isatty(STDERR_FILENO) != 0),
+      start_(std::chrono::steady_clock::now()),
+      first_iteration_(solver.iteration()) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  const std::string path = folder + "/log.jsonl";
+  file_.open(path, resumes ? std::ios::app : std::ios::trunc);
+  if (!file_) fail(path, ": cannot be written");
+}
+
+double TrainingLog::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
+
+void TrainingLog::write_line(const std::string& json) { file_ << json << std::endl; }
+
+void TrainingLog::show(const TrainingStep& step) {
+  const double done = static_cast<double>(step.iteration - first_iteration_);
+  const double rate = seconds() > 0 ? done / seconds() : 0;
+  std::ostringstream line;
+  line << "Iteration " << step.iteration << ", loss = " << step.loss;
+  if (!step.kept.empty()) line << ", kl = " << step.kl << ", kept " << kept_units(step);
+  line << ", lr = " << step.learning_rate;
+  if (done > 0) {
+    line << std::fixed << std::setprecision(0);
+    if (images_ > 0) line << ", " << rate * images_ << " images/s";
+    line << ", "
+         << clock_time(static_cast<double>(solver_.parameter().max_iter() - step.iteration) / rate)
+         << " left";
+  }
+  if (is_terminal_)
+    std::cerr << "\r\033[K" << line.str() << std::flush;
+  else
+    LOG(INFO) << line.str();
+}
+
+void TrainingLog::on_step(const TrainingStep& step) {
+  show(step);
+  std::ostringstream json;
+  json << "{\"iteration\": " << step.iteration << ", \"loss\": " << json_number(step.loss)
+       << ", \"kl\": " << json_number(step.kl) << ", \"lr\": " << json_number(step.learning_rate)
+       << ", \"kl_weight\": " << json_number(step.kl_weight) << ", \"kept\": [";
+  for (std::size_t i = 0; i < step.kept.size(); ++i)
+    json << (i == 0 ? "" : ", ") << count_kept(step.kept[i]);
+  json << "], \"seconds\": " << json_number(seconds()) << "}";
+  write_line(json.str());
+
+  const double iteration = static_cast<double>(step.iteration);
+  loss_.iterations.push_back(iteration);
+  loss_.values.push_back(step.loss);
+  kl_.iterations.push_back(iteration);
+  kl_.values.push_back(step.kl);
+  kept_.resize(step.kept.size());
+  for (std::size_t i = 0; i < step.kept.size(); ++i) {
+    kept_[i].iterations.push_back(iteration);
+    kept_[i].kept.push_back(step.kept[i]);
+  }
+}
+
+void TrainingLog::on_test(const TestResult& result) {
+  if (is_terminal_) std::cerr << "\r\033[K";
+  std::ostringstream json;
+  json << "{\"iteration\": " << result.iteration << ", \"test_net\": " << result.net
+       << ", \"outputs\": {";
+  for (std::size_t i = 0; i < result.outputs.size(); ++i) {
+    const auto& [name, value] = result.outputs[i];
+    LOG(INFO) << "Iteration " << result.iteration << ", Test net output #" << i << ": " << name
+              << " = " << value;
+    json << (i == 0 ? "" : ", ") << json_string(name) << ": " << json_number(value);
+    const bool is_accuracy = name.find("accuracy") != std::string::npos;
+    const std::string shown = is_accuracy ? "error (1 - " + name + ")" : "test " + name;
+    auto curve = std::find_if(tests_.begin(), tests_.end(),
+                              [&](const Curve& known) { return known.name == shown; });
+    if (curve == tests_.end()) curve = tests_.insert(tests_.end(), {shown, {}, {}});
+    curve->iterations.push_back(static_cast<double>(result.iteration));
+    curve->values.push_back(is_accuracy ? 1 - value : value);
+  }
+  write_line(json.str() + "}}");
+  draw();
+}
+
+void TrainingLog::on_snapshot(const std::string& solverstate) {
+  write_line("{\"iteration\": " + std::to_string(solver_.iteration()) +
+             ", \"snapshot\": " + json_string(solverstate) + "}");
+}
+
+void TrainingLog::draw() const {
+  std::vector<Panel> panels;
+  if (!loss_.values.empty()) panels.push_back({"objective: loss + KL", true, {loss_}});
+  if (!kept_.empty()) panels.push_back({"KL, weighted", true, {kl_}});
+  for (const Curve& test : tests_) panels.push_back({test.name, true, {test}});
+  if (!panels.empty()) write_file(folder_ + "/curves.svg", draw_curves(panels));
+  if (kept_.empty()) return;
+  std::vector<KeptHistory> histories = kept_;
+  for (std::size_t i = 0; i < histories.size(); ++i)
+    histories[i].layer = solver_.net().bottlenecks()[i]->name();
+  write_file(folder_ + "/kept_units.svg", draw_kept_units(histories));
+}
+
+void TrainingLog::finish() {
+  if (is_terminal_) std::cerr << "\n";
+  draw();
+}
+
+}  // namespace vibnet

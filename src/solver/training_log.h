@@ -1,0 +1,47 @@
+#pragma once
+
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "solver/plot.h"
+#include "vibnet/solver.h"
+
+namespace vibnet {
+
+/// Tells the user how a run goes: a line that updates on a terminal, log lines in a pipe, a JSON
+/// object a line in DIR/log.jsonl, and the pictures DIR/curves.svg and DIR/kept_units.svg.
+class TrainingLog : public SolverObserver {
+ public:
+  /// `images` is how many samples an iteration works on; 0 where that is not known. A resumed run
+  /// goes on with the file it finds. Throws Error where the folder cannot be written.
+  TrainingLog(const Solver& solver, const std::string& folder, int images, bool resumes);
+
+  void on_step(const TrainingStep& step) override;
+  void on_test(const TestResult& result) override;
+  void on_snapshot(const std::string& solverstate) override;
+
+  /// Ends the terminal's line and draws the pictures.
+  void finish();
+
+ private:
+  double seconds() const;
+  void write_line(const std::string& json);
+  void show(const TrainingStep& step);
+  void draw() const;
+
+  const Solver& solver_;
+  std::string folder_;
+  int images_;
+  bool is_terminal_;
+  std::ofstream file_;
+  std::chrono::steady_clock::time_point start_;
+  std::int64_t first_iteration_;
+  Curve loss_{"loss", {}, {}};
+  Curve kl_{"KL", {}, {}};
+  std::vector<Curve> tests_;
+  std::vector<KeptHistory> kept_;
+};
+
+}  // namespace vibnet

@@ -1,0 +1,65 @@
+#include <gflags/gflags.h>
+
+#include <algorithm>
+#include <iostream>
+#include <utility>
+
+#include "layers/data_layer.h"
+#include "tool.h"
+#include "vibnet/device.h"
+#include "vibnet/error.h"
+#include "vibnet/net.h"
+#include "vibnet/proto_io.h"
+
+DEFINE_string(model, "", "the net's prototxt");
+DEFINE_string(weights, "", "the trained caffemodel");
+DEFINE_int32(iterations, 0,
+             "batches to run; 0 is one pass over the data, 50 where that is unknown");
+DEFINE_string(device, "cpu", "cpu, gpu or gpu:N");
+
+namespace {
+
+constexpr int kIterationsOfUnknownData = 50;
+
+int iterations_of(const vibnet::Net& net) {
+  if (FLAGS_iterations > 0) return FLAGS_iterations;
+  for (const auto& layer : net.layers())
+    if (const auto* data = dynamic_cast<const vibnet::DataLayer*>(layer.get()))
+      return static_cast<int>((data->size() + data->batch_size() - 1) / data->batch_size());
+  return kIterationsOfUnknownData;
+}
+
+int test(const std::vector<std::string>& arguments) {
+  if (!arguments.empty()) throw vibnet::UsageError("knows no argument '" + arguments[0] + "'");
+  vibnet::require_flag("model", FLAGS_model);
+  vibnet::require_flag("weights", FLAGS_weights);
+  if (FLAGS_iterations < 0) throw vibnet::UsageError("--iterations cannot be negative");
+  vibnet::NetOptions options;
+  options.device = vibnet::parse_device(FLAGS_device);
+  vibnet::Net net = vibnet::make_net(FLAGS_model, options);
+  net.copy_weights(vibnet::read_caffemodel(FLAGS_weights), FLAGS_weights, vibnet::Missing::FAIL);
+  const int iterations = iterations_of(net);
+  std::vector<std::pair<std::string, double>> means;
+  for (int i = 0; i < iterations; ++i) {
+    net.context().iteration = i;
+    net.forward();
+    const auto outputs = net.outputs();
+    means.resize(outputs.size());
+    for (std::size_t o = 0; o < outputs.size(); ++o) {
+      means[o].first = outputs[o].first;
+      means[o].second += outputs[o].second / iterations;
+    }
+  }
+  for (const auto& [name, value] : means) std::cout << name << " = " << value << "\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const vibnet::Tool tool{
+      "vibnet-test", "prints what a trained net's outputs are on its test data, on the mean",
+      "vibnet-test --model M.prototxt --weights W.caffemodel [--iterations N] [--device D]",
+      "vibnet-test --model train_val.prototxt --weights lenet_iter_1000.caffemodel"};
+  return vibnet::run_tool(tool, argc, argv, test);
+}
