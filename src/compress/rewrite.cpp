@@ -1,0 +1,181 @@
+#include "compress/rewrite.h"
+
+#include <algorithm>
+
+#include "compress/rule.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+constexpr const char* kSelected = "_kept";
+
+using Names = std::map<std::string, std::string>;
+
+bool equal(const google::protobuf::RepeatedPtrField<std::string>& a,
+           const google::protobuf::RepeatedPtrField<std::string>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
+
+/// The layer as `edited` has it, if it has it.
+LayerParameter edited_form(const LayerParameter& layer, const NetParameter& edited) {
+  for (const LayerParameter& edit : edited.layer())
+    if (layer.bottom_size() > 0 && edit.name() == layer.name() &&
+        equal(edit.bottom(), layer.bottom()) && equal(edit.top(), layer.top()))
+      return edit;
+  return layer;
+}
+
+/// The layer with its blobs under their new names; an in-place layer's top follows its bottom.
+void rename(const Names& names, LayerParameter* layer) {
+  const auto was_bottom = layer->bottom();
+  for (std::string& bottom : *layer->mutable_bottom())
+    if (names.count(bottom) > 0) bottom = names.at(bottom);
+  for (std::string& top : *layer->mutable_top()) {
+    const bool in_place = std::find(was_bottom.begin(), was_bottom.end(), top) != was_bottom.end();
+    if (in_place && names.count(top) > 0) top = names.at(top);
+  }
+}
+
+/// Stretches of neighbours with one fate.
+struct Run {
+  bool kept;
+  int end;
+};
+
+std::vector<Run> runs_of(const Mask& units) {
+  std::vector<Run> runs;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    if (runs.empty() || runs.back().kept != units[i]) runs.push_back({units[i], 0});
+    runs.back().end = static_cast<int>(i) + 1;
+  }
+  return runs;
+}
+
+/// Slice the blob into runs, silence those that go and join the others again.
+void add_selection(const std::string& layer, const std::string& blob, const Mask& units,
+                   NetParameter* net) {
+  LayerParameter slice;
+  slice.set_name(layer + "_slice");
+  slice.set_type("Slice");
+  slice.add_bottom(blob);
+  LayerParameter silence;
+  silence.set_name(layer + "_silence");
+  silence.set_type("Silence");
+  LayerParameter concat;
+  concat.set_name(layer + "_concat");
+  concat.set_type("Concat");
+  concat.add_top(blob + kSelected);
+  const std::vector<Run> runs = runs_of(units);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const std::string part = layer + (runs[i].kept ? "_kept_" : "_cut_") + std::to_string(i);
+    slice.add_top(part);
+    (runs[i].kept ? concat : silence).add_bottom(part);
+    if (i + 1 < runs.size()) slice.mutable_slice_param()->add_slice_point(runs[i].end);
+  }
+  *net->add_layer() = slice;
+  *net->add_layer() = silence;
+  *net->add_layer() = concat;
+}
+
+bool reads_any(const LayerParameter& layer, const std::set<std::string>& blobs) {
+  return std::any_of(layer.bottom().begin(), layer.bottom().end(),
+                     [&](const std::string& bottom) { return blobs.count(bottom) > 0; });
+}
+
+bool feeds_chain(const NetParameter& net, const std::string& blob) {
+  return std::any_of(net.layer().begin(), net.layer().end(), [&](const LayerParameter& layer) {
+    return !is_head(layer) && layer.bottom_size() > 0 && layer.bottom(0) == blob;
+  });
+}
+
+LayerParameter input_layer(const std::string& name, const std::string& top,
+                           const std::vector<int>& shape) {
+  LayerParameter input;
+  input.set_name(name);
+  input.set_type("Input");
+  input.add_top(top);
+  BlobShape* input_shape = input.mutable_input_param()->add_shape();
+  for (const int dimension : shape) input_shape->add_dim(dimension);
+  return input;
+}
+
+LayerParameter softmax_of(const LayerParameter& loss) {
+  LayerParameter softmax;
+  softmax.set_name("prob");
+  softmax.set_type("Softmax");
+  softmax.add_bottom(loss.bottom(0));
+  softmax.add_top("prob");
+  if (loss.has_softmax_param()) *softmax.mutable_softmax_param() = loss.softmax_param();
+  return softmax;
+}
+
+bool is_part_of_selection(const std::string& name, const std::string& selection) {
+  return name == selection + "_slice" || name == selection + "_silence" ||
+         name == selection + "_concat";
+}
+
+}  // namespace
+
+NetParameter Rewrite::apply(const NetParameter& net, const NetParameter& edited) const {
+  NetParameter out = net;
+  out.clear_layer();
+  Names names;
+  for (const LayerParameter& given : net.layer()) {
+    LayerParameter layer = edited_form(given, edited);
+    rename(names, &layer);
+    std::string blob = layer.top_size() > 0 ? layer.top(0) : "";
+    if (removed_.count(layer.name()) > 0) {
+      blob = layer.bottom(0);
+      names[layer.top(0)] = blob;
+    } else {
+      *out.add_layer() = layer;
+    }
+    const auto selection = selections_.find(layer.name());
+    if (selection == selections_.end()) continue;
+    add_selection(layer.name(), blob, selection->second, &out);
+    names[layer.top(0)] = blob + kSelected;
+    names[blob] = blob + kSelected;
+  }
+  return out;
+}
+
+NetParameter Rewrite::deploy(const NetParameter& net, std::vector<int> input_shape,
+                             const std::vector<int>& kept_inputs) const {
+  NetParameter out;
+  out.set_name(net.name());
+  if (!kept_inputs.empty() && !input_shape.empty())
+    input_shape = {input_shape[0], static_cast<int>(kept_inputs.size())};
+  std::set<std::string> missing;  // labels, and what is made from them
+  Names names;
+  for (const LayerParameter& given : net.layer()) {
+    LayerParameter layer = given;
+    layer.clear_blobs();
+    layer.clear_include();
+    layer.clear_exclude();
+    rename(names, &layer);
+    if (layer.bottom_size() == 0) {
+      for (const std::string& top : layer.top()) {
+        if (feeds_chain(net, top))
+          *out.add_layer() = input_layer(layer.name(), top, input_shape);
+        else
+          missing.insert(top);
+      }
+      continue;
+    }
+    if (!kept_inputs.empty() && is_part_of_selection(layer.name(), input_selection_)) {
+      if (layer.type() == "Slice") names[layer.bottom(0) + kSelected] = layer.bottom(0);
+      continue;
+    }
+    if (layer.type() == "SoftmaxWithLoss") {
+      *out.add_layer() = softmax_of(layer);
+    } else if (!reads_any(layer, missing) && layer.type() != "EuclideanLoss") {
+      *out.add_layer() = layer;
+    } else {
+      missing.insert(layer.top().begin(), layer.top().end());
+    }
+  }
+  return out;
+}
+
+}  // namespace vibnet

@@ -1,0 +1,258 @@
+#include <gflags/gflags.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <sstream>
+
+#include "core/json.h"
+#include "layers/data_layer.h"
+#include "net/cost.h"
+#include "tool.h"
+#include "vibnet/compress.h"
+#include "vibnet/error.h"
+#include "vibnet/filler.h"
+#include "vibnet/net.h"
+#include "vibnet/proto_io.h"
+
+DEFINE_string(model, "", "the trained net's prototxt");
+DEFINE_string(weights, "", "the trained net's caffemodel");
+DEFINE_string(out_model, "", "the smaller prototxt to write; NAME.deploy.prototxt comes beside it");
+DEFINE_string(out_weights, "", "the smaller caffemodel to write");
+DEFINE_string(threshold, "", "cut units at this threshold in place of the layers' own");
+DEFINE_string(report, "", "JSON file to write with what was cut and what it saves");
+DEFINE_bool(verify, false, "run both nets on the same batches, and fail where they differ");
+
+namespace {
+
+using vibnet::CompressReport;
+using vibnet::NetCost;
+using vibnet::NetParameter;
+
+constexpr double kLargestDifference = 1e-4;
+constexpr int kVerifiedBatches = 20;
+
+struct Difference {
+  double absolute = 0;
+  double relative = 0;
+};
+
+struct Size {
+  NetCost cost;
+  std::uintmax_t caffemodel_bytes = 0;
+};
+
+vibnet::CompressOptions read_options() {
+  vibnet::CompressOptions options;
+  if (FLAGS_threshold.empty()) return options;
+  char* end = nullptr;
+  options.threshold = std::strtof(FLAGS_threshold.c_str(), &end);
+  if (*end != '\0' || !std::isfinite(*options.threshold))
+    throw vibnet::UsageError("--threshold " + FLAGS_threshold + " is no number");
+  return options;
+}
+
+/// The shape of what the first layer makes, for one sample.
+vibnet::Shape input_shape(const vibnet::Net& net) {
+  vibnet::Shape shape = net.tops(0)[0]->shape();
+  if (!shape.empty()) shape[0] = 1;
+  return shape;
+}
+
+/// What the losses and Accuracy read, else the net's outputs.
+std::vector<const vibnet::Blob*> scores_of(const vibnet::Net& net) {
+  std::vector<const vibnet::Blob*> scores;
+  for (std::size_t i = 0; i < net.layers().size(); ++i) {
+    const std::string& type = net.layers()[i]->type();
+    const bool is_loss = type.size() > 4 && (type.find("Loss") != std::string::npos);
+    if (is_loss) scores.push_back(net.bottoms(static_cast<int>(i))[0]);
+  }
+  if (!scores.empty()) return scores;
+  for (const std::string& name : net.output_names()) scores.push_back(net.blob(name));
+  return scores;
+}
+
+void fill_inputs(int batch, vibnet::Net* masked, vibnet::Net* compressed) {
+  for (const std::string& name : masked->input_names()) {
+    vibnet::Blob* input = masked->blob(name);
+    vibnet::FillerParameter noise;
+    noise.set_type("gaussian");
+    vibnet::fill(noise, vibnet::random_key(static_cast<std::uint64_t>(batch), name), input);
+    vibnet::Blob* other = compressed->blob(name);
+    std::copy_n(input->cpu_data(), input->count(), other->mutable_cpu_data());
+  }
+}
+
+int batches_of(const vibnet::Net& net) {
+  for (const auto& layer : net.layers())
+    if (const auto* data = dynamic_cast<const vibnet::DataLayer*>(layer.get()))
+      return static_cast<int>(
+          std::clamp<std::int64_t>(data->size() / data->batch_size(), 1, kVerifiedBatches));
+  return 1;
+}
+
+/// Largest difference of the scores, and the largest relative to the batch's largest score.
+Difference compare(vibnet::Net* masked, vibnet::Net* compressed) {
+  Difference largest;
+  const int batches = batches_of(*masked);
+  for (int batch = 0; batch < batches; ++batch) {
+    masked->context().iteration = batch;
+    compressed->context().iteration = batch;
+    fill_inputs(batch, masked, compressed);
+    masked->forward();
+    compressed->forward();
+    const auto expected = scores_of(*masked);
+    const auto found = scores_of(*compressed);
+    for (std::size_t s = 0; s < expected.size(); ++s) {
+      double magnitude = 1e-30;
+      double difference = 0;
+      for (int i = 0; i < expected[s]->count(); ++i) {
+        const double value = expected[s]->cpu_data()[i];
+        magnitude = std::max(magnitude, std::fabs(value));
+        const double apart = std::fabs(value - found[s]->cpu_data()[i]);
+        difference = std::isfinite(apart) ? std::max(difference, apart) : HUGE_VAL;
+      }
+      largest.absolute = std::max(largest.absolute, difference);
+      largest.relative = std::max(largest.relative, difference / magnitude);
+    }
+  }
+  return largest;
+}
+
+NetCost cost_of_deployment(const NetParameter& deploy) {
+  return vibnet::cost_of(vibnet::Net(deploy, vibnet::NetOptions()));
+}
+
+std::string list(const std::vector<int>& values) {
+  std::ostringstream text;
+  for (std::size_t i = 0; i < values.size(); ++i) text << (i == 0 ? "" : ", ") << values[i];
+  return "[" + text.str() + "]";
+}
+
+std::string size_json(const Size& size) {
+  std::ostringstream json;
+  json << "{\"weights\": " << size.cost.weights << ", \"parameters\": " << size.cost.parameters
+       << ", \"flops\": " << std::fixed << std::setprecision(0) << size.cost.flops
+       << ", \"activation_bytes\": " << size.cost.activation_bytes
+       << ", \"caffemodel_bytes\": " << size.caffemodel_bytes << "}";
+  return json.str();
+}
+
+std::string report_json(const CompressReport& report, const Size& before, const Size& after,
+                        const std::optional<Difference>& difference) {
+  std::ostringstream json;
+  json << "{\n  \"layers\": [";
+  for (std::size_t i = 0; i < report.layers.size(); ++i) {
+    const vibnet::LayerReport& layer = report.layers[i];
+    json << (i == 0 ? "\n" : ",\n") << "    {\"name\": " << vibnet::json_string(layer.name)
+         << ", \"type\": " << vibnet::json_string(layer.type)
+         << ", \"units_before\": " << layer.units_before
+         << ", \"units_after\": " << layer.units_after;
+    if (!layer.kept.empty()) json << ", \"kept\": " << list(layer.kept);
+    json << "}";
+  }
+  json << "\n  ],\n  \"kept_inputs\": " << list(report.kept_inputs) << ",\n  \"notes\": [";
+  for (std::size_t i = 0; i < report.notes.size(); ++i)
+    json << (i == 0 ? "" : ", ") << vibnet::json_string(report.notes[i]);
+  json << "],\n  \"before\": " << size_json(before) << ",\n  \"after\": " << size_json(after);
+  if (difference)
+    json << ",\n  \"max_abs_difference\": " << vibnet::json_number(difference->absolute)
+         << ",\n  \"max_rel_difference\": " << vibnet::json_number(difference->relative);
+  json << "\n}\n";
+  return json.str();
+}
+
+void print_row(const char* what, double before, double after) {
+  std::cout << std::left << std::setw(22) << what << std::right << std::fixed
+            << std::setprecision(0) << std::setw(14) << before << std::setw(14) << after
+            << std::setprecision(1) << std::setw(11) << (after > 0 ? before / after : 0) << "x\n";
+}
+
+void print(const CompressReport& report, const Size& before, const Size& after) {
+  std::cout << std::left << std::setw(22) << "" << std::right << std::setw(14) << "before"
+            << std::setw(14) << "after"
+            << "\n";
+  for (const vibnet::LayerReport& layer : report.layers)
+    print_row(layer.name.c_str(), layer.units_before, layer.units_after);
+  print_row("weights", static_cast<double>(before.cost.weights),
+            static_cast<double>(after.cost.weights));
+  print_row("parameters", static_cast<double>(before.cost.parameters),
+            static_cast<double>(after.cost.parameters));
+  print_row("FLOPs", before.cost.flops, after.cost.flops);
+  print_row("activation bytes", static_cast<double>(before.cost.activation_bytes),
+            static_cast<double>(after.cost.activation_bytes));
+  print_row("caffemodel bytes", static_cast<double>(before.caffemodel_bytes),
+            static_cast<double>(after.caffemodel_bytes));
+  for (const std::string& text : report.notes) std::cout << "note: " << text << "\n";
+}
+
+std::string deploy_path(const std::string& model) {
+  std::filesystem::path path(model);
+  const std::string extension = path.extension() == ".prototxt" ? ".prototxt" : "";
+  if (!extension.empty()) path.replace_extension();
+  return path.string() + ".deploy.prototxt";
+}
+
+std::optional<Difference> verify(vibnet::Net* masked, const vibnet::CompressedNet& result) {
+  if (!FLAGS_verify) return std::nullopt;
+  vibnet::Net compressed(result.model, vibnet::NetOptions());
+  compressed.copy_weights(result.weights, "the compressed weights", vibnet::Missing::FAIL);
+  const Difference difference = compare(masked, &compressed);
+  if (!(difference.relative <= kLargestDifference))
+    vibnet::fail(FLAGS_model, ": the compressed net differs from the masked one by ",
+                 difference.relative, " of the largest score, more than ", kLargestDifference,
+                 "; nothing was written");
+  return difference;
+}
+
+int compress(const std::vector<std::string>& arguments) {
+  if (!arguments.empty()) throw vibnet::UsageError("knows no argument '" + arguments[0] + "'");
+  vibnet::require_flag("model", FLAGS_model);
+  vibnet::require_flag("weights", FLAGS_weights);
+  vibnet::require_flag("out_model", FLAGS_out_model);
+  vibnet::require_flag("out_weights", FLAGS_out_weights);
+  vibnet::CompressOptions options = read_options();
+  NetParameter model = vibnet::read_net_prototxt(FLAGS_model);
+  const NetParameter weights = vibnet::read_caffemodel(FLAGS_weights);
+  if (options.threshold)
+    for (vibnet::LayerParameter& layer : *model.mutable_layer())
+      if (layer.type() == "InformationBottleneck")
+        layer.mutable_information_bottleneck_param()->set_threshold(*options.threshold);
+
+  vibnet::Net masked(model, vibnet::NetOptions());
+  masked.copy_weights(weights, FLAGS_weights, vibnet::Missing::FAIL);
+  options.input_shape = input_shape(masked);
+  const vibnet::CompressedNet result = vibnet::compress(model, weights, options);
+  const std::optional<Difference> difference = verify(&masked, result);
+
+  const Size before{cost_of_deployment(vibnet::make_deploy(model, options.input_shape)),
+                    std::filesystem::file_size(FLAGS_weights)};
+  const Size after{cost_of_deployment(result.deploy), result.weights.ByteSizeLong()};
+  vibnet::write_binary(result.weights, FLAGS_out_weights);
+  vibnet::write_prototxt(result.deploy, deploy_path(FLAGS_out_model));
+  vibnet::write_prototxt(result.model, FLAGS_out_model);
+  if (!FLAGS_report.empty())
+    vibnet::write_file(FLAGS_report, report_json(result.report, before, after, difference));
+  print(result.report, before, after);
+  if (difference)
+    std::cout << "verified: the scores differ by at most " << std::scientific
+              << std::setprecision(2) << difference->absolute << " (" << difference->relative
+              << " of the largest)\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const vibnet::Tool tool{
+      "vibnet-compress", "cuts out of a trained net what its bottlenecks do not keep",
+      "vibnet-compress --model M.prototxt --weights W.caffemodel\n"
+      "         --out_model M2.prototxt --out_weights W2.caffemodel\n"
+      "         [--threshold T] [--report R.json] [--verify]",
+      "vibnet-compress --model train_val.prototxt --weights lenet.caffemodel --verify \\\n"
+      "    --out_model small.prototxt --out_weights small.caffemodel --report small.json"};
+  return vibnet::run_tool(tool, argc, argv, compress);
+}
