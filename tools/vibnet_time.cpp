@@ -1,0 +1,173 @@
+#include <gflags/gflags.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <iomanip>
+#include <iostream>
+
+#include "core/json.h"
+#include "tool.h"
+#include "vibnet/device.h"
+#include "vibnet/error.h"
+#include "vibnet/filler.h"
+#include "vibnet/net.h"
+#include "vibnet/proto_io.h"
+#include "vibnet/synced_memory.h"
+
+DEFINE_string(model, "", "the net's prototxt");
+DEFINE_string(phase, "TEST", "TRAIN (with backward) or TEST");
+DEFINE_int32(batch, 0, "samples in a batch; 0 is what the prototxt says");
+DEFINE_int32(iterations, 50, "timed passes; the median counts");
+DEFINE_string(device, "cpu", "cpu, gpu or gpu:N");
+DEFINE_bool(json, false, "print one JSON object instead of a table");
+
+namespace {
+
+constexpr int kWarmUp = 5;
+
+/// Milliseconds of each pass.
+using Times = std::vector<double>;
+
+double median(Times times) {
+  if (times.empty()) return 0;
+  std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
+  return times[times.size() / 2];
+}
+
+double time_ms(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+void set_batch(int batch, vibnet::NetParameter* net) {
+  for (vibnet::LayerParameter& layer : *net->mutable_layer()) {
+    if (layer.has_data_param()) layer.mutable_data_param()->set_batch_size(batch);
+    for (vibnet::BlobShape& shape : *layer.mutable_input_param()->mutable_shape())
+      if (shape.dim_size() > 0) shape.set_dim(0, batch);
+    for (vibnet::BlobShape& shape : *layer.mutable_dummy_data_param()->mutable_shape())
+      if (shape.dim_size() > 0) shape.set_dim(0, batch);
+  }
+}
+
+/// Input layers hold zeros else, which can be faster than what a user feeds in.
+void fill_inputs(vibnet::Net* net) {
+  vibnet::FillerParameter noise;
+  noise.set_type("gaussian");
+  for (std::size_t i = 0; i < net->layers().size(); ++i)
+    if (net->layers()[i]->type() == "Input")
+      for (const std::string& top : net->layers()[i]->parameter().top()) {
+        const bool is_label = net->blob(top)->axes() < 2;
+        if (!is_label) vibnet::fill(noise, vibnet::random_key(1, top), net->blob(top));
+      }
+}
+
+struct Measurement {
+  std::vector<Times> forward;   // per layer
+  std::vector<Times> backward;  // per layer
+  Times whole_forward;
+  Times whole_backward;
+  Times step;
+};
+
+void measure_layers(bool trains, vibnet::Net* net, Measurement* result) {
+  const int layers = static_cast<int>(net->layers().size());
+  result->forward.resize(layers);
+  result->backward.resize(layers);
+  for (int i = 0; i < layers; ++i)
+    result->forward[i].push_back(time_ms([&] { net->forward_layer(i); }));
+  for (int i = layers - 1; trains && i >= 0; --i)
+    result->backward[i].push_back(time_ms([&] { net->backward_layer(i); }));
+}
+
+void measure_whole(bool trains, vibnet::Net* net, Measurement* result) {
+  const double forward = time_ms([&] { net->forward(); });
+  const double backward = trains ? time_ms([&] {
+    net->clear_gradients();
+    net->backward();
+  })
+                                 : 0;
+  result->whole_forward.push_back(forward);
+  result->whole_backward.push_back(backward);
+  result->step.push_back(forward + backward);
+}
+
+Measurement measure(bool trains, vibnet::Net* net) {
+  Measurement result;
+  for (int i = 0; i < kWarmUp + FLAGS_iterations; ++i) {
+    if (i == kWarmUp) result = Measurement();
+    ++net->context().iteration;
+    measure_whole(trains, net, &result);
+    ++net->context().iteration;
+    measure_layers(trains, net, &result);
+  }
+  return result;
+}
+
+void print_table(const vibnet::Net& net, const Measurement& result, std::size_t peak) {
+  std::cout << std::left << std::setw(20) << "layer" << std::setw(24) << "type" << std::right
+            << std::setw(14) << "forward ms" << std::setw(14) << "backward ms"
+            << "\n"
+            << std::fixed << std::setprecision(3);
+  for (std::size_t i = 0; i < net.layers().size(); ++i)
+    std::cout << std::left << std::setw(20) << net.layers()[i]->name() << std::setw(24)
+              << net.layers()[i]->type() << std::right << std::setw(14) << median(result.forward[i])
+              << std::setw(14) << median(result.backward[i]) << "\n";
+  std::cout << std::left << std::setw(44) << "whole net" << std::right << std::setw(14)
+            << median(result.whole_forward) << std::setw(14) << median(result.whole_backward)
+            << "\n\nforward and backward: " << median(result.step) << " ms, peak memory " << peak
+            << " bytes\n";
+}
+
+void print_json(const vibnet::Net& net, const Measurement& result, std::size_t peak) {
+  std::cout << "{\"forward_ms\": " << vibnet::json_number(median(result.whole_forward))
+            << ", \"backward_ms\": " << vibnet::json_number(median(result.whole_backward))
+            << ", \"forward_backward_ms\": " << vibnet::json_number(median(result.step))
+            << ", \"peak_bytes\": " << peak << ", \"layers\": [";
+  for (std::size_t i = 0; i < net.layers().size(); ++i)
+    std::cout << (i == 0 ? "" : ", ")
+              << "{\"name\": " << vibnet::json_string(net.layers()[i]->name())
+              << ", \"type\": " << vibnet::json_string(net.layers()[i]->type())
+              << ", \"forward_ms\": " << vibnet::json_number(median(result.forward[i]))
+              << ", \"backward_ms\": " << vibnet::json_number(median(result.backward[i])) << "}";
+  std::cout << "]}\n";
+}
+
+int time_net(const std::vector<std::string>& arguments) {
+  if (!arguments.empty()) throw vibnet::UsageError("knows no argument '" + arguments[0] + "'");
+  vibnet::require_flag("model", FLAGS_model);
+  if (FLAGS_phase != "TRAIN" && FLAGS_phase != "TEST")
+    throw vibnet::UsageError("--phase is TRAIN or TEST");
+  if (FLAGS_iterations < 1 || FLAGS_batch < 0)
+    throw vibnet::UsageError("--iterations must be 1 or more, and --batch not negative");
+  vibnet::NetParameter parameter = vibnet::read_net_prototxt(FLAGS_model);
+  if (FLAGS_batch > 0) set_batch(FLAGS_batch, &parameter);
+  const bool trains = FLAGS_phase == "TRAIN";
+  vibnet::NetOptions options;
+  options.phase = trains ? vibnet::TRAIN : vibnet::TEST;
+  options.device = vibnet::parse_device(FLAGS_device);
+  vibnet::reset_peak_memory();
+  try {
+    vibnet::Net net(parameter, options);
+    fill_inputs(&net);
+    const Measurement result = measure(trains, &net);
+    const std::size_t peak = vibnet::memory_usage().peak;
+    (FLAGS_json ? print_json : print_table)(net, result, peak);
+  } catch (const vibnet::Error& error) {
+    vibnet::fail(FLAGS_model, ": ", error.what());
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const vibnet::Tool tool{
+      "vibnet-time", "measures a net: per layer and in all, the median of many passes",
+      "vibnet-time --model M.prototxt [--phase TRAIN|TEST] [--batch N] [--iterations N]\n"
+      "         [--device D] [--json]",
+      "vibnet-time --model models/lenet5/train_val.prototxt --phase TRAIN --batch 64"};
+  return vibnet::run_tool(tool, argc, argv, time_net);
+}
