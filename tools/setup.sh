@@ -3,7 +3,7 @@
 set -eu
 
 packages="g++ cmake ninja-build ccache protobuf-compiler libprotobuf-dev libopenblas-openmp-dev
-  libgoogle-glog-dev libgflags-dev liblmdb-dev librandom123-dev libopencv-imgcodecs-dev
+  libgoogle-glog-dev libgflags-dev liblmdb-dev librandom123-dev zlib1g-dev libopencv-imgcodecs-dev
   libopencv-imgproc-dev libgtest-dev libgmock-dev"
 
 missing=""

@@ -9,8 +9,8 @@
 
 #include "vibnet/error.h"
 
-// gflags declares it in no header.
-namespace gflags {
+// gflags declares it in no header; Debian builds it in the namespace google.
+namespace google {
 extern void (*gflags_exitfunc)(int);
 }
 
@@ -64,7 +64,7 @@ int run_tool(const Tool& tool, int argc, char** argv,
     print_help(tool);
     return 0;
   }
-  gflags::gflags_exitfunc = [](int) { std::exit(2); };
+  google::gflags_exitfunc = [](int) { std::exit(2); };
   gflags::ParseCommandLineNonHelpFlags(&argc, &argv, true);
   log_to_stderr(tool.name);
   try {

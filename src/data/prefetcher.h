@@ -1,0 +1,59 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace vibnet {
+
+/// One batch as a data layer hands it on.
+struct Batch {
+  std::vector<float> data;
+  std::vector<float> labels;
+};
+
+/// Reads batches ahead in a thread of its own: after batch i is taken, i + 1 and on. Taking another
+/// one than the next starts over there.
+class Prefetcher {
+ public:
+  /// Fills a batch by its number; called from the thread.
+  using Read = std::function<void(std::int64_t index, Batch* batch)>;
+
+  Prefetcher(Read read, int depth);
+  Prefetcher(const Prefetcher&) = delete;
+  Prefetcher& operator=(const Prefetcher&) = delete;
+  ~Prefetcher();
+
+  /// Waits for the batch, swaps it into *batch, and reuses what was there. Throws what reading it
+  /// threw.
+  void take(std::int64_t index, Batch* batch);
+
+ private:
+  struct Item {
+    std::int64_t index;
+    Batch batch;
+    std::exception_ptr error;
+  };
+
+  void run();
+
+  Read read_;
+  std::size_t depth_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Item> ready_;
+  std::vector<Batch> spare_;
+  std::int64_t next_ = 0;
+  /// Grows when take() starts over, so that a batch read for the old place is dropped.
+  std::uint64_t start_ = 0;
+  bool is_idle_ = true;
+  bool stops_ = false;
+  std::thread thread_;
+};
+
+}  // namespace vibnet

@@ -1,0 +1,108 @@
+#include <gflags/gflags.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <sstream>
+#include <utility>
+
+#include "data/image.h"
+#include "data/lmdb.h"
+#include "tool.h"
+#include "vibnet.pb.h"
+#include "vibnet/error.h"
+#include "vibnet/proto_io.h"
+#include "vibnet/random.h"
+
+DEFINE_int32(resize_height, 0, "scale every picture to this height; 0 keeps it");
+DEFINE_int32(resize_width, 0, "scale every picture to this width; 0 keeps it");
+DEFINE_bool(gray, false, "read the pictures in grey");
+DEFINE_bool(shuffle, false, "write the records in a drawn order");
+DEFINE_int64(seed, 1, "what --shuffle draws from");
+DEFINE_bool(encoded, false, "keep the pictures in their files' form (JPEG, PNG, ...)");
+
+namespace {
+
+struct Entry {
+  std::string path;
+  int label;
+};
+
+/// "path label", the path with spaces if it likes.
+std::vector<Entry> read_list(const std::string& path) {
+  std::istringstream lines(vibnet::read_file(path));
+  std::vector<Entry> entries;
+  int number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    const std::size_t end = line.find_last_not_of(" \t\r");
+    if (end == std::string::npos) continue;
+    line.resize(end + 1);
+    const std::size_t space = line.find_last_of(" \t");
+    const std::string label = space == std::string::npos ? "" : line.substr(space + 1);
+    if (label.empty() || label.size() > 9 ||
+        label.find_first_not_of("0123456789") != std::string::npos)
+      vibnet::fail(path, ":", number, ": needs a picture's path, a space and a label from 0 on");
+    entries.push_back({line.substr(0, line.find_last_not_of(" \t", space) + 1), std::stoi(label)});
+  }
+  if (entries.empty()) vibnet::fail(path, ": lists no pictures");
+  return entries;
+}
+
+void shuffle(std::vector<Entry>* entries) {
+  vibnet::RandomSequence random(
+      vibnet::random_key(static_cast<std::uint64_t>(FLAGS_seed), "convert-imageset"));
+  for (std::size_t i = entries->size() - 1; i > 0; --i)
+    std::swap((*entries)[i], (*entries)[random.below(static_cast<std::uint32_t>(i + 1))]);
+}
+
+vibnet::Datum read_record(const std::string& root, const Entry& entry) {
+  const std::string path = (std::filesystem::path(root) / entry.path).string();
+  std::string bytes = vibnet::read_file(path);
+  const auto color = FLAGS_gray ? vibnet::ImageColor::GRAY : vibnet::ImageColor::COLOR;
+  vibnet::Image image = vibnet::decode_image(bytes, color, path);
+  const bool resizes = FLAGS_resize_height > 0 || FLAGS_resize_width > 0;
+  if (resizes)
+    image =
+        vibnet::resize_image(image, FLAGS_resize_height > 0 ? FLAGS_resize_height : image.height,
+                             FLAGS_resize_width > 0 ? FLAGS_resize_width : image.width);
+  vibnet::Datum datum;
+  datum.set_label(entry.label);
+  datum.set_channels(image.channels);
+  datum.set_height(image.height);
+  datum.set_width(image.width);
+  if (!FLAGS_encoded) {
+    datum.set_data(std::move(image.pixels));
+    return datum;
+  }
+  if (resizes || FLAGS_gray)
+    bytes = vibnet::encode_image(image, std::filesystem::path(path).extension().string());
+  datum.set_data(std::move(bytes));
+  datum.set_encoded(true);
+  return datum;
+}
+
+int convert(const std::vector<std::string>& arguments) {
+  if (arguments.size() != 3) throw vibnet::UsageError("needs ROOT LIST.txt OUT.lmdb; see --help");
+  if (FLAGS_resize_height < 0 || FLAGS_resize_width < 0)
+    throw vibnet::UsageError("--resize_height and --resize_width cannot be negative");
+  vibnet::LmdbWriter writer(arguments[2]);
+  std::vector<Entry> entries = read_list(arguments[1]);
+  if (FLAGS_shuffle) shuffle(&entries);
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    writer.put(vibnet::record_key(i) + "_" + entries[i].path,
+               read_record(arguments[0], entries[i]).SerializeAsString());
+  writer.finish();
+  std::cout << arguments[2] << ": " << entries.size() << " records\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const vibnet::Tool tool{
+      "vibnet-convert-imageset", "writes pictures, listed as \"path label\" a line, as LMDB",
+      "vibnet-convert-imageset ROOT LIST.txt OUT.lmdb [flags]",
+      "vibnet-convert-imageset photos/ train.txt train.lmdb --resize_height 32 --resize_width 32"};
+  return vibnet::run_tool(tool, argc, argv, convert);
+}
