@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iostream>
 #include <sstream>
 #include <utility>
 
@@ -13,6 +12,7 @@
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
 #include "vibnet/random.h"
+#include "write_records.h"
 
 DEFINE_int32(resize_height, 0, "scale every picture to this height; 0 keeps it");
 DEFINE_int32(resize_width, 0, "scale every picture to this width; 0 keeps it");
@@ -26,6 +26,8 @@ namespace {
 struct Entry {
   std::string path;
   int label;
+  /// Where it stands: "train.txt:12".
+  std::string line;
 };
 
 /// "path label", the path with spaces if it likes.
@@ -43,7 +45,8 @@ std::vector<Entry> read_list(const std::string& path) {
     if (label.empty() || label.size() > 9 ||
         label.find_first_not_of("0123456789") != std::string::npos)
       vibnet::fail(path, ":", number, ": needs a picture's path, a space and a label from 0 on");
-    entries.push_back({line.substr(0, line.find_last_not_of(" \t", space) + 1), std::stoi(label)});
+    entries.push_back({line.substr(0, line.find_last_not_of(" \t", space) + 1), std::stoi(label),
+                       path + ":" + std::to_string(number)});
   }
   if (entries.empty()) vibnet::fail(path, ": lists no pictures");
   return entries;
@@ -56,29 +59,31 @@ void shuffle(std::vector<Entry>* entries) {
     std::swap((*entries)[i], (*entries)[random.below(static_cast<std::uint32_t>(i + 1))]);
 }
 
+vibnet::Image resized(const vibnet::Image& image) {
+  return vibnet::resize_image(image, FLAGS_resize_height > 0 ? FLAGS_resize_height : image.height,
+                              FLAGS_resize_width > 0 ? FLAGS_resize_width : image.width);
+}
+
+/// What the records state, field by field, is what Caffe's convert_imageset writes.
 vibnet::Datum read_record(const std::string& root, const Entry& entry) {
-  const std::string path = (std::filesystem::path(root) / entry.path).string();
+  const std::filesystem::path path = std::filesystem::path(root) / entry.path;
   std::string bytes = vibnet::read_file(path);
   const auto color = FLAGS_gray ? vibnet::ImageColor::GRAY : vibnet::ImageColor::COLOR;
   vibnet::Image image = vibnet::decode_image(bytes, color, path);
   const bool resizes = FLAGS_resize_height > 0 || FLAGS_resize_width > 0;
-  if (resizes)
-    image =
-        vibnet::resize_image(image, FLAGS_resize_height > 0 ? FLAGS_resize_height : image.height,
-                             FLAGS_resize_width > 0 ? FLAGS_resize_width : image.width);
+  if (resizes) image = resized(image);
   vibnet::Datum datum;
   datum.set_label(entry.label);
+  datum.set_encoded(FLAGS_encoded);
+  if (FLAGS_encoded) {
+    if (resizes || FLAGS_gray) bytes = vibnet::encode_image(image, path.extension());
+    datum.set_data(std::move(bytes));
+    return datum;
+  }
   datum.set_channels(image.channels);
   datum.set_height(image.height);
   datum.set_width(image.width);
-  if (!FLAGS_encoded) {
-    datum.set_data(std::move(image.pixels));
-    return datum;
-  }
-  if (resizes || FLAGS_gray)
-    bytes = vibnet::encode_image(image, std::filesystem::path(path).extension().string());
-  datum.set_data(std::move(bytes));
-  datum.set_encoded(true);
+  datum.set_data(std::move(image.pixels));
   return datum;
 }
 
@@ -86,15 +91,16 @@ int convert(const std::vector<std::string>& arguments) {
   if (arguments.size() != 3) throw vibnet::UsageError("needs ROOT LIST.txt OUT.lmdb; see --help");
   if (FLAGS_resize_height < 0 || FLAGS_resize_width < 0)
     throw vibnet::UsageError("--resize_height and --resize_width cannot be negative");
-  vibnet::LmdbWriter writer(arguments[2]);
   std::vector<Entry> entries = read_list(arguments[1]);
   if (FLAGS_shuffle) shuffle(&entries);
-  for (std::size_t i = 0; i < entries.size(); ++i)
-    writer.put(vibnet::record_key(i) + "_" + entries[i].path,
-               read_record(arguments[0], entries[i]).SerializeAsString());
-  writer.finish();
-  std::cout << arguments[2] << ": " << entries.size() << " records\n";
-  return 0;
+  return vibnet::write_records(arguments[2], entries.size(), [&](std::size_t i) {
+    try {
+      return vibnet::NamedRecord{vibnet::record_key(i) + "_" + entries[i].path,
+                                 read_record(arguments[0], entries[i])};
+    } catch (const vibnet::Error& error) {
+      vibnet::fail(entries[i].line, ": ", error.what());
+    }
+  });
 }
 
 }  // namespace

@@ -1,13 +1,22 @@
 #include "data/data_transformer.h"
 
+#include <algorithm>
+
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
 
 namespace vibnet {
 namespace {
 
+constexpr std::uint32_t kMaxPad = 1 << 15;
+
 Shape shape_of_datum(const Datum& datum) {
   return {datum.channels(), datum.height(), datum.width()};
+}
+
+/// Caffe's mean files say 1 x C x H x W.
+Shape without_batch_axis(const Shape& shape) {
+  return shape.size() == 4 && shape[0] == 1 ? Shape(shape.begin() + 1, shape.end()) : shape;
 }
 
 }  // namespace
@@ -15,16 +24,18 @@ Shape shape_of_datum(const Datum& datum) {
 DataTransformer::DataTransformer(const TransformationParameter& parameter, Phase phase,
                                  RandomKey key)
     : parameter_(parameter), phase_(phase), key_(key) {
+  if (parameter.pad() > kMaxPad) fail("pad: ", parameter.pad(), " is over ", kMaxPad);
   if (!parameter.has_mean_file()) return;
-  if (parameter.mean_value_size() > 0) fail("mean_file and mean_value are both given");
+  if (parameter.mean_value_size() > 0) fail("mean_file and mean_value are both given; give one");
   BlobProto mean;
   read_binary(parameter.mean_file(), &mean);
   mean_.from_proto(mean);
+  if (mean_.count() == 0) fail(parameter.mean_file(), ": holds no mean values");
 }
 
 Shape DataTransformer::output_shape(const Datum& datum) const {
   Shape shape = shape_of_datum(datum);
-  if (mean_.count() > 0 && mean_.count() != count(shape, 0, 3))
+  if (mean_.count() > 0 && without_batch_axis(mean_.shape()) != shape)
     fail("the mean file ", parameter_.mean_file(), " is ", to_string(mean_.shape()),
          ", and the records are ", to_string(shape));
   const int means = parameter_.mean_value_size();
@@ -33,11 +44,11 @@ Shape DataTransformer::output_shape(const Datum& datum) const {
   const int pad = static_cast<int>(parameter_.pad());
   shape[1] += 2 * pad;
   shape[2] += 2 * pad;
-  const int crop = static_cast<int>(parameter_.crop_size());
+  const std::int64_t crop = parameter_.crop_size();
   if (crop == 0) return shape;
   if (crop > shape[1] || crop > shape[2])
     fail("crop_size: ", crop, " is larger than the padded record, ", shape[1], "x", shape[2]);
-  return {shape[0], crop, crop};
+  return {shape[0], static_cast<int>(crop), static_cast<int>(crop)};
 }
 
 DataTransformer::Placement DataTransformer::place(const Shape& in, const Shape& out,
@@ -45,11 +56,12 @@ DataTransformer::Placement DataTransformer::place(const Shape& in, const Shape& 
   const int pad = static_cast<int>(parameter_.pad());
   const int room_h = in[1] + 2 * pad - out[1];
   const int room_w = in[2] + 2 * pad - out[2];
+  if (phase_ == TEST) return {room_h / 2 - pad, room_w / 2 - pad, false};
   RandomSequence random(key_, static_cast<std::uint64_t>(sample));
-  const bool mirrored = parameter_.mirror() && random.below(2) == 1;
-  if (phase_ == TEST) return {room_h / 2 - pad, room_w / 2 - pad, mirrored};
-  return {static_cast<int>(random.below(room_h + 1)) - pad,
-          static_cast<int>(random.below(room_w + 1)) - pad, mirrored};
+  const bool is_mirrored = parameter_.mirror() && random.below(2) == 1;
+  const int top = room_h == 0 ? 0 : static_cast<int>(random.below(room_h + 1));
+  const int left = room_w == 0 ? 0 : static_cast<int>(random.below(room_w + 1));
+  return {top - pad, left - pad, is_mirrored};
 }
 
 float DataTransformer::channel_mean(int channel) const {
@@ -57,29 +69,42 @@ float DataTransformer::channel_mean(int channel) const {
   return parameter_.mean_value(parameter_.mean_value_size() == 1 ? 0 : channel);
 }
 
-void DataTransformer::transform(const Datum& datum, std::int64_t sample, float* values) const {
-  const Shape in = shape_of_datum(datum);
-  const Shape out = output_shape(datum);
-  const Placement placement = place(in, out, sample);
+template <typename Value>
+void DataTransformer::write(const Value* raw, const Shape& in, const Shape& out,
+                            const Placement& placement, float* values) const {
   const float scale = parameter_.scale();
-  const bool is_bytes = !datum.data().empty();
-  const auto* bytes = reinterpret_cast<const unsigned char*>(datum.data().data());
-  const float* floats = datum.float_data().data();
-  const float* mean = mean_.count() > 0 ? mean_.cpu_data() : nullptr;
+  // The columns of a row that come from the record; the rest is padding.
+  const int begin = std::clamp(-placement.left, 0, out[2]);
+  const int end = std::clamp(in[2] - placement.left, begin, out[2]);
   for (int c = 0; c < out[0]; ++c) {
-    const float flat_mean = channel_mean(c);
-    for (int y = 0; y < out[1]; ++y) {
+    const float mean = channel_mean(c);
+    for (int y = 0; y < out[1]; ++y, values += out[2]) {
       const int row = y + placement.top;
-      for (int x = 0; x < out[2]; ++x) {
-        const int column = placement.left + (placement.mirrored ? out[2] - 1 - x : x);
-        const bool inside = row >= 0 && row < in[1] && column >= 0 && column < in[2];
-        const int i = (c * in[1] + row) * in[2] + column;
-        const float raw = !inside ? 0 : is_bytes ? static_cast<float>(bytes[i]) : floats[i];
-        const float off = mean != nullptr ? (inside ? mean[i] : 0) : flat_mean;
-        *values++ = (raw - off) * scale;
+      const bool is_inside = row >= 0 && row < in[1] && begin < end;
+      if (!is_inside || begin > 0 || end < out[2]) std::fill_n(values, out[2], (0 - mean) * scale);
+      if (!is_inside) continue;
+      const std::int64_t first = (std::int64_t{c} * in[1] + row) * in[2] + placement.left + begin;
+      const Value* from = raw + first;
+      float* to = values + begin;
+      if (mean_.count() > 0) {
+        const float* means = mean_.cpu_data() + first;
+        for (int x = 0; x < end - begin; ++x) to[x] = (from[x] - means[x]) * scale;
+      } else {
+        for (int x = 0; x < end - begin; ++x) to[x] = (from[x] - mean) * scale;
       }
+      if (placement.is_mirrored) std::reverse(values, values + out[2]);
     }
   }
+}
+
+void DataTransformer::transform(const Datum& datum, const Shape& out, std::int64_t sample,
+                                float* values) const {
+  const Shape in = shape_of_datum(datum);
+  const Placement placement = place(in, out, sample);
+  if (datum.data().empty())
+    write(datum.float_data().data(), in, out, placement, values);
+  else
+    write(reinterpret_cast<const unsigned char*>(datum.data().data()), in, out, placement, values);
 }
 
 }  // namespace vibnet

@@ -1,16 +1,19 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
+#include "data/lmdb.h"
 #include "vibnet.pb.h"
 
 namespace vibnet {
 
-/// Reads a database record. Throws Error, `where` first, for what is no Datum, or one whose values
-/// do not fill channels x height x width; a picture is decoded (the force_* fields of the
-/// transformation decide its channels).
-Datum read_datum(std::string_view bytes, const TransformationParameter& transform,
-                 const std::string& where);
+/// Reads a record of the database at `path`, reusing the datum's memory. Throws Error, naming path
+/// and key, for what is no Datum, or one whose values do not fill channels x height x width; a
+/// picture is decoded (the force_* fields of the transformation decide its channels).
+void read_datum(const Record& record, const TransformationParameter& transform,
+                const std::string& path, Datum* datum);
+
+/// "PATH: record 'KEY'", to name a record in an Error.
+std::string name_of(const Record& record, const std::string& path);
 
 }  // namespace vibnet

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "data/lmdb_check.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -14,9 +15,14 @@ constexpr std::size_t kFirstMapBytes = std::size_t{64} << 20;
 constexpr std::size_t kBytesOfACommit = std::size_t{16} << 20;
 constexpr std::size_t kRecordsOfACommit = 1000;
 
-std::filesystem::path data_file(const std::string& path) {
-  return std::filesystem::is_directory(path) ? std::filesystem::path(path) / "data.mdb"
-                                             : std::filesystem::path(path);
+bool is_folder(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored);
+}
+
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
 }
 
 MDB_val value_of(const std::string& bytes) {
@@ -33,16 +39,15 @@ void LmdbReader::check(int status) const {
 }
 
 LmdbReader::LmdbReader(const std::string& path) : path_(path) {
-  if (!std::filesystem::exists(data_file(path)))
-    fail(path, ": there is no LMDB database here (data.mdb is missing)");
+  const std::string file = is_folder(path) ? path + "/data.mdb" : path;
+  if (!exists(file)) fail(path, ": there is no LMDB database here (", file, " is missing)");
+  check_lmdb_file(file, path);
   MDB_env* environment = nullptr;
   check(mdb_env_create(&environment));
   environment_.reset(environment);
-  const unsigned as_file = std::filesystem::is_directory(path) ? 0 : MDB_NOSUBDIR;
   // No lock file: nothing writes to a database once it stands under its name.
-  check(
-      mdb_env_open(environment, path.c_str(), MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS | as_file, 0444));
-  check_is_whole();
+  check(mdb_env_open(environment, file.c_str(), MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS | MDB_NOSUBDIR,
+                     0444));
   MDB_txn* transaction = nullptr;
   check(mdb_txn_begin(environment, nullptr, MDB_RDONLY, &transaction));
   transaction_.reset(transaction);
@@ -55,18 +60,6 @@ LmdbReader::LmdbReader(const std::string& path) : path_(path) {
   MDB_cursor* cursor = nullptr;
   check(mdb_cursor_open(transaction, database, &cursor));
   cursor_.reset(cursor);
-}
-
-/// A page past the end of a cut-off file would end the process with SIGBUS.
-void LmdbReader::check_is_whole() const {
-  MDB_envinfo info;
-  check(mdb_env_info(environment_.get(), &info));
-  MDB_stat stat;
-  check(mdb_env_stat(environment_.get(), &stat));
-  const std::uintmax_t needed = (std::uintmax_t{info.me_last_pgno} + 1) * stat.ms_psize;
-  const std::uintmax_t found = std::filesystem::file_size(data_file(path_));
-  if (found < needed)
-    fail(path_, ": the LMDB database is cut off: ", found, " of ", needed, " bytes are there");
 }
 
 Record LmdbReader::move(MDB_cursor_op operation) {
@@ -94,10 +87,10 @@ Record LmdbReader::at(std::int64_t position) {
 }
 
 LmdbWriter::LmdbWriter(const std::string& path)
-    : path_(path),
-      temporary_(path + ".tmp" + std::to_string(getpid())),
+    : path_(path.substr(0, path.find_last_not_of('/') + 1)),
+      temporary_(path_ + ".tmp" + std::to_string(getpid())),
       map_bytes_(kFirstMapBytes) {
-  if (std::filesystem::exists(path)) fail(path, ": exists already; remove it or give another name");
+  if (exists(path)) fail(path, ": exists already; remove it or give another name");
   std::error_code error;
   std::filesystem::create_directory(temporary_, error);
   if (error) fail(path, ": cannot be written: ", error.message());
@@ -135,12 +128,16 @@ void LmdbWriter::grow() {
   check(mdb_env_set_mapsize(environment_, map_bytes_));
   begin();
   const auto again = std::move(pending_);
-  pending_.clear();
+  clear_pending();
   for (const auto& [key, value] : again) put(key, value);
 }
 
 void LmdbWriter::put(const std::string& key, const std::string& value) {
+  if (key.empty() || key.size() > static_cast<std::size_t>(mdb_env_get_maxkeysize(environment_)))
+    fail(path_, ": key '", key, "' has ", key.size(), " bytes, and LMDB takes 1 to ",
+         mdb_env_get_maxkeysize(environment_));
   pending_.emplace_back(key, value);
+  pending_bytes_ += key.size() + value.size();
   MDB_val mdb_key = value_of(key);
   MDB_val mdb_value = value_of(value);
   const int status = mdb_put(transaction_, database_, &mdb_key, &mdb_value, MDB_APPEND);
@@ -148,8 +145,7 @@ void LmdbWriter::put(const std::string& key, const std::string& value) {
   if (status == MDB_KEYEXIST)
     fail(path_, ": key '", key, "' does not come after the one before it");
   check(status);
-  if (pending_.size() * value.size() > kBytesOfACommit || pending_.size() >= kRecordsOfACommit)
-    commit();
+  if (pending_bytes_ > kBytesOfACommit || pending_.size() >= kRecordsOfACommit) commit();
 }
 
 void LmdbWriter::commit() {
@@ -161,8 +157,13 @@ void LmdbWriter::commit() {
     return commit();
   }
   check(status);
-  pending_.clear();
+  clear_pending();
   begin();
+}
+
+void LmdbWriter::clear_pending() {
+  pending_.clear();
+  pending_bytes_ = 0;
 }
 
 void LmdbWriter::finish() {
@@ -177,10 +178,9 @@ void LmdbWriter::finish() {
   if (error) fail(path_, ": cannot be written: ", error.message());
 }
 
-std::string record_key(std::size_t number) {
-  constexpr std::size_t kDigits = 8;
-  const std::string digits = std::to_string(number);
-  return std::string(kDigits - std::min(kDigits, digits.size()), '0') + digits;
+std::string record_key(std::size_t number, std::size_t digits) {
+  const std::string text = std::to_string(number);
+  return std::string(digits - std::min(digits, text.size()), '0') + text;
 }
 
 }  // namespace vibnet

@@ -19,7 +19,7 @@ struct Record {
 
 /// Reads a database, its folder or a single file, record by record. Several processes may read one
 /// at a time, and it may lie on a read-only disk. Throws Error with the path where it is missing,
-/// cut off, empty or no LMDB. One thread at a time.
+/// empty, cut off, damaged or no LMDB. One thread at a time.
 class LmdbReader {
  public:
   explicit LmdbReader(const std::string& path);
@@ -38,7 +38,6 @@ class LmdbReader {
   };
 
   void check(int status) const;
-  void check_is_whole() const;
   Record move(MDB_cursor_op operation);
   void index_keys();
 
@@ -70,6 +69,7 @@ class LmdbWriter {
   void begin();
   void commit();
   void grow();
+  void clear_pending();
 
   std::string path_;
   std::string temporary_;
@@ -79,9 +79,10 @@ class LmdbWriter {
   std::size_t map_bytes_;
   /// Put since the last commit: put again when the map had to grow.
   std::vector<std::pair<std::string, std::string>> pending_;
+  std::size_t pending_bytes_ = 0;
 };
 
 /// "00000042": the key of the record with this number, as Caffe's converters write it.
-std::string record_key(std::size_t number);
+std::string record_key(std::size_t number, std::size_t digits = 8);
 
 }  // namespace vibnet

@@ -9,10 +9,14 @@
 #include <thread>
 #include <vector>
 
+#include "vibnet/blob.h"
+
 namespace vibnet {
 
 /// One batch as a data layer hands it on.
 struct Batch {
+  /// Of one sample: C x H x W.
+  Shape sample_shape;
   std::vector<float> data;
   std::vector<float> labels;
 };

@@ -8,8 +8,9 @@
 namespace vibnet {
 
 /// The records of a pair of IDX files, the form of MNIST, gzipped or not. Throws Error with the
-/// path where a file is missing, cut off, of another kind, or the two do not fit each other.
-std::vector<Datum> read_idx(const std::string& images, const std::string& labels);
+/// path where a file is missing, cut off, too long or of another kind, where the two do not fit
+/// each other, or a label is no class from 0 to `classes` - 1.
+std::vector<Datum> read_idx(const std::string& images, const std::string& labels, int classes);
 
 /// What the label bytes of a CIFAR file are.
 enum class CifarKind { CIFAR10, CIFAR100_FINE };

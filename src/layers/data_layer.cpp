@@ -8,28 +8,40 @@
 #include "vibnet/registry.h"
 
 namespace vibnet {
+namespace {
 
-void DataLayer::set_up(const Blobs& /*bottom*/, const Blobs& top) {
+constexpr std::uint32_t kMostAhead = 1000;
+
+}  // namespace
+
+void DataLayer::check_parameter() const {
   const DataParameter& parameter = parameter_.data_param();
   if (parameter.source().empty()) fail("data_param has no source");
-  if (batch_size() < 1) fail("batch_size is missing or 0");
+  if (batch_size() < 1) fail("data_param needs a batch_size of at least 1");
   if (parameter.has_backend() && parameter.backend() != DataParameter::LMDB)
-    fail("reads LMDB, not LevelDB; convert the data and set backend: LMDB");
-  if (parameter.rand_skip() != 0) fail("rand_skip is not kept up; use shuffle: true");
+    fail("reads LMDB, and backend says LEVELDB; convert the data and set backend: LMDB");
+  if (parameter.rand_skip() != 0)
+    fail("rand_skip: ", parameter.rand_skip(), " is not supported; shuffle: true draws an order");
+}
+
+void DataLayer::set_up(const Blobs& /*bottom*/, const Blobs& top) {
+  check_parameter();
+  const DataParameter& parameter = parameter_.data_param();
   reader_ = std::make_unique<LmdbReader>(parameter.source());
   transformer_ =
       std::make_unique<DataTransformer>(parameter_.transform_param(), context_.phase, random_key());
-  const Record first = reader_->at(0);
-  const Datum datum = read_datum(first.value, parameter_.transform_param(),
-                                 reader_->path() + ": record '" + std::string(first.key) + "'");
-  sample_shape_ = transformer_->output_shape(datum);
-  Shape shape = sample_shape_;
+  sample_shape_ = read_record(reader_->at(0), &datum_);
+  shape_tops(sample_shape_, top);
+  prefetcher_ =
+      std::make_unique<Prefetcher>([this](std::int64_t index, Batch* batch) { read(index, batch); },
+                                   static_cast<int>(std::min(parameter.prefetch(), kMostAhead)));
+}
+
+void DataLayer::shape_tops(const Shape& sample_shape, const Blobs& top) const {
+  Shape shape = sample_shape;
   shape.insert(shape.begin(), batch_size());
   top[0]->reshape(shape);
   if (top.size() > 1) top[1]->reshape({batch_size()});
-  prefetcher_ =
-      std::make_unique<Prefetcher>([this](std::int64_t index, Batch* batch) { read(index, batch); },
-                                   static_cast<int>(parameter.prefetch()));
 }
 
 /// Where in the database the sample stands, counting samples over the whole run.
@@ -49,28 +61,41 @@ std::int64_t DataLayer::position_of(std::int64_t sample) {
   return order_[sample % size];
 }
 
+/// Returns the shape that the record comes out in.
+Shape DataLayer::read_record(const Record& record, Datum* datum) const {
+  read_datum(record, parameter_.transform_param(), reader_->path(), datum);
+  try {
+    return transformer_->output_shape(*datum);
+  } catch (const Error& error) {
+    vibnet::fail(name_of(record, reader_->path()), ": ", error.what());
+  }
+}
+
 void DataLayer::read(std::int64_t index, Batch* batch) {
-  const int size = count(sample_shape_, 0, 3);
-  batch->data.resize(static_cast<std::size_t>(batch_size()) * size);
   batch->labels.resize(batch_size());
   for (int i = 0; i < batch_size(); ++i) {
     const std::int64_t sample = index * batch_size() + i;
     const Record record = reader_->at(position_of(sample));
-    const std::string where = reader_->path() + ": record '" + std::string(record.key) + "'";
-    const Datum datum = read_datum(record.value, parameter_.transform_param(), where);
-    if (transformer_->output_shape(datum) != sample_shape_)
-      fail(where, " comes out as ", to_string(transformer_->output_shape(datum)),
-           ", and the first as ", to_string(sample_shape_), "; all must be of one size");
-    transformer_->transform(datum, sample, batch->data.data() + std::int64_t{i} * size);
-    batch->labels[i] = static_cast<float>(datum.label());
+    batch->sample_shape = read_record(record, &datum_);
+    if (batch_size() > 1 && batch->sample_shape != sample_shape_)
+      vibnet::fail(name_of(record, reader_->path()), " comes out as ",
+                   to_string(batch->sample_shape), ", and the first as ", to_string(sample_shape_),
+                   "; only batch_size: 1 can mix sizes");
+    const std::size_t values = count(batch->sample_shape, 0, 3);
+    batch->data.resize(batch_size() * values);
+    transformer_->transform(datum_, batch->sample_shape, sample, &batch->data[i * values]);
+    batch->labels[i] = static_cast<float>(datum_.label());
   }
 }
 
-void DataLayer::forward(const Blobs& /*bottom*/, const Blobs& top) {
+void DataLayer::forward(const Blobs& /*bottom*/, const Blobs& top) try {
   prefetcher_->take(context_.batch(), &batch_);
+  shape_tops(batch_.sample_shape, top);
   std::copy(batch_.data.begin(), batch_.data.end(), top[0]->mutable_cpu_data());
   if (top.size() > 1)
     std::copy(batch_.labels.begin(), batch_.labels.end(), top[1]->mutable_cpu_data());
+} catch (const Error& error) {
+  fail(error.what());
 }
 
 REGISTER_LAYER(Data, CPU, DataLayer);

@@ -1,3 +1,4 @@
+#include <opencv2/core/utility.hpp>
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -75,6 +76,7 @@ bool encode(const Image& image, const std::string& extension, std::string* bytes
 
 extern "C" const vibnet::ImageModule* vibnet_image_module() {
   cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+  cv::setNumThreads(1);
   static const vibnet::ImageModule module{vibnet::decode, vibnet::resize, vibnet::encode};
   return &module;
 }
