@@ -1,0 +1,168 @@
+#include <gtest/gtest.h>
+
+#include "support/layer_fixture.h"
+
+namespace vibnet {
+namespace {
+
+struct GradientCase {
+  const char* name;
+  const char* prototxt;
+  std::vector<Shape> bottoms;
+  int tops;
+  GradientOptions options;
+};
+
+std::ostream& operator<<(std::ostream& out, const GradientCase& one) { return out << one.name; }
+
+constexpr double kNoKink = 1e30;
+const GradientOptions kSmooth{};
+const GradientOptions kKinkAtZero{1e-2, 1e-2, 0};
+/// Steps small enough that no pair of neighbours changes places.
+const GradientOptions kRanks{1e-3, 2e-2, kNoKink};
+
+const GradientCase kCases[] = {
+    {"Convolution",
+     "type: 'Convolution' convolution_param { num_output: 4 kernel_size: 3 stride: 2 pad: 1 "
+     "weight_filler { type: 'gaussian' } bias_filler { type: 'gaussian' } }",
+     {{2, 3, 6, 5}},
+     1,
+     kSmooth},
+    {"ConvolutionGrouped",
+     "type: 'Convolution' convolution_param { num_output: 6 kernel_size: 2 group: 3 "
+     "weight_filler { type: 'gaussian' } }",
+     {{3, 6, 4, 3}},
+     1,
+     kSmooth},
+    {"ConvolutionDilated",
+     "type: 'Convolution' convolution_param { num_output: 3 kernel_size: 3 dilation: 2 pad: 2 "
+     "bias_term: false weight_filler { type: 'gaussian' } }",
+     {{2, 2, 6, 5}},
+     1,
+     kSmooth},
+    {"ConvolutionPointwise",
+     "type: 'Convolution' convolution_param { num_output: 3 kernel_size: 1 "
+     "weight_filler { type: 'gaussian' } }",
+     {{2, 4, 3, 3}},
+     1,
+     kSmooth},
+    {"ConvolutionOfTwoBottoms",
+     "type: 'Convolution' convolution_param { num_output: 2 kernel_h: 2 kernel_w: 3 "
+     "weight_filler { type: 'gaussian' } }",
+     {{2, 2, 4, 4}, {2, 2, 4, 4}},
+     2,
+     kSmooth},
+    {"PoolingMax",
+     "type: 'Pooling' pooling_param { pool: MAX kernel_size: 3 stride: 2 pad: 1 }",
+     {{2, 3, 6, 5}},
+     1,
+     kRanks},
+    {"PoolingMax2x2",
+     "type: 'Pooling' pooling_param { kernel_size: 2 stride: 2 }",
+     {{2, 3, 7, 6}},
+     1,
+     kRanks},
+    {"PoolingAverage",
+     "type: 'Pooling' pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }",
+     {{2, 3, 6, 5}},
+     1,
+     kSmooth},
+    {"PoolingGlobal",
+     "type: 'Pooling' pooling_param { pool: AVE global_pooling: true }",
+     {{2, 3, 4, 5}},
+     1,
+     kSmooth},
+    {"InnerProduct",
+     "type: 'InnerProduct' inner_product_param { num_output: 5 weight_filler { type: 'gaussian' } "
+     "bias_filler { type: 'gaussian' } }",
+     {{3, 2, 4}},
+     1,
+     kSmooth},
+    {"InnerProductTransposed",
+     "type: 'InnerProduct' inner_product_param { num_output: 5 axis: 2 transpose: true "
+     "weight_filler { type: 'gaussian' } }",
+     {{3, 2, 4}},
+     1,
+     kSmooth},
+    {"ReLU", "type: 'ReLU'", {{3, 4, 5}}, 1, kKinkAtZero},
+    {"ReLULeaky", "type: 'ReLU' relu_param { negative_slope: 0.2 }", {{3, 4, 5}}, 1, kKinkAtZero},
+    {"Dropout", "type: 'Dropout' dropout_param { dropout_ratio: 0.4 }", {{3, 4, 5}}, 1, kSmooth},
+    {"BatchNorm", "type: 'BatchNorm'", {{4, 3, 3, 2}}, 1, {1e-2, 2e-2, kNoKink}},
+    {"Scale",
+     "type: 'Scale' scale_param { filler { type: 'gaussian' } bias_term: true }",
+     {{3, 4, 2, 3}},
+     1,
+     kSmooth},
+    {"ScaleByBottom", "type: 'Scale' scale_param { axis: 0 }", {{3, 4, 2}, {3, 4}}, 1, kSmooth},
+    {"Flatten",
+     "type: 'Flatten' flatten_param { axis: 1 end_axis: 2 }",
+     {{2, 3, 4, 2}},
+     1,
+     kSmooth},
+    {"EltwiseProduct",
+     "type: 'Eltwise' eltwise_param { operation: PROD }",
+     {{2, 3, 4}, {2, 3, 4}, {2, 3, 4}},
+     1,
+     kSmooth},
+    {"EltwiseSum",
+     "type: 'Eltwise' eltwise_param { coeff: 2 coeff: -0.5 }",
+     {{2, 3, 4}, {2, 3, 4}},
+     1,
+     kSmooth},
+    {"EltwiseMax",
+     "type: 'Eltwise' eltwise_param { operation: MAX }",
+     {{2, 3, 4}, {2, 3, 4}, {2, 3, 4}},
+     1,
+     kRanks},
+    {"Concat", "type: 'Concat' concat_param { axis: 1 }", {{2, 3, 4}, {2, 1, 4}}, 1, kSmooth},
+    {"Slice",
+     "type: 'Slice' slice_param { axis: 1 slice_point: 1 slice_point: 3 }",
+     {{2, 5, 3}},
+     3,
+     kSmooth},
+    {"Split", "type: 'Split'", {{2, 5, 3}}, 3, kSmooth},
+    {"Softmax", "type: 'Softmax'", {{3, 5, 2}}, 1, kSmooth},
+    {"EuclideanLoss", "type: 'EuclideanLoss'", {{3, 5}, {3, 5}}, 1, kSmooth},
+    {"BottleneckSpatial",
+     "type: 'InformationBottleneck' information_bottleneck_param { gamma: 0.3 "
+     "mu_filler { type: 'gaussian' } log_sigma2_filler { type: 'gaussian' mean: -1 } }",
+     {{4, 3, 2, 3}},
+     1,
+     kSmooth},
+    {"BottleneckChannel",
+     "type: 'InformationBottleneck' information_bottleneck_param { gamma: 0.3 kl_scale: CHANNEL "
+     "mu_filler { type: 'gaussian' } log_sigma2_filler { type: 'gaussian' mean: -1 } }",
+     {{4, 6}},
+     1,
+     kSmooth},
+    {"BottleneckWidth",
+     "type: 'InformationBottleneck' information_bottleneck_param { gamma: 0.3 kl_scale: WIDTH "
+     "mu_filler { type: 'gaussian' } log_sigma2_filler { type: 'gaussian' mean: -1 } }",
+     {{4, 3, 2, 3}},
+     1,
+     kSmooth},
+};
+
+class Gradient : public testing::TestWithParam<GradientCase> {};
+
+TEST_P(Gradient, EqualsFiniteDifferences) {
+  const GradientCase& one = GetParam();
+  LayerFixture fixture(one.prototxt, one.bottoms, one.tops);
+  check_gradients(&fixture, one.options);
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, Gradient, testing::ValuesIn(kCases),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(SoftmaxWithLossGradient, EqualsFiniteDifferences) {
+  for (const char* loss :
+       {"", "loss_param { ignore_label: 1 }", "loss_param { normalization: BATCH_SIZE }",
+        "loss_param { normalization: NONE }"}) {
+    LayerFixture fixture("type: 'SoftmaxWithLoss' " + std::string(loss), {{3, 4, 2}, {3, 2}});
+    for (int i = 0; i < 6; ++i) fixture.bottom(1).mutable_cpu_data()[i] = static_cast<float>(i % 4);
+    check_gradients(&fixture);
+  }
+}
+
+}  // namespace
+}  // namespace vibnet
