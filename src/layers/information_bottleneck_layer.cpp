@@ -138,6 +138,7 @@ void InformationBottleneckLayer::backward(const Blobs& top, const std::vector<bo
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t i = begin; i < end; ++i) {
                    float sum = 0;
+#pragma omp simd reduction(+ : sum)
                    for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s)
                      sum += dy[s] * x[s];
                    sums[i] = sum;

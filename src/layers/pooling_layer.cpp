@@ -23,21 +23,24 @@ class PoolingLayer : public Layer {
                 const Blobs& bottom) override;
 
  private:
-  /// A window's rows and columns within the plane, and the size AVE divides by.
-  struct Area {
-    int top, bottom, left, right;
-    float size;
+  /// What a window spans along one axis: [begin, end) within the plane, and its length with
+  /// padding, which AVE divides by.
+  struct Range {
+    int begin, end;
+    int length;
   };
 
   bool is_max() const { return parameter_.pooling_param().pool() == PoolingParameter::MAX; }
   int out_size(int size, int kernel, int pad, int stride) const;
-  Area area(int y, int x) const;
+  static std::vector<Range> ranges(int outputs, int size, int kernel, int pad, int stride);
   void max_of_plane(const float* x, float* y, int* index) const;
   void mean_of_plane(const float* x, float* y) const;
 
   int height_ = 0, width_ = 0;
   int kernel_h_ = 0, kernel_w_ = 0, pad_h_ = 0, pad_w_ = 0, stride_h_ = 1, stride_w_ = 1;
   int out_height_ = 0, out_width_ = 0;
+  std::vector<Range> rows_;
+  std::vector<Range> columns_;
   std::vector<int> largest_;
 };
 
@@ -79,41 +82,46 @@ void PoolingLayer::reshape(const Blobs& bottom, const Blobs& top) {
          to_string(bottom[0]->shape()));
   out_height_ = out_size(height_, kernel_h_, pad_h_, stride_h_);
   out_width_ = out_size(width_, kernel_w_, pad_w_, stride_w_);
+  rows_ = ranges(out_height_, height_, kernel_h_, pad_h_, stride_h_);
+  columns_ = ranges(out_width_, width_, kernel_w_, pad_w_, stride_w_);
   for (Blob* blob : top)
     blob->reshape({bottom[0]->shape(0), bottom[0]->shape(1), out_height_, out_width_});
 }
 
-PoolingLayer::Area PoolingLayer::area(int y, int x) const {
-  const int top = y * stride_h_ - pad_h_;
-  const int left = x * stride_w_ - pad_w_;
-  const int bottom = std::min(top + kernel_h_, height_ + pad_h_);
-  const int right = std::min(left + kernel_w_, width_ + pad_w_);
-  return {std::max(top, 0), std::min(bottom, height_), std::max(left, 0), std::min(right, width_),
-          static_cast<float>((bottom - top) * (right - left))};
+std::vector<PoolingLayer::Range> PoolingLayer::ranges(int outputs, int size, int kernel, int pad,
+                                                      int stride) {
+  std::vector<Range> all;
+  for (int i = 0; i < outputs; ++i) {
+    const int begin = i * stride - pad;
+    const int end = std::min(begin + kernel, size + pad);
+    all.push_back({std::max(begin, 0), std::min(end, size), end - begin});
+  }
+  return all;
 }
 
 void PoolingLayer::max_of_plane(const float* x, float* y, int* index) const {
-  for (int oy = 0; oy < out_height_; ++oy) {
-    for (int ox = 0; ox < out_width_; ++ox) {
-      const Area window = area(oy, ox);
-      int best = window.top * width_ + window.left;
-      for (int row = window.top; row < window.bottom; ++row)
-        for (int i = row * width_ + window.left; i < row * width_ + window.right; ++i)
-          if (x[i] > x[best]) best = i;
-      *y++ = x[best];
+  for (const Range& rows : rows_) {
+    for (const Range& columns : columns_) {
+      int best = rows.begin * width_ + columns.begin;
+      float largest = x[best];
+      for (int row = rows.begin; row < rows.end; ++row)
+        for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i) {
+          best = x[i] > largest ? i : best;
+          largest = x[i] > largest ? x[i] : largest;
+        }
+      *y++ = largest;
       *index++ = best;
     }
   }
 }
 
 void PoolingLayer::mean_of_plane(const float* x, float* y) const {
-  for (int oy = 0; oy < out_height_; ++oy) {
-    for (int ox = 0; ox < out_width_; ++ox) {
-      const Area window = area(oy, ox);
+  for (const Range& rows : rows_) {
+    for (const Range& columns : columns_) {
       float sum = 0;
-      for (int row = window.top; row < window.bottom; ++row)
-        for (int i = row * width_ + window.left; i < row * width_ + window.right; ++i) sum += x[i];
-      *y++ = sum / window.size;
+      for (int row = rows.begin; row < rows.end; ++row)
+        for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i) sum += x[i];
+      *y++ = sum / static_cast<float>(rows.length * columns.length);
     }
   }
 }
@@ -152,10 +160,12 @@ void PoolingLayer::backward(const Blobs& top, const std::vector<bool>& propagate
         pixels[largest_[plane * outputs + i]] += gradient;
         continue;
       }
-      const Area window = area(i / out_width_, i % out_width_);
-      for (int row = window.top; row < window.bottom; ++row)
-        for (int p = row * width_ + window.left; p < row * width_ + window.right; ++p)
-          pixels[p] += gradient / window.size;
+      const Range& rows = rows_[i / out_width_];
+      const Range& columns = columns_[i % out_width_];
+      const float share = gradient / static_cast<float>(rows.length * columns.length);
+      for (int row = rows.begin; row < rows.end; ++row)
+        for (int p = row * width_ + columns.begin; p < row * width_ + columns.end; ++p)
+          pixels[p] += share;
     }
   };
   parallel_for(bottom[0]->count(0, 2), 1 + kParallelGrain / 4 / (height_ * width_),

@@ -9,12 +9,19 @@
 namespace vibnet {
 namespace {
 
-/// BLAS is kept to one thread and the tiles below are shared out instead: how BLAS itself would
-/// split a product depends on the number of threads, and with it the last bit of the result.
-const bool blas_has_one_thread = [] {
-  openblas_set_num_threads(1);
-  return true;
-}();
+/// Keeps BLAS to one thread, as it is by itself within a parallel region: the tiles below are
+/// shared out instead. How BLAS would split a product depends on the number of threads, and with it
+/// the last bit of the result.
+class OneThread {
+ public:
+  OneThread() { omp_set_num_threads(1); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+  ~OneThread() { omp_set_num_threads(threads_); }
+
+ private:
+  int threads_ = omp_get_max_threads();
+};
 
 constexpr std::int64_t kSmallProduct = 64 * 64 * 64;
 constexpr int kTileRows = 128;
@@ -32,6 +39,7 @@ struct Product {
 
   /// The tile of C from (row, column) of at most rows x columns, on this thread.
   void compute(int row, int rows, int column, int columns) const {
+    const OneThread one_thread;
     const bool ta = transpose_a == Transpose::YES;
     const bool tb = transpose_b == Transpose::YES;
     const std::int64_t a_offset = ta ? row : std::int64_t{row} * k;
