@@ -1,0 +1,331 @@
+#include "vibnet/compress.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "compress/blob_edit.h"
+#include "vibnet/error.h"
+#include "vibnet/filler.h"
+#include "vibnet/net.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+NetParameter parse(const std::string& text) {
+  NetParameter net;
+  parse_prototxt(text, "test", &net);
+  return net;
+}
+
+/// Random values for every parameter, with about `cut_share` of each bottleneck's units cut;
+/// `signs` lets mu be negative.
+NetParameter random_weights(const NetParameter& model, std::uint64_t seed, float cut_share,
+                            bool signs) {
+  Net net(model, NetOptions());
+  RandomSequence random(random_key(seed, "weights"));
+  for (const auto& layer : net.layers()) {
+    for (std::size_t b = 0; b < layer->blobs().size(); ++b) {
+      Blob& blob = *layer->blobs()[b];
+      for (int i = 0; i < blob.count(); ++i) blob.mutable_cpu_data()[i] = 0.5f * random.normal();
+    }
+    if (layer->type() == "BatchNorm") {
+      for (int i = 0; i < layer->blobs()[1]->count(); ++i)
+        layer->blobs()[1]->mutable_cpu_data()[i] = 0.5f + random.uniform();
+      layer->blobs()[2]->set_data(1);
+    }
+    if (layer->type() != "InformationBottleneck") continue;
+    for (int c = 0; c < layer->blobs()[0]->count(); ++c) {
+      const float sign = signs && random.uniform() < 0.3f ? -1.0f : 1.0f;
+      layer->blobs()[0]->mutable_cpu_data()[c] = sign * (0.5f + random.uniform());
+      const bool cut = c > 0 && random.uniform() < cut_share;
+      layer->blobs()[1]->mutable_cpu_data()[c] = cut ? 3.0f : -9.0f;
+    }
+  }
+  return net.to_proto();
+}
+
+/// The largest difference of two nets' outputs on the same noise, relative to the largest output.
+double difference(const NetParameter& model, const NetParameter& weights,
+                  const CompressedNet& compressed) {
+  Net masked(model, NetOptions());
+  masked.copy_weights(weights, "masked", Missing::FAIL);
+  Net small(compressed.model, NetOptions());
+  small.copy_weights(compressed.weights, "small", Missing::KEEP);
+  const std::string input = masked.input_names().at(0);
+  FillerParameter noise;
+  noise.set_type("gaussian");
+  fill(noise, random_key(5, "input"), masked.blob(input));
+  std::copy_n(masked.blob(input)->cpu_data(), masked.blob(input)->count(),
+              small.blob(input)->mutable_cpu_data());
+  masked.forward();
+  small.forward();
+  const auto expected = masked.outputs();
+  const auto found = small.outputs();
+  EXPECT_EQ(expected.size(), found.size());
+  double largest = 1e-30;
+  double apart = 0;
+  for (std::size_t i = 0; i < std::min(expected.size(), found.size()); ++i) {
+    largest = std::max(largest, std::fabs(expected[i].second));
+    apart = std::max(apart, std::fabs(expected[i].second - found[i].second));
+  }
+  return apart / largest;
+}
+
+CompressedNet compress_and_compare(const std::string& prototxt, std::uint64_t seed,
+                                   float cut_share = 0.5f, bool signs = false) {
+  const NetParameter model = parse(prototxt);
+  const NetParameter weights = random_weights(model, seed, cut_share, signs);
+  CompressedNet compressed = compress(model, weights, {std::nullopt, {1, 2, 12, 12}});
+  EXPECT_LT(difference(model, weights, compressed), 1e-4) << prototxt;
+  return compressed;
+}
+
+/// A chain written layer by layer, each reading the one before.
+class Chain {
+ public:
+  explicit Chain(const std::string& shape = "dim: 3 dim: 2 dim: 12 dim: 12") {
+    text_ = "layer { name: 'data' type: 'Input' top: 'data' input_param { shape { " + shape +
+            " } } }\n";
+  }
+  Chain& add(const std::string& type, const std::string& parameter = "") {
+    const std::string name = "l" + std::to_string(++count_);
+    text_ += "layer { name: '" + name + "' type: '" + type + "' bottom: '" + last_ + "' top: '" +
+             name + "' " + parameter + " }\n";
+    last_ = name;
+    return *this;
+  }
+  Chain& in_place(const std::string& type, const std::string& parameter = "") {
+    text_ += "layer { name: 'p" + std::to_string(++count_) + "' type: '" + type + "' bottom: '" +
+             last_ + "' top: '" + last_ + "' " + parameter + " }\n";
+    return *this;
+  }
+  Chain& convolution(int outputs) {
+    return add("Convolution", "convolution_param { num_output: " + std::to_string(outputs) +
+                                  " kernel_size: 3 pad: 1 }");
+  }
+  Chain& inner_product(int outputs) {
+    return add("InnerProduct",
+               "inner_product_param { num_output: " + std::to_string(outputs) + " }");
+  }
+  Chain& bottleneck() { return add("InformationBottleneck"); }
+  Chain& max_pool() { return add("Pooling", "pooling_param { kernel_size: 2 stride: 2 }"); }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+  std::string last_ = "data";
+  int count_ = 0;
+};
+
+int units(const CompressReport& report, const std::string& name) {
+  for (const LayerReport& layer : report.layers)
+    if (layer.name == name) return layer.units_after;
+  return -1;
+}
+
+bool has_type(const NetParameter& net, const std::string& type) {
+  return std::any_of(net.layer().begin(), net.layer().end(),
+                     [&](const LayerParameter& layer) { return layer.type() == type; });
+}
+
+const LayerParameter& layer_of(const NetParameter& net, const std::string& name) {
+  for (const LayerParameter& layer : net.layer())
+    if (layer.name() == name) return layer;
+  throw Error("no layer " + name);
+}
+
+TEST(Compress, CutsFiltersAndFoldsMu) {
+  const Chain chain =
+      Chain().convolution(8).in_place("ReLU").bottleneck().max_pool().convolution(6).inner_product(
+          4);
+  const CompressedNet small = compress_and_compare(chain.text(), 1);
+  const int kept = units(small.report, "l3");
+  EXPECT_GT(kept, 0);
+  EXPECT_LT(kept, 8);
+  EXPECT_EQ(static_cast<int>(layer_of(small.model, "l1").convolution_param().num_output()), kept);
+  EXPECT_EQ(axis_size(layer_of(small.weights, "l5").blobs(0), 1), kept);
+  EXPECT_FALSE(has_type(small.model, "InformationBottleneck"));
+  EXPECT_FALSE(has_type(small.model, "Scale"));
+  EXPECT_TRUE(small.report.notes.empty());
+}
+
+TEST(Compress, CutsColumnsBehindAMapAndAFlatten) {
+  for (const bool flattens : {false, true}) {
+    Chain chain;
+    chain.convolution(8).bottleneck().max_pool();
+    if (flattens) chain.add("Flatten");
+    chain.inner_product(4);
+    const CompressedNet small = compress_and_compare(chain.text(), 2);
+    const std::string consumer = flattens ? "l5" : "l4";
+    EXPECT_EQ(axis_size(layer_of(small.weights, consumer).blobs(0), 1),
+              units(small.report, "l2") * 36);
+  }
+}
+
+TEST(Compress, SelectsSingleFeaturesWithStandardLayers) {
+  const Chain chain = Chain()
+                          .convolution(5)
+                          .in_place("ReLU")
+                          .bottleneck()
+                          .max_pool()
+                          .add("Flatten")
+                          .bottleneck()
+                          .inner_product(7)
+                          .in_place("ReLU")
+                          .bottleneck()
+                          .inner_product(3);
+  const CompressedNet small = compress_and_compare(chain.text(), 3);
+  EXPECT_TRUE(has_type(small.deploy, "Slice"));
+  EXPECT_TRUE(has_type(small.deploy, "Concat"));
+  EXPECT_FALSE(has_type(small.deploy, "InformationBottleneck"));
+}
+
+TEST(Compress, ShortensTheInputOfAnInnerProduct) {
+  const Chain chain = Chain("dim: 3 dim: 20")
+                          .bottleneck()
+                          .inner_product(7)
+                          .in_place("ReLU")
+                          .bottleneck()
+                          .inner_product(3);
+  const NetParameter model = parse(chain.text());
+  const NetParameter weights = random_weights(model, 4, 0.5f, true);
+  const CompressedNet small = compress(model, weights, {std::nullopt, {1, 20}});
+  EXPECT_LT(difference(model, weights, small), 1e-4);
+  const int kept = units(small.report, "l1");
+  EXPECT_EQ(static_cast<int>(small.report.kept_inputs.size()), kept);
+  EXPECT_LT(kept, 20);
+  EXPECT_EQ(small.deploy.layer(0).input_param().shape(0).dim(1), kept);
+  EXPECT_FALSE(has_type(small.deploy, "Slice"));
+
+  Net deployed(small.deploy, NetOptions());
+  deployed.copy_weights(small.weights, "small", Missing::FAIL);
+  Net masked(model, NetOptions());
+  masked.copy_weights(weights, "masked", Missing::FAIL);
+  masked.blob("data")->set_data(0.25f);
+  deployed.blob("data")->set_data(0.25f);
+  masked.forward();
+  deployed.forward();
+  for (int i = 0; i < 3; ++i)
+    EXPECT_NEAR(masked.outputs()[i].second, deployed.outputs()[i].second, 1e-4);
+}
+
+TEST(Compress, FoldsAnInputBottleneckIntoAConvolution) {
+  const Chain chain = Chain().bottleneck().convolution(4).inner_product(3);
+  const CompressedNet small = compress_and_compare(chain.text(), 5, 0.6f, true);
+  EXPECT_TRUE(small.report.kept_inputs.empty());
+  EXPECT_FALSE(has_type(small.model, "Scale"));
+}
+
+TEST(Compress, KeepsAScaleWhereANegativeMuMeetsMaxPooling) {
+  const Chain chain =
+      Chain().convolution(12).in_place("ReLU").bottleneck().max_pool().inner_product(3);
+  const CompressedNet small = compress_and_compare(chain.text(), 6, 0.5f, true);
+  EXPECT_TRUE(has_type(small.model, "Scale"));
+  EXPECT_EQ(small.report.notes.size(), 1u);
+  EXPECT_EQ(static_cast<int>(layer_of(small.model, "l1").convolution_param().num_output()),
+            units(small.report, "l3"));
+}
+
+TEST(Compress, StaysExactWhereAZeroBecomesAConstant) {
+  const Chain chain = Chain()
+                          .convolution(6)
+                          .bottleneck()
+                          .add("BatchNorm")
+                          .add("Scale", "scale_param { bias_term: true }")
+                          .in_place("ReLU")
+                          .convolution(4)
+                          .inner_product(3);
+  const CompressedNet small = compress_and_compare(chain.text(), 7, 0.5f, true);
+  EXPECT_FALSE(small.report.notes.empty());
+  EXPECT_EQ(layer_of(small.model, "l1").convolution_param().num_output(), 6u);
+}
+
+TEST(Compress, CutsBatchNormAndScaleBeforeTheBottleneck) {
+  const Chain chain = Chain()
+                          .convolution(9)
+                          .add("BatchNorm")
+                          .in_place("Scale", "scale_param { bias_term: true }")
+                          .in_place("ReLU")
+                          .bottleneck()
+                          .add("Dropout")
+                          .convolution(4)
+                          .inner_product(3);
+  const CompressedNet small = compress_and_compare(chain.text(), 8);
+  EXPECT_EQ(axis_size(layer_of(small.weights, "l2").blobs(0), 0), units(small.report, "l5"));
+}
+
+/// A chain drawn from what a user may put between two bottlenecks.
+Chain random_chain(std::uint64_t seed) {
+  RandomSequence random(random_key(seed, "chain"));
+  const auto chance = [&](std::uint32_t of) { return random.below(of) == 0; };
+  Chain chain;
+  if (chance(4)) chain.bottleneck();
+  for (std::uint32_t i = random.below(3); i > 0; --i) {
+    chain.convolution(2 + static_cast<int>(random.below(7)));
+    if (chance(3)) chain.bottleneck();
+    if (chance(2)) chain.in_place("BatchNorm").in_place("Scale", "scale_param { bias_term: true }");
+    if (!chance(3)) chain.in_place("ReLU");
+    if (!chance(3)) chain.bottleneck();
+    if (chance(2)) chain.max_pool();
+    if (chance(3))
+      chain.add("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 1 pad: 1 }");
+    if (chance(4)) chain.add("Scale");
+    if (chance(4)) chain.add("Dropout");
+  }
+  if (chance(2)) {
+    chain.add("Flatten");
+    if (!chance(3)) chain.bottleneck();
+  }
+  for (std::uint32_t i = random.below(2); i > 0; --i) {
+    chain.inner_product(3 + static_cast<int>(random.below(9)));
+    if (chance(2)) chain.in_place("ReLU");
+    chain.bottleneck();
+    if (chance(3)) chain.add("BatchNorm");
+  }
+  return chain.bottleneck().inner_product(4);
+}
+
+TEST(Compress, RandomChainsStayExact) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE(seed);
+    compress_and_compare(random_chain(seed).text(), seed, 0.2f + 0.2f * (seed % 4), seed % 2 == 1);
+    if (HasFailure()) return;
+  }
+}
+
+TEST(Compress, RefusesWhatItCannotDo) {
+  const auto message = [](const std::string& text, float log_sigma2) {
+    const NetParameter model = parse(text);
+    Net net(model, NetOptions());
+    for (const auto& layer : net.layers())
+      if (layer->type() == "InformationBottleneck") layer->blobs()[1]->set_data(log_sigma2);
+    try {
+      compress(model, net.to_proto(), {std::nullopt, {1, 2, 12, 12}});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_NE(message(Chain().convolution(4).inner_product(3).text(), 0).find("no Information"),
+            std::string::npos);
+  const Chain chain = Chain().convolution(4).bottleneck().inner_product(3);
+  EXPECT_NE(message(chain.text(), 5).find("'l2' would lose every unit"), std::string::npos);
+  const std::string branch = chain.text() +
+                             "layer { name: 'other' type: 'InnerProduct' bottom: 'l2' top: 'other' "
+                             "inner_product_param { num_output: 2 } }";
+  EXPECT_NE(message(branch, -9).find("only a chain"), std::string::npos);
+}
+
+TEST(Compress, MissingWeightsAreAnError) {
+  const NetParameter model = parse(Chain().convolution(4).bottleneck().inner_product(3).text());
+  NetParameter weights = random_weights(model, 1, 0.5f, false);
+  weights.mutable_layer()->RemoveLast();
+  EXPECT_THROW(compress(model, weights, {}), Error);
+}
+
+}  // namespace
+}  // namespace vibnet

@@ -1,0 +1,186 @@
+#include "vibnet/solver.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "layers/information_bottleneck_layer.h"
+#include "solver/learning_rate.h"
+#include "support/temporary_folder.h"
+#include "vibnet/error.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+/// Dropout, bottlenecks and drawn data: everything a resumed run must draw again.
+const char* const kNet = R"(
+  layer { name: 'data' type: 'DummyData' top: 'data' dummy_data_param {
+    shape { dim: 12 dim: 1 dim: 10 dim: 10 } data_filler { type: 'gaussian' } } }
+  layer { name: 'label' type: 'DummyData' top: 'label' dummy_data_param {
+    shape { dim: 12 } data_filler { value: 2 } } }
+  layer { name: 'conv' type: 'Convolution' bottom: 'data' top: 'conv' convolution_param {
+    num_output: 6 kernel_size: 3 weight_filler { type: 'msra' } } }
+  layer { name: 'bn' type: 'BatchNorm' bottom: 'conv' top: 'bn' }
+  layer { name: 'relu' type: 'ReLU' bottom: 'bn' top: 'bn' }
+  layer { name: 'ib1' type: 'InformationBottleneck' bottom: 'bn' top: 'ib1'
+    information_bottleneck_param { gamma: 0.01 } }
+  layer { name: 'ip1' type: 'InnerProduct' bottom: 'ib1' top: 'ip1' inner_product_param {
+    num_output: 20 weight_filler { type: 'xavier' } } }
+  layer { name: 'drop' type: 'Dropout' bottom: 'ip1' top: 'ip1' }
+  layer { name: 'ib2' type: 'InformationBottleneck' bottom: 'ip1' top: 'ib2'
+    information_bottleneck_param { gamma: 0.01 } }
+  layer { name: 'ip2' type: 'InnerProduct' bottom: 'ib2' top: 'ip2' inner_product_param {
+    num_output: 5 weight_filler { type: 'xavier' } } }
+  layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'ip2' bottom: 'label' top: 'loss' }
+)";
+
+SolverParameter solver_parameter(const std::string& fields, const std::string& prefix = "") {
+  SolverParameter parameter;
+  parse_prototxt("lr_policy: 'fixed' max_iter: 20 random_seed: 3 " + fields, "solver", &parameter);
+  if (!parameter.has_base_lr()) parameter.set_base_lr(0.01f);
+  if (!parameter.has_net_param()) parse_prototxt(kNet, "net", parameter.mutable_net_param());
+  if (!prefix.empty()) parameter.set_snapshot_prefix(prefix);
+  return parameter;
+}
+
+std::string weights_of(const Solver& solver) { return solver.net().to_proto().SerializeAsString(); }
+
+class Resume : public testing::TestWithParam<const char*> {};
+
+TEST_P(Resume, EndsWithTheSameBytesAsAnUninterruptedRun) {
+  const TemporaryFolder folder;
+  const SolverParameter parameter = solver_parameter(GetParam(), folder / "run");
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  Solver whole(parameter, "solver", Device());
+  whole.step(12);
+
+  omp_set_num_threads(2);
+  Solver first(parameter, "solver", Device());
+  first.step(5);
+  const std::string state = first.snapshot();
+  omp_set_num_threads(3);
+  Solver second(parameter, "solver", Device(), state);
+  EXPECT_EQ(second.iteration(), 5);
+  second.step(7);
+  omp_set_num_threads(threads);
+  EXPECT_EQ(weights_of(whole), weights_of(second));
+  EXPECT_NE(weights_of(first), weights_of(second));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rules, Resume,
+    testing::Values("type: 'SGD' momentum: 0.9 weight_decay: 0.01",
+                    "type: 'Nesterov' momentum: 0.9 iter_size: 3 clip_gradients: 1",
+                    "type: 'Adam' momentum: 0.9 kl_warmup: 10 regularization_type: 'L1' "
+                    "weight_decay: 0.001"));
+
+TEST(Solver, ADrawnSeedIsKeptInTheSnapshot) {
+  const TemporaryFolder folder;
+  SolverParameter parameter = solver_parameter("", folder / "run");
+  parameter.set_random_seed(-1);
+  Solver whole(parameter, "solver", Device());
+  whole.step(2);
+  const std::string state = whole.snapshot();
+  whole.step(3);
+  Solver resumed(parameter, "solver", Device(), state);
+  resumed.step(3);
+  EXPECT_EQ(weights_of(whole), weights_of(resumed));
+}
+
+TEST(Solver, IterSizeAveragesGradients) {
+  Solver one(solver_parameter("iter_size: 1"), "solver", Device());
+  Solver four(solver_parameter("iter_size: 4"), "solver", Device());
+  one.step(1);
+  four.step(1);
+  EXPECT_NE(weights_of(one), weights_of(four));
+}
+
+/// One parameter w, loss (w x - t)^2 / 2 with x = t = 1: the steps can be worked out by hand.
+SolverParameter one_weight(const std::string& fields) {
+  return solver_parameter(fields + R"( net_param {
+    layer { name: 'x' type: 'DummyData' top: 'x' dummy_data_param {
+      shape { dim: 1 dim: 1 } data_filler { value: 1 } } }
+    layer { name: 't' type: 'DummyData' top: 't' dummy_data_param {
+      shape { dim: 1 dim: 1 } data_filler { value: 1 } } }
+    layer { name: 'ip' type: 'InnerProduct' bottom: 'x' top: 'ip' inner_product_param {
+      num_output: 1 bias_term: false weight_filler { value: 3 } } }
+    layer { name: 'loss' type: 'EuclideanLoss' bottom: 'ip' bottom: 't' top: 'loss' } })");
+}
+
+double weight_after(const std::string& fields, int steps) {
+  Solver solver(one_weight(fields), "solver", Device());
+  solver.step(steps);
+  return solver.net().layers()[2]->blobs()[0]->cpu_data()[0];
+}
+
+TEST(Solver, TakesTheStepsOfItsRule) {
+  // g = w - 1 = 2 at first.
+  EXPECT_NEAR(weight_after("base_lr: 0.1", 1), 2.8, 1e-6);
+  // v = 0.2, w = 2.8; v = 0.9 * 0.2 + 0.1 * 1.8 = 0.36, w = 2.44
+  EXPECT_NEAR(weight_after("base_lr: 0.1 momentum: 0.9", 2), 2.44, 1e-6);
+  // v = 0.2, w = 3 - 1.9 * 0.2 = 2.62
+  EXPECT_NEAR(weight_after("base_lr: 0.1 momentum: 0.9 type: 'Nesterov'", 1), 2.62, 1e-6);
+  EXPECT_NEAR(weight_after("base_lr: 0.1 momentum: 0.9 type: 'Adam'", 1), 2.9, 1e-5);
+  // decay adds 0.5 * 3 to the gradient
+  EXPECT_NEAR(weight_after("base_lr: 0.1 weight_decay: 0.5", 1), 2.65, 1e-6);
+  EXPECT_NEAR(weight_after("base_lr: 0.1 weight_decay: 0.5 regularization_type: 'L1'", 1), 2.75,
+              1e-6);
+  EXPECT_NEAR(weight_after("base_lr: 0.1 clip_gradients: 1", 1), 2.9, 1e-6);
+}
+
+TEST(LearningRate, FollowsCaffesPolicies) {
+  const auto rate = [](const std::string& fields, int iteration) {
+    SolverParameter parameter;
+    parse_prototxt("base_lr: 2 " + fields, "solver", &parameter);
+    check_learning_rate(parameter);
+    return learning_rate(parameter, iteration);
+  };
+  EXPECT_NEAR(rate("lr_policy: 'fixed'", 9), 2, 1e-9);
+  EXPECT_NEAR(rate("lr_policy: 'step' gamma: 0.5 stepsize: 4", 9), 0.5, 1e-9);
+  EXPECT_NEAR(rate("lr_policy: 'exp' gamma: 0.5", 3), 0.25, 1e-9);
+  EXPECT_NEAR(rate("lr_policy: 'inv' gamma: 1 power: 2", 1), 0.5, 1e-9);
+  EXPECT_NEAR(rate("lr_policy: 'multistep' gamma: 0.5 stepvalue: 2 stepvalue: 5", 5), 0.5, 1e-9);
+  EXPECT_NEAR(rate("lr_policy: 'poly' power: 2 max_iter: 10", 5), 0.5, 1e-9);
+  EXPECT_NEAR(rate("lr_policy: 'sigmoid' gamma: 1 stepsize: 5", 5), 1, 1e-9);
+  EXPECT_THROW(rate("lr_policy: 'stepp' gamma: 1", 5), Error);
+}
+
+std::string error_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Solver, RefusesASnapshotOfAnotherNet) {
+  const TemporaryFolder folder;
+  Solver other(one_weight("snapshot_prefix: '" + (folder / "other") + "'"), "solver", Device());
+  const std::string state = other.snapshot();
+  const SolverParameter parameter = solver_parameter("");
+  EXPECT_NE(error_of([&] {
+              Solver(parameter, "solver", Device(), state);
+            }).find("snapshot of another net"),
+            std::string::npos);
+}
+
+TEST(Solver, StopsAtALossThatIsNoNumber) {
+  Solver solver(one_weight("base_lr: 1e30"), "solver", Device());
+  EXPECT_NE(error_of([&] { solver.step(20); }).find("lower base_lr"), std::string::npos);
+}
+
+TEST(Solver, KlWeightGrowsOverTheWarmUp) {
+  Solver solver(solver_parameter("kl_weight: 2 kl_warmup: 4"), "solver", Device());
+  solver.step(1);
+  EXPECT_FLOAT_EQ(solver.net().context().kl_weight, 0.5f);
+  solver.step(5);
+  EXPECT_FLOAT_EQ(solver.net().context().kl_weight, 2);
+}
+
+}  // namespace
+}  // namespace vibnet
