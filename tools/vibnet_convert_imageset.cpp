@@ -64,10 +64,19 @@ vibnet::Image resized(const vibnet::Image& image) {
                               FLAGS_resize_width > 0 ? FLAGS_resize_width : image.width);
 }
 
+/// The picture in the form that the file it came from has.
+std::string encoded_like(const std::filesystem::path& path, const vibnet::Image& image) {
+  try {
+    return vibnet::encode_image(image, path.extension());
+  } catch (const vibnet::Error& error) {
+    vibnet::fail(path.string(), ": ", error.what());
+  }
+}
+
 /// What the records state, field by field, is what Caffe's convert_imageset writes.
 vibnet::Datum read_record(const std::string& root, const Entry& entry) {
   const std::filesystem::path path = std::filesystem::path(root) / entry.path;
-  std::string bytes = vibnet::read_file(path);
+  const std::string bytes = vibnet::read_file(path);
   const auto color = FLAGS_gray ? vibnet::ImageColor::GRAY : vibnet::ImageColor::COLOR;
   vibnet::Image image = vibnet::decode_image(bytes, color, path);
   const bool resizes = FLAGS_resize_height > 0 || FLAGS_resize_width > 0;
@@ -76,8 +85,7 @@ vibnet::Datum read_record(const std::string& root, const Entry& entry) {
   datum.set_label(entry.label);
   datum.set_encoded(FLAGS_encoded);
   if (FLAGS_encoded) {
-    if (resizes || FLAGS_gray) bytes = vibnet::encode_image(image, path.extension());
-    datum.set_data(std::move(bytes));
+    datum.set_data(resizes || FLAGS_gray ? encoded_like(path, image) : bytes);
     return datum;
   }
   datum.set_channels(image.channels);

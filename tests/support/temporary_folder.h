@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 
@@ -25,6 +26,11 @@ class TemporaryFolder {
   const std::filesystem::path& path() const { return path_; }
   /// The path of a file or folder in it.
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  /// Writes a file in it, and returns the file's path.
+  std::string write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(path_ / name, std::ios::binary) << bytes;
+    return *this / name;
+  }
 
  private:
   std::filesystem::path path_;

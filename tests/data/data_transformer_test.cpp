@@ -1,0 +1,159 @@
+#include "data/data_transformer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <vector>
+
+#include "support/error_of.h"
+#include "support/temporary_folder.h"
+#include "support/write_lmdb.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TransformationParameter parse(const std::string& text) {
+  TransformationParameter parameter;
+  parse_prototxt(text, "test", &parameter);
+  return parameter;
+}
+
+std::vector<float> transform(const std::string& text, Phase phase, const Datum& datum,
+                             std::int64_t sample = 0) {
+  const DataTransformer transformer(parse(text), phase, RandomKey{1});
+  const Shape shape = transformer.output_shape(datum);
+  std::vector<float> values(count(shape, 0, 3), -1e9f);
+  transformer.transform(datum, shape, sample, values.data());
+  return values;
+}
+
+/// 1 x 3 x 3, counting from 1.
+Datum counting() { return make_datum(1, 3, 3, "\1\2\3\4\5\6\7\10\11", 0); }
+
+std::string write_mean(const TemporaryFolder& folder, const std::vector<int>& shape) {
+  BlobProto mean;
+  int size = 1;
+  for (const int dimension : shape) size *= dimension;
+  mean.set_num(shape[0]);
+  mean.set_channels(shape[1]);
+  mean.set_height(shape[2]);
+  mean.set_width(shape[3]);
+  for (int i = 0; i < size; ++i) mean.add_data(static_cast<float>(i));
+  write_binary(mean, folder / "mean.binaryproto");
+  return "mean_file: '" + (folder / "mean.binaryproto") + "'";
+}
+
+TEST(DataTransformer, LeavesValuesAsTheyAre) {
+  EXPECT_THAT(transform("", TRAIN, make_datum(1, 1, 3, "\1\2\xff", 0)), ElementsAre(1, 2, 255));
+}
+
+TEST(DataTransformer, ReadsFloats) {
+  Datum datum = make_datum(1, 1, 2, "", 0);
+  datum.add_float_data(-1.5f);
+  datum.add_float_data(4);
+  EXPECT_THAT(transform("mean_value: 1 scale: 2", TEST, datum), ElementsAre(-5, 6));
+}
+
+TEST(DataTransformer, TakesTheMeanOffAndThenScales) {
+  const Datum datum = make_datum(2, 1, 2, "\1\2\3\4", 0);
+  EXPECT_THAT(transform("mean_value: 1 scale: 0.5", TEST, datum), ElementsAre(0, 0.5, 1, 1.5));
+  EXPECT_THAT(transform("mean_value: 1 mean_value: 3", TEST, datum), ElementsAre(0, 1, 0, 1));
+}
+
+TEST(DataTransformer, TakesAMeanFileOffWhereTheCropLies) {
+  const TemporaryFolder folder;
+  const std::string mean = write_mean(folder, {1, 1, 3, 3});
+  EXPECT_THAT(transform(mean, TEST, make_datum(1, 3, 3, std::string(9, '\12'), 0)),
+              ElementsAre(10, 9, 8, 7, 6, 5, 4, 3, 2));
+  EXPECT_THAT(transform(mean + " crop_size: 1", TEST, make_datum(1, 3, 3, std::string(9, 4), 0)),
+              ElementsAre(0));
+}
+
+TEST(DataTransformer, CropsTheMiddleInTest) {
+  EXPECT_THAT(transform("crop_size: 1", TEST, counting()), ElementsAre(5));
+  EXPECT_THAT(transform("crop_size: 2", TEST, counting()), ElementsAre(1, 2, 4, 5));
+}
+
+TEST(DataTransformer, PadsWithRawZerosBeforeTheMean) {
+  const Datum datum = make_datum(1, 1, 2, "\5\6", 0);
+  EXPECT_THAT(transform("pad: 1 mean_value: 1", TEST, datum),
+              ElementsAre(-1, -1, -1, -1, -1, 4, 5, -1, -1, -1, -1, -1));
+}
+
+TEST(DataTransformer, PadsWithZeroWhereAMeanFileEnds) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(
+      transform("pad: 1 " + write_mean(folder, {1, 1, 1, 1}), TEST, make_datum(1, 1, 1, "\5", 0)),
+      ElementsAre(0, 0, 0, 0, 5, 0, 0, 0, 0));
+}
+
+TEST(DataTransformer, CropsAfterThePadding) {
+  EXPECT_THAT(transform("pad: 2 crop_size: 3", TEST, counting()),
+              ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9));
+  // Each of the 9 places of a 3 x 3 crop in the 5 x 5 padded record, by its middle value's place.
+  std::map<float, int> middles;
+  for (int sample = 0; sample < 900; ++sample) {
+    const auto values = transform("pad: 1 crop_size: 3", TRAIN, counting(), sample);
+    ++middles[values[4]];
+    const bool is_at_the_left_edge = values[4] == 1 || values[4] == 4 || values[4] == 7;
+    ASSERT_EQ(values[3] == 0, is_at_the_left_edge);
+    if (!is_at_the_left_edge) {
+      ASSERT_EQ(values[3], values[4] - 1);
+    }
+  }
+  EXPECT_EQ(middles.size(), 9u);
+  for (const auto& [middle, times] : middles) EXPECT_GT(times, 60);
+}
+
+TEST(DataTransformer, MirrorsHalfOfTheSamplesInTrainAndNoneInTest) {
+  const Datum datum = make_datum(1, 1, 3, "\1\2\3", 0);
+  int mirrored = 0;
+  for (int sample = 0; sample < 1000; ++sample) {
+    const auto values = transform("mirror: true", TRAIN, datum, sample);
+    const bool is_mirrored = values == std::vector<float>{3, 2, 1};
+    ASSERT_TRUE(is_mirrored || values == (std::vector<float>{1, 2, 3}));
+    mirrored += is_mirrored ? 1 : 0;
+    ASSERT_THAT(transform("mirror: true", TEST, datum, sample), ElementsAre(1, 2, 3));
+  }
+  EXPECT_NEAR(mirrored, 500, 80);
+}
+
+TEST(DataTransformer, MirrorsThePaddingToo) {
+  const Datum datum = make_datum(1, 1, 2, "\1\2", 0);
+  bool was_mirrored = false;
+  for (int sample = 0; sample < 200; ++sample) {
+    const auto values = transform("pad: 1 crop_size: 3 mirror: true", TRAIN, datum, sample);
+    was_mirrored |=
+        std::vector<float>(values.begin() + 3, values.begin() + 6) == std::vector<float>{2, 1, 0};
+  }
+  EXPECT_TRUE(was_mirrored);
+}
+
+TEST(DataTransformer, DrawsTheSameForTheSameSample) {
+  for (int sample = 0; sample < 20; ++sample)
+    EXPECT_EQ(transform("pad: 3 crop_size: 3 mirror: true", TRAIN, counting(), sample),
+              transform("pad: 3 crop_size: 3 mirror: true", TRAIN, counting(), sample));
+}
+
+TEST(DataTransformer, RefusesWhatDoesNotFit) {
+  const TemporaryFolder folder;
+  const auto error = [&](const std::string& text) {
+    return error_of([&] { transform(text, TEST, counting()); });
+  };
+  EXPECT_THAT(error("crop_size: 4"), HasSubstr("crop_size: 4 is larger"));
+  EXPECT_THAT(error("crop_size: 4000000000"), HasSubstr("is larger"));
+  EXPECT_THAT(error("pad: 4000000000"), HasSubstr("pad: 4000000000 is over"));
+  EXPECT_THAT(error("mean_value: 1 mean_value: 2"), HasSubstr("2 mean_value for 1 channels"));
+  EXPECT_THAT(error("mean_file: '/missing/mean'"), HasSubstr("/missing/mean: cannot be read"));
+  EXPECT_THAT(error(write_mean(folder, {1, 1, 2, 2})), HasSubstr("the mean file"));
+  EXPECT_THAT(error(write_mean(folder, {1, 1, 9, 1})), HasSubstr("the records are 1x3x3"));
+  EXPECT_THAT(error("mean_value: 1 " + write_mean(folder, {1, 1, 3, 3})), HasSubstr("give one"));
+}
+
+}  // namespace
+}  // namespace vibnet

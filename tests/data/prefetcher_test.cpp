@@ -1,0 +1,68 @@
+#include "data/prefetcher.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "support/error_of.h"
+
+namespace vibnet {
+namespace {
+
+void write_index(std::int64_t index, Batch* batch) {
+  batch->labels.assign(1, static_cast<float>(index));
+}
+
+float take(Prefetcher* prefetcher, std::int64_t index) {
+  Batch batch;
+  prefetcher->take(index, &batch);
+  return batch.labels[0];
+}
+
+TEST(Prefetcher, HandsOutWhatIsAskedForWhateverWasReadAhead) {
+  Prefetcher prefetcher(write_index, 4);
+  for (const std::int64_t index : {0L, 1L, 2L, 7L, 8L, 0L, 1L, 1L, 3L, 100000000000L})
+    EXPECT_EQ(take(&prefetcher, index), static_cast<float>(index));
+}
+
+TEST(Prefetcher, ReadsAheadAsFarAsItMay) {
+  std::atomic<int> reads{0};
+  Prefetcher prefetcher(
+      [&](std::int64_t index, Batch* batch) {
+        write_index(index, batch);
+        ++reads;
+      },
+      3);
+  take(&prefetcher, 0);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (reads < 4 && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(reads, 4);
+}
+
+TEST(Prefetcher, ThrowsWhatReadingThrewWhenThatBatchIsTaken) {
+  Prefetcher prefetcher(
+      [](std::int64_t index, Batch* batch) {
+        if (index == 2) fail("batch 2 is bad");
+        write_index(index, batch);
+      },
+      4);
+  EXPECT_EQ(take(&prefetcher, 0), 0);
+  EXPECT_EQ(take(&prefetcher, 1), 1);
+  for (int again = 0; again < 3; ++again)
+    EXPECT_EQ(error_of([&] { take(&prefetcher, 2); }), "batch 2 is bad");
+  EXPECT_EQ(take(&prefetcher, 3), 3);
+}
+
+TEST(Prefetcher, EndsWhileItReads) {
+  for (int run = 0; run < 200; ++run) {
+    Prefetcher prefetcher(write_index, 2);
+    if (run % 2 == 0) take(&prefetcher, run);
+  }
+}
+
+}  // namespace
+}  // namespace vibnet
