@@ -44,14 +44,14 @@ void Prefetcher::run() {
 
 void Prefetcher::take(std::int64_t index, Batch* batch) {
   std::unique_lock<std::mutex> lock(mutex_);
-  const std::int64_t coming = ready_.empty() ? next_ : ready_.front().index;
-  if (coming != index || is_idle_) {
+  if (coming_ != index || (is_idle_ && ready_.empty())) {
     ready_.clear();
     next_ = index;
     ++start_;
     is_idle_ = false;
     changed_.notify_all();
   }
+  coming_ = index + 1;
   changed_.wait(lock, [this] { return !ready_.empty(); });
   Item item = std::move(ready_.front());
   ready_.pop_front();

@@ -52,7 +52,9 @@ class Prefetcher {
   std::condition_variable changed_;
   std::deque<Item> ready_;
   std::vector<Batch> spare_;
+  /// What is read next, and what take() hands out next: the first runs ahead.
   std::int64_t next_ = 0;
+  std::int64_t coming_ = 0;
   /// Grows when take() starts over, so that a batch read for the old place is dropped.
   std::uint64_t start_ = 0;
   bool is_idle_ = true;
