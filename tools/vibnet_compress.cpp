@@ -55,35 +55,37 @@ vibnet::CompressOptions read_options() {
   return options;
 }
 
-/// The shape of what the first layer makes, for one sample.
-vibnet::Shape input_shape(const vibnet::Net& net) {
-  vibnet::Shape shape = net.tops(0)[0]->shape();
+/// The shape of the net's input for one sample.
+vibnet::Shape input_shape(const vibnet::Net& net, const std::string& input) {
+  vibnet::Shape shape = net.blob(input)->shape();
   if (!shape.empty()) shape[0] = 1;
   return shape;
+}
+
+bool reads_scores(const std::string& type) {
+  return type == "Accuracy" || type.find("Loss") != std::string::npos;
 }
 
 /// What the losses and Accuracy read, else the net's outputs.
 std::vector<const vibnet::Blob*> scores_of(const vibnet::Net& net) {
   std::vector<const vibnet::Blob*> scores;
-  for (std::size_t i = 0; i < net.layers().size(); ++i) {
-    const std::string& type = net.layers()[i]->type();
-    const bool is_loss = type.size() > 4 && (type.find("Loss") != std::string::npos);
-    if (is_loss) scores.push_back(net.bottoms(static_cast<int>(i))[0]);
-  }
+  for (std::size_t i = 0; i < net.layers().size(); ++i)
+    if (reads_scores(net.layers()[i]->type()))
+      scores.push_back(net.bottoms(static_cast<int>(i))[0]);
   if (!scores.empty()) return scores;
   for (const std::string& name : net.output_names()) scores.push_back(net.blob(name));
   return scores;
 }
 
-void fill_inputs(int batch, vibnet::Net* masked, vibnet::Net* compressed) {
-  for (const std::string& name : masked->input_names()) {
-    vibnet::Blob* input = masked->blob(name);
-    vibnet::FillerParameter noise;
-    noise.set_type("gaussian");
-    vibnet::fill(noise, vibnet::random_key(static_cast<std::uint64_t>(batch), name), input);
-    vibnet::Blob* other = compressed->blob(name);
-    std::copy_n(input->cpu_data(), input->count(), other->mutable_cpu_data());
-  }
+/// Noise, where an Input layer waits for values; its labels stay 0.
+void fill_input(int batch, const std::string& name, vibnet::Net* masked, vibnet::Net* compressed) {
+  const auto& inputs = masked->input_names();
+  if (std::find(inputs.begin(), inputs.end(), name) == inputs.end()) return;
+  vibnet::Blob* input = masked->blob(name);
+  vibnet::FillerParameter noise;
+  noise.set_type("gaussian");
+  vibnet::fill(noise, vibnet::random_key(static_cast<std::uint64_t>(batch), name), input);
+  std::copy_n(input->cpu_data(), input->count(), compressed->blob(name)->mutable_cpu_data());
 }
 
 int batches_of(const vibnet::Net& net) {
@@ -91,17 +93,17 @@ int batches_of(const vibnet::Net& net) {
     if (const auto* data = dynamic_cast<const vibnet::DataLayer*>(layer.get()))
       return static_cast<int>(
           std::clamp<std::int64_t>(data->size() / data->batch_size(), 1, kVerifiedBatches));
-  return 1;
+  return kVerifiedBatches;
 }
 
 /// Largest difference of the scores, and the largest relative to the batch's largest score.
-Difference compare(vibnet::Net* masked, vibnet::Net* compressed) {
+Difference compare(const std::string& input, vibnet::Net* masked, vibnet::Net* compressed) {
   Difference largest;
   const int batches = batches_of(*masked);
   for (int batch = 0; batch < batches; ++batch) {
     masked->context().iteration = batch;
     compressed->context().iteration = batch;
-    fill_inputs(batch, masked, compressed);
+    fill_input(batch, input, masked, compressed);
     masked->forward();
     compressed->forward();
     const auto expected = scores_of(*masked);
@@ -171,6 +173,15 @@ void print_row(const char* what, double before, double after) {
             << std::setprecision(1) << std::setw(11) << (after > 0 ? before / after : 0) << "x\n";
 }
 
+/// "784-300-100": the bottlenecks' units.
+std::string units_of(const CompressReport& report, int vibnet::LayerReport::*units) {
+  std::string text;
+  for (const vibnet::LayerReport& layer : report.layers)
+    if (layer.type == "InformationBottleneck")
+      text += (text.empty() ? "" : "-") + std::to_string(layer.*units);
+  return text;
+}
+
 void print(const CompressReport& report, const Size& before, const Size& after) {
   std::cout << std::left << std::setw(22) << "" << std::right << std::setw(14) << "before"
             << std::setw(14) << "after"
@@ -186,6 +197,8 @@ void print(const CompressReport& report, const Size& before, const Size& after) 
             static_cast<double>(after.cost.activation_bytes));
   print_row("caffemodel bytes", static_cast<double>(before.caffemodel_bytes),
             static_cast<double>(after.caffemodel_bytes));
+  std::cout << "units of the bottlenecks: " << units_of(report, &vibnet::LayerReport::units_before)
+            << " -> " << units_of(report, &vibnet::LayerReport::units_after) << "\n";
   for (const std::string& text : report.notes) std::cout << "note: " << text << "\n";
 }
 
@@ -196,16 +209,66 @@ std::string deploy_path(const std::string& model) {
   return path.string() + ".deploy.prototxt";
 }
 
-std::optional<Difference> verify(vibnet::Net* masked, const vibnet::CompressedNet& result) {
+std::optional<Difference> verify(const std::string& input, vibnet::Net* masked,
+                                 const vibnet::CompressedNet& result) {
   if (!FLAGS_verify) return std::nullopt;
   vibnet::Net compressed(result.model, vibnet::NetOptions());
   compressed.copy_weights(result.weights, "the compressed weights", vibnet::Missing::FAIL);
-  const Difference difference = compare(masked, &compressed);
+  const Difference difference = compare(input, masked, &compressed);
   if (!(difference.relative <= kLargestDifference))
-    vibnet::fail(FLAGS_model, ": the compressed net differs from the masked one by ",
-                 difference.relative, " of the largest score, more than ", kLargestDifference,
-                 "; nothing was written");
+    vibnet::fail("the compressed net differs from the masked one by ", difference.relative,
+                 " of the largest score, more than ", kLargestDifference, "; nothing was written");
   return difference;
+}
+
+/// The new files, none over another.
+class Outputs {
+ public:
+  void add(const std::string& path, const std::string& bytes) {
+    for (const auto& file : files_)
+      if (file.first == path) throw vibnet::UsageError(path + " would be written twice");
+    files_.emplace_back(path, bytes);
+  }
+  void write() const { vibnet::write_files(files_); }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> files_;
+};
+
+NetParameter read_model(const std::optional<float>& threshold) {
+  NetParameter model = vibnet::read_net_prototxt(FLAGS_model);
+  if (!threshold) return model;
+  for (vibnet::LayerParameter& layer : *model.mutable_layer())
+    if (layer.type() == "InformationBottleneck")
+      layer.mutable_information_bottleneck_param()->set_threshold(*threshold);
+  return model;
+}
+
+void compress_files(vibnet::CompressOptions options) {
+  const NetParameter model = read_model(options.threshold);
+  const NetParameter weights = vibnet::read_caffemodel(FLAGS_weights);
+  vibnet::Net masked(model, vibnet::NetOptions());
+  masked.copy_weights(weights, FLAGS_weights, vibnet::Missing::FAIL);
+  const std::string input = vibnet::input_blob(model);
+  options.input_shape = input_shape(masked, input);
+  const vibnet::CompressedNet result = vibnet::compress(model, weights, options);
+  const std::optional<Difference> difference = verify(input, &masked, result);
+
+  const Size before{cost_of_deployment(vibnet::make_deploy(model, options.input_shape)),
+                    std::filesystem::file_size(FLAGS_weights)};
+  const Size after{cost_of_deployment(result.deploy), result.weights.ByteSizeLong()};
+  Outputs outputs;
+  outputs.add(FLAGS_out_weights, result.weights.SerializeAsString());
+  outputs.add(deploy_path(FLAGS_out_model), vibnet::to_prototxt(result.deploy));
+  outputs.add(FLAGS_out_model, vibnet::to_prototxt(result.model));
+  if (!FLAGS_report.empty())
+    outputs.add(FLAGS_report, report_json(result.report, before, after, difference));
+  outputs.write();
+  print(result.report, before, after);
+  if (difference)
+    std::cout << "verified: the scores differ by at most " << std::scientific
+              << std::setprecision(2) << difference->absolute << " (" << difference->relative
+              << " of the largest)\n";
 }
 
 int compress(const std::vector<std::string>& arguments) {
@@ -214,33 +277,7 @@ int compress(const std::vector<std::string>& arguments) {
   vibnet::require_flag("weights", FLAGS_weights);
   vibnet::require_flag("out_model", FLAGS_out_model);
   vibnet::require_flag("out_weights", FLAGS_out_weights);
-  vibnet::CompressOptions options = read_options();
-  NetParameter model = vibnet::read_net_prototxt(FLAGS_model);
-  const NetParameter weights = vibnet::read_caffemodel(FLAGS_weights);
-  if (options.threshold)
-    for (vibnet::LayerParameter& layer : *model.mutable_layer())
-      if (layer.type() == "InformationBottleneck")
-        layer.mutable_information_bottleneck_param()->set_threshold(*options.threshold);
-
-  vibnet::Net masked(model, vibnet::NetOptions());
-  masked.copy_weights(weights, FLAGS_weights, vibnet::Missing::FAIL);
-  options.input_shape = input_shape(masked);
-  const vibnet::CompressedNet result = vibnet::compress(model, weights, options);
-  const std::optional<Difference> difference = verify(&masked, result);
-
-  const Size before{cost_of_deployment(vibnet::make_deploy(model, options.input_shape)),
-                    std::filesystem::file_size(FLAGS_weights)};
-  const Size after{cost_of_deployment(result.deploy), result.weights.ByteSizeLong()};
-  vibnet::write_binary(result.weights, FLAGS_out_weights);
-  vibnet::write_prototxt(result.deploy, deploy_path(FLAGS_out_model));
-  vibnet::write_prototxt(result.model, FLAGS_out_model);
-  if (!FLAGS_report.empty())
-    vibnet::write_file(FLAGS_report, report_json(result.report, before, after, difference));
-  print(result.report, before, after);
-  if (difference)
-    std::cout << "verified: the scores differ by at most " << std::scientific
-              << std::setprecision(2) << difference->absolute << " (" << difference->relative
-              << " of the largest)\n";
+  compress_files(read_options());
   return 0;
 }
 

@@ -6,7 +6,9 @@
 #include <iomanip>
 #include <iostream>
 
+#include "core/gpu_runtime.h"
 #include "core/json.h"
+#include "set_batch.h"
 #include "tool.h"
 #include "vibnet/device.h"
 #include "vibnet/error.h"
@@ -35,21 +37,18 @@ double median(Times times) {
   return times[times.size() / 2];
 }
 
-double time_ms(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-      .count();
+/// Waits for a GPU, whose work only begins when it is called for.
+void finish_work() {
+  if (FLAGS_device != "cpu") vibnet::gpu_runtime()->synchronize();
 }
 
-void set_batch(int batch, vibnet::NetParameter* net) {
-  for (vibnet::LayerParameter& layer : *net->mutable_layer()) {
-    if (layer.has_data_param()) layer.mutable_data_param()->set_batch_size(batch);
-    for (vibnet::BlobShape& shape : *layer.mutable_input_param()->mutable_shape())
-      if (shape.dim_size() > 0) shape.set_dim(0, batch);
-    for (vibnet::BlobShape& shape : *layer.mutable_dummy_data_param()->mutable_shape())
-      if (shape.dim_size() > 0) shape.set_dim(0, batch);
-  }
+double time_ms(const std::function<void()>& work) {
+  finish_work();
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  finish_work();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
 }
 
 /// Input layers hold zeros else, which can be faster than what a user feeds in.
@@ -83,15 +82,17 @@ void measure_layers(bool trains, vibnet::Net* net, Measurement* result) {
 }
 
 void measure_whole(bool trains, vibnet::Net* net, Measurement* result) {
-  const double forward = time_ms([&] { net->forward(); });
-  const double backward = trains ? time_ms([&] {
+  const auto backward = [&] {
     net->clear_gradients();
     net->backward();
-  })
-                                 : 0;
-  result->whole_forward.push_back(forward);
-  result->whole_backward.push_back(backward);
-  result->step.push_back(forward + backward);
+  };
+  result->whole_forward.push_back(time_ms([&] { net->forward(); }));
+  if (trains) result->whole_backward.push_back(time_ms(backward));
+  ++net->context().iteration;
+  result->step.push_back(time_ms([&] {
+    net->forward();
+    if (trains) backward();
+  }));
 }
 
 Measurement measure(bool trains, vibnet::Net* net) {
@@ -143,7 +144,7 @@ int time_net(const std::vector<std::string>& arguments) {
   if (FLAGS_iterations < 1 || FLAGS_batch < 0)
     throw vibnet::UsageError("--iterations must be 1 or more, and --batch not negative");
   vibnet::NetParameter parameter = vibnet::read_net_prototxt(FLAGS_model);
-  if (FLAGS_batch > 0) set_batch(FLAGS_batch, &parameter);
+  if (FLAGS_batch > 0) vibnet::set_batch(FLAGS_batch, &parameter);
   const bool trains = FLAGS_phase == "TRAIN";
   vibnet::NetOptions options;
   options.phase = trains ? vibnet::TRAIN : vibnet::TEST;

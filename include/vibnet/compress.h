@@ -11,7 +11,7 @@ namespace vibnet {
 struct CompressOptions {
   /// Replaces the bottlenecks' own threshold.
   std::optional<float> threshold;
-  /// Shape of the net's input for the deployment prototxt, batch first.
+  /// Shape of the net's input (see input_blob) for the deployment prototxt, batch first.
   std::vector<int> input_shape;
 };
 
@@ -20,8 +20,9 @@ struct LayerReport {
   std::string name;
   std::string type;
   int units_before = 0;
+  /// Fewer than a bottleneck keeps where another one drops some of them, more where a wall stays.
   int units_after = 0;
-  /// For a bottleneck: the units kept, in the order of the layer.
+  /// For a bottleneck: the units that still carry something, in the order of the layer.
   std::vector<int> kept;
 };
 
@@ -51,6 +52,9 @@ struct CompressedNet {
 /// bottlenecks, or a layer that would lose every unit.
 CompressedNet compress(const NetParameter& model, const NetParameter& weights,
                        const CompressOptions& options);
+
+/// The blob of a chain's TEST phase that holds its input: what a data layer makes besides labels.
+std::string input_blob(const NetParameter& model);
 
 /// The deployment form of a net as it is: its TEST phase, an Input of `input_shape` in place of its
 /// data layers, and no layer that needs labels.

@@ -3,6 +3,8 @@
 #include <google/protobuf/message.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "vibnet.pb.h"
 
@@ -30,6 +32,9 @@ NetParameter read_caffemodel(const std::string& path);
 
 /// Replaces the file in one step: after a crash or a full disk the old one is still whole.
 void write_file(const std::string& path, const std::string& bytes);
+
+/// The same for several, as {path, bytes}: none is replaced before all are on the disk.
+void write_files(const std::vector<std::pair<std::string, std::string>>& files);
 std::string read_file(const std::string& path);
 
 }  // namespace vibnet

@@ -25,6 +25,10 @@ int count_kept(const Mask& mask) {
   return static_cast<int>(std::count(mask.begin(), mask.end(), true));
 }
 
+bool is_whole(const Mask& mask) {
+  return std::all_of(mask.begin(), mask.end(), [](bool kept) { return kept; });
+}
+
 std::vector<int> kept_indices(const Mask& mask) {
   std::vector<int> indices;
   for (std::size_t i = 0; i < mask.size(); ++i)

@@ -9,6 +9,8 @@ namespace vibnet {
 using Mask = std::vector<bool>;
 
 int count_kept(const Mask& mask);
+/// True if nothing goes.
+bool is_whole(const Mask& mask);
 std::vector<int> kept_indices(const Mask& mask);
 
 /// Each entry of the mask `times` times: the features of a channel after a Flatten.

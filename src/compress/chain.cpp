@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "compress/rule.h"
 #include "vibnet/error.h"
@@ -18,24 +19,32 @@ bool reads(const LayerParameter& layer, const std::string& blob) {
        ": only a chain of layers can be compressed yet");
 }
 
-/// The next layer of the chain after `from` that reads the blob, or kNone at the chain's end.
+[[noreturn]] void fail_second_reader(const NetParameter& net, int layer, int first,
+                                     const std::string& blob) {
+  fail_branch(net.layer(layer),
+              "reads blob '" + blob + "' beside layer '" + net.layer(first).name() + "'");
+}
+
+bool writes(const LayerParameter& layer, const std::string& blob) {
+  return std::find(layer.top().begin(), layer.top().end(), blob) != layer.top().end();
+}
+
+/// The next layer of the chain after `from` that reads the blob, or kNone at the chain's end, where
+/// heads may read it.
 int next_layer(const NetParameter& net, int from, const std::string& blob) {
   int next = Span::kNone;
+  int head = Span::kNone;
   for (int i = from + 1; i < net.layer_size(); ++i) {
     const LayerParameter& layer = net.layer(i);
-    if (!reads(layer, blob)) continue;
+    if (!reads(layer, blob) || layer.type() == "Silence") continue;
+    if (next != Span::kNone) fail_second_reader(net, i, next, blob);
     if (is_head(layer)) {
-      if (next != Span::kNone && layer.type() != "Silence")
-        fail_branch(layer,
-                    "reads blob '" + blob + "' beside layer '" + net.layer(next).name() + "'");
+      head = i;
       continue;
     }
-    if (next != Span::kNone)
-      fail_branch(layer, "reads blob '" + blob + "' beside layer '" + net.layer(next).name() + "'");
+    if (head != Span::kNone) fail_second_reader(net, head, i, blob);
     next = i;
-    const bool in_place =
-        std::find(layer.top().begin(), layer.top().end(), blob) != layer.top().end();
-    if (in_place) return next;  // what stands behind reads the new version
+    if (writes(layer, blob)) return next;  // what stands behind reads the new version
   }
   return next;
 }
@@ -89,6 +98,8 @@ void finish(const NetParameter& net, Span span, std::vector<Span>* spans) {
 
 }  // namespace
 
+std::string find_input(const NetParameter& net) { return find_start(net).second; }
+
 std::vector<Span> find_spans(const NetParameter& net) {
   const std::vector<int> chain = find_chain(net);
   check_all_on_chain(net, chain);
@@ -101,11 +112,11 @@ std::vector<Span> find_spans(const NetParameter& net) {
       span.inner.push_back(layer);
       continue;
     }
-    span.consumer = role == Role::MIXER ? layer : Span::kNone;
-    const int producer = span.consumer;
+    const bool is_mixer = role == Role::MIXER;
+    (is_mixer ? span.consumer : span.wall_after) = layer;
     finish(net, std::move(span), &spans);
     span = Span();
-    span.producer = producer;
+    (is_mixer ? span.producer : span.wall_before) = layer;
   }
   finish(net, std::move(span), &spans);
   return spans;

@@ -4,15 +4,17 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "compress/blob_edit.h"
 #include "compress/chain.h"
+#include "compress/mixer.h"
 #include "compress/rewrite.h"
 #include "compress/rule.h"
+#include "compress/stored_weights.h"
 #include "core/bottleneck_rule.h"
-#include "net/filter.h"
 #include "vibnet/blob.h"
 #include "vibnet/error.h"
 
@@ -23,62 +25,35 @@ constexpr const char* kBottleneck = "InformationBottleneck";
 
 bool is_bottleneck(const LayerParameter& layer) { return layer.type() == kBottleneck; }
 
-NetParameter test_net(const NetParameter& model, const NetParameter& weights) {
-  NetState state = model.state();
-  state.set_phase(TEST);
-  NetParameter net = filter_net(model, state);
-  std::map<std::string, const LayerParameter*> stored;
-  for (const LayerParameter& layer : weights.layer()) stored[layer.name()] = &layer;
-  for (LayerParameter& layer : *net.mutable_layer()) {
-    const auto found = stored.find(layer.name());
-    if (found != stored.end()) *layer.mutable_blobs() = found->second->blobs();
-  }
-  return net;
+/// Names of the layers of which a parameter is another layer's too.
+std::set<std::string> find_sharing(const NetParameter& net) {
+  std::map<std::string, std::set<std::string>> users;
+  for (const LayerParameter& layer : net.layer())
+    for (const ParamSpec& spec : layer.param())
+      if (!spec.name().empty()) users[spec.name()].insert(layer.name());
+  std::set<std::string> sharing;
+  for (const auto& entry : users)
+    if (entry.second.size() > 1) sharing.insert(entry.second.begin(), entry.second.end());
+  return sharing;
 }
 
-/// How many blobs a layer must bring, for the types whose blobs are edited.
-int needed_blobs(const LayerParameter& layer) {
-  if (is_bottleneck(layer)) return 2;
-  if (layer.type() == "BatchNorm") return 3;
-  if (layer.type() == "Convolution") return layer.convolution_param().bias_term() ? 2 : 1;
-  if (layer.type() == "InnerProduct") return layer.inner_product_param().bias_term() ? 2 : 1;
-  if (layer.type() == "Scale" && layer.bottom_size() == 1)
-    return layer.scale_param().bias_term() ? 2 : 1;
-  return layer.type() == "PReLU" ? 1 : 0;
+/// What TEST does not have would keep its old size.
+void check_other_phases(const NetParameter& model, const NetParameter& test) {
+  std::map<std::string, int> times;
+  for (const LayerParameter& layer : model.layer())
+    if (needed_blobs(layer) > 0 && ++times[layer.name()] > 1)
+      fail("layer '", layer.name(),
+           "' stands in the prototxt more than once; give the layers "
+           "different names, or one for all phases");
+  for (const LayerParameter& layer : test.layer()) times.erase(layer.name());
+  for (const LayerParameter& layer : model.layer())
+    if (times.count(layer.name()) > 0)
+      fail("layer '", layer.name(), "' (", layer.type(),
+           ") is not in the TEST phase: nothing says how large it must become");
 }
-
-void check_blobs(const LayerParameter& layer) {
-  if (layer.blobs_size() < needed_blobs(layer))
-    fail("layer '", layer.name(), "' (", layer.type(), "): the weights hold ", layer.blobs_size(),
-         " blob(s) for it, and ", needed_blobs(layer), " are needed");
-  for (const BlobProto& blob : layer.blobs()) {
-    const Shape shape = shape_of(blob);
-    if (blob.data_size() != count(shape, 0, static_cast<int>(shape.size())))
-      fail("layer '", layer.name(), "': a stored blob of ", to_string(shape), " holds ",
-           blob.data_size(), " values");
-  }
-}
-
-/// What a producer makes and a consumer takes: the axes of their weights.
-bool is_transposed(const LayerParameter& layer) {
-  return layer.type() == "InnerProduct" && layer.inner_product_param().transpose();
-}
-int output_axis(const LayerParameter& layer) { return is_transposed(layer) ? 1 : 0; }
-int input_axis(const LayerParameter& layer) { return is_transposed(layer) ? 0 : 1; }
-int outputs_of(const LayerParameter& layer) {
-  return axis_size(layer.blobs(0), output_axis(layer));
-}
-int inputs_of(const LayerParameter& layer) { return axis_size(layer.blobs(0), input_axis(layer)); }
 
 bool is_never_negative(const std::vector<float>& factors) {
   return std::all_of(factors.begin(), factors.end(), [](float factor) { return factor >= 0; });
-}
-
-void set_outputs(int outputs, LayerParameter* layer) {
-  if (layer->type() == "Convolution")
-    layer->mutable_convolution_param()->set_num_output(outputs);
-  else
-    layer->mutable_inner_product_param()->set_num_output(outputs);
 }
 
 /// Cuts one net. Works span by span: what the bottlenecks between two mixing layers do not keep
@@ -86,12 +61,15 @@ void set_outputs(int outputs, LayerParameter* layer) {
 class Compressor {
  public:
   Compressor(const NetParameter& model, const NetParameter& weights, const CompressOptions& options)
-      : model_(model), options_(options), net_(test_net(model, weights)) {}
+      : model_(model),
+        options_(options),
+        net_(with_weights(test_phase(model), weights)),
+        sharing_(find_sharing(net_)) {}
 
   CompressedNet run() {
     if (std::none_of(net_.layer().begin(), net_.layer().end(), is_bottleneck))
       fail("the net has no InformationBottleneck layer: nothing says what can be cut");
-    for (const LayerParameter& layer : net_.layer()) check_blobs(layer);
+    check_other_phases(model_, net_);
     start_report();
     for (const Span& span : find_spans(net_)) compress_span(span);
     finish_report();
@@ -108,19 +86,38 @@ class Compressor {
     Mask kept_features;  // per feature; all of a channel that goes, go
   };
 
-  LayerParameter& layer(int index) { return *net_.mutable_layer(index); }
+  const LayerParameter& layer(int index) const { return net_.layer(index); }
+
+  /// The layer, to change its weights.
+  LayerParameter& edit(int index) {
+    LayerParameter& layer = *net_.mutable_layer(index);
+    if (sharing_.count(layer.name()) > 0)
+      fail("layer '", layer.name(), "' (", layer.type(),
+           ") shares a parameter with another layer, ", "and so cannot be made smaller");
+    return layer;
+  }
 
   void start_report() {
     for (const LayerParameter& layer : net_.layer()) {
       if (is_bottleneck(layer)) {
-        LayerReport entry{layer.name(), layer.type(), axis_size(layer.blobs(0), 0), 0, {}};
-        entry.kept = kept_indices(mask_of(layer));
-        entry.units_after = static_cast<int>(entry.kept.size());
-        report_.layers.push_back(entry);
+        const int units = axis_size(layer.blobs(0), 0);
+        report_.layers.push_back(
+            {layer.name(), layer.type(), units, units, kept_indices(mask_of(layer))});
       } else if (rule_of(layer).role == Role::MIXER) {
         report_.layers.push_back({layer.name(), layer.type(), outputs_of(layer), 0, {}});
       }
     }
+  }
+
+  /// `units`: those that stay in the net.
+  void report_kept(const LayerParameter& bottleneck, const Mask& units) {
+    Mask kept = mask_of(bottleneck);
+    for (std::size_t i = 0; i < kept.size(); ++i) kept[i] = kept[i] && units[i];
+    for (LayerReport& entry : report_.layers)
+      if (entry.name == bottleneck.name()) {
+        entry.kept = kept_indices(kept);
+        entry.units_after = count_kept(units);
+      }
   }
 
   void finish_report() {
@@ -134,14 +131,16 @@ class Compressor {
     report_.notes.push_back("layer '" + layer.name() + "' (" + layer.type() + "): " + what);
   }
 
+  void note_stay(const LayerParameter& bottleneck, const std::string& why) {
+    if (!is_whole(mask_of(bottleneck)))
+      note(bottleneck, "the units that it drops stay, as zeros: " + why);
+  }
+
   Mask mask_of(const LayerParameter& bottleneck) const {
     const auto& mu = bottleneck.blobs(0).data();
     const auto& log_sigma2 = bottleneck.blobs(1).data();
     const float threshold =
         options_.threshold.value_or(bottleneck.information_bottleneck_param().threshold());
-    if (mu.size() != log_sigma2.size())
-      fail("layer '", bottleneck.name(), "': mu has ", mu.size(), " values, and log sigma^2 ",
-           log_sigma2.size());
     Mask mask;
     for (int i = 0; i < mu.size(); ++i)
       mask.push_back(is_kept(mu.Get(i), log_sigma2.Get(i), threshold));
@@ -154,28 +153,29 @@ class Compressor {
     for (int i = 0; i < bottleneck.blobs(0).data_size(); ++i)
       lowest = std::min(lowest, bottleneck.blobs(1).data(i) -
                                     2 * std::log(std::fabs(bottleneck.blobs(0).data(i))));
+    const std::string advice =
+        std::isfinite(lowest)
+            ? "; or give --threshold above " + std::to_string(std::ceil(lowest * 1e3) / 1e3)
+            : "";
     fail("layer '", bottleneck.name(), "' would lose every unit at threshold ", threshold,
-         "; train with a lower gamma for it or a lower kl_weight, or give a --threshold above ",
-         lowest);
+         "; train with a lower gamma for it or a lower kl_weight", advice);
   }
 
-  /// Whether every layer of inner[from, to) lets what the bottleneck does pass: a zero stays zero.
-  bool zero_passes(const Span& span, std::size_t from) {
-    if (span.consumer == Span::kNone) return false;
+  /// The first layer of inner[from, end) that makes something else of a zero, if there is one.
+  const LayerParameter* find_shift(const Span& span, std::size_t from) const {
     for (std::size_t i = from; i < span.inner.size(); ++i)
-      if (!rule_of(layer(span.inner[i])).keeps_zero) return false;
-    return true;
+      if (!rule_of(layer(span.inner[i])).keeps_zero) return &layer(span.inner[i]);
+    return nullptr;
   }
 
-  bool commutes(const LayerParameter& layer, bool all_positive) {
+  static bool commutes(const LayerParameter& layer, bool all_positive) {
     const Homogeneous homogeneous = rule_of(layer).homogeneous;
     return homogeneous == Homogeneous::ALWAYS ||
            (homogeneous == Homogeneous::FOR_POSITIVE && all_positive);
   }
 
-  bool has_flatten(const Span& span) const { return span.flatten_at < span.inner.size(); }
   /// The last bottleneck of the span, as an index of span.inner.
-  std::size_t last_bottleneck(const Span& span) {
+  std::size_t last_bottleneck(const Span& span) const {
     std::size_t last = 0;
     for (std::size_t i = 0; i < span.inner.size(); ++i)
       if (is_bottleneck(layer(span.inner[i]))) last = i;
@@ -183,21 +183,27 @@ class Compressor {
   }
 
   void compress_span(const Span& span);
-  Units find_units(const Span& span);
-  bool can_cut(const Span& span);
+  Units find_units(const Span& span) const;
+  void check_units(const Span& span, const Units& units) const;
+  std::string why_not_cut(const Span& span) const;
   void mark_kept(const Span& span, Units* units);
   void fold(const Span& span, std::size_t at, int spatial);
   bool fold_forward(const Span& span, std::size_t at, const std::vector<float>& factors,
                     int spatial);
   bool fold_backward(const Span& span, std::size_t at, const std::vector<float>& factors);
   void become_scale(const std::vector<float>& factors, LayerParameter* bottleneck);
+  void report_units(const Span& span, const Units& units);
   void cut(const Span& span, const Units& units, std::size_t selected_at);
+  void select(const Span& span, const Units& units, std::size_t selected_at);
   CompressedNet finish();
 
   const NetParameter& model_;
   const CompressOptions& options_;
   NetParameter net_;
+  std::set<std::string> sharing_;
   Rewrite rewrite_;
+  /// The input's, where it gets shorter; else empty.
+  std::vector<int> input_shape_;
   CompressReport report_;
 };
 
@@ -206,51 +212,76 @@ void Compressor::compress_span(const Span& span) {
                                           [&](int i) { return is_bottleneck(layer(i)); });
   if (!has_bottleneck) return;
   Units units = find_units(span);
-  const bool cuts = can_cut(span);
-  if (cuts) mark_kept(span, &units);
+  check_units(span, units);
   const std::size_t selected_at = last_bottleneck(span);
-  for (std::size_t i = 0; i < span.inner.size(); ++i)
-    if (is_bottleneck(layer(span.inner[i]))) fold(span, i, units.spatial);
-  if (cuts) cut(span, units, selected_at);
+  const std::string obstacle = why_not_cut(span);
+  if (obstacle.empty()) {
+    mark_kept(span, &units);
+    report_units(span, units);
+  }
+  for (std::size_t i = 0; i < span.inner.size(); ++i) {
+    if (!is_bottleneck(layer(span.inner[i]))) continue;
+    if (!obstacle.empty()) note_stay(layer(span.inner[i]), obstacle);
+    fold(span, i, units.spatial);
+  }
+  if (obstacle.empty()) cut(span, units, selected_at);
 }
 
 /// Sizes come from the weights that know them: the producer's, the consumer's, the bottlenecks'.
-Compressor::Units Compressor::find_units(const Span& span) {
+Compressor::Units Compressor::find_units(const Span& span) const {
   Units units;
   for (std::size_t i = 0; i < span.inner.size(); ++i)
     if (i < span.flatten_at && is_bottleneck(layer(span.inner[i])))
       units.channels = axis_size(layer(span.inner[i]).blobs(0), 0);
   if (span.producer != Span::kNone) units.channels = outputs_of(layer(span.producer));
-  const int features = span.consumer != Span::kNone
-                           ? inputs_of(layer(span.consumer))
-                           : axis_size(layer(span.inner[last_bottleneck(span)]).blobs(0), 0);
+  const LayerParameter& last = layer(span.inner[last_bottleneck(span)]);
+  const int features =
+      span.consumer != Span::kNone ? inputs_of(layer(span.consumer)) : axis_size(last.blobs(0), 0);
   if (units.channels == 0) units.channels = features;  // of the net's input, each by itself
-  if (features % units.channels != 0)
-    fail("layer '", layer(span.inner[last_bottleneck(span)]).name(), "': ", features,
-         " features do not fit the ", units.channels, " channels that they come from");
+  const bool flattens =
+      span.flatten_at < span.inner.size() ||
+      (span.consumer != Span::kNone && layer(span.consumer).type() == "InnerProduct");
+  if (features % units.channels != 0 || (!flattens && features != units.channels))
+    fail("layer '", last.name(), "': ", units.channels, " channels reach it, and behind it ",
+         features, " inputs are stored");
   units.spatial = features / units.channels;
   units.kept.assign(units.channels, true);
   units.kept_features.assign(features, true);
-  for (std::size_t i = 0; i < span.inner.size(); ++i) {
-    const LayerParameter& bottleneck = layer(span.inner[i]);
-    if (!is_bottleneck(bottleneck)) continue;
-    const int expected = i < span.flatten_at ? units.channels : features;
-    if (axis_size(bottleneck.blobs(0), 0) != expected)
-      fail("layer '", bottleneck.name(), "' has ", axis_size(bottleneck.blobs(0), 0),
-           " units, and ", expected, " reach it");
-  }
   return units;
 }
 
+/// Throws Error unless each layer between holds as many values as units reach it.
+void Compressor::check_units(const Span& span, const Units& units) const {
+  bool channels_known = span.producer != Span::kNone;
+  for (std::size_t i = 0; i < span.flatten_at; ++i)
+    channels_known = channels_known || is_bottleneck(layer(span.inner[i]));
+  for (std::size_t i = 0; i < span.inner.size(); ++i) {
+    const LayerParameter& inner = layer(span.inner[i]);
+    if (per_channel_blobs(inner) == 0 || (i < span.flatten_at && !channels_known)) continue;
+    const int expected = units.channels * (i < span.flatten_at ? 1 : units.spatial);
+    if (inner.blobs(0).data_size() != expected)
+      fail("layer '", inner.name(), "' (", inner.type(), ") holds values for ",
+           inner.blobs(0).data_size(), " units, and ", expected, " reach it");
+  }
+}
+
 /// Units can go where both ends can shrink: a producer's outputs, or the net's own input if nothing
-/// but a Flatten stands before the bottleneck; and a consumer's inputs.
-bool Compressor::can_cut(const Span& span) {
-  if (span.consumer == Span::kNone) return false;
-  if (span.producer != Span::kNone) return true;
-  if (!span.is_input || layer(span.consumer).type() != "InnerProduct") return false;
-  return std::all_of(span.inner.begin(), span.inner.begin() + last_bottleneck(span), [&](int i) {
-    return layer(i).type() == "Flatten" || is_bottleneck(layer(i));
+/// but a Flatten stands before the bottleneck; and a consumer's inputs. Empty where they can.
+std::string Compressor::why_not_cut(const Span& span) const {
+  const auto named = [this](int index) {
+    return "layer '" + layer(index).name() + "' (" + layer(index).type() + ")";
+  };
+  if (span.wall_after != Span::kNone) return named(span.wall_after) + " behind it needs all";
+  if (span.wall_before != Span::kNone) return named(span.wall_before) + " before it makes all";
+  if (span.consumer == Span::kNone) return "they are the net's output";
+  if (span.producer != Span::kNone) return "";
+  if (layer(span.consumer).type() != "InnerProduct")
+    return named(span.consumer) + " reads the whole input";
+  const auto end = span.inner.begin() + static_cast<std::ptrdiff_t>(last_bottleneck(span));
+  const auto other = std::find_if(span.inner.begin(), end, [this](int i) {
+    return layer(i).type() != "Flatten" && !is_bottleneck(layer(i));
   });
+  return other == end ? "" : named(*other) + " before it reads the whole input";
 }
 
 /// Takes what the bottlenecks drop out of the masks, where a zero reaches the consumer as a zero.
@@ -258,12 +289,12 @@ void Compressor::mark_kept(const Span& span, Units* units) {
   for (std::size_t i = 0; i < span.inner.size(); ++i) {
     const LayerParameter& bottleneck = layer(span.inner[i]);
     if (!is_bottleneck(bottleneck)) continue;
-    if (!zero_passes(span, i + 1)) {
-      note(bottleneck, "a layer after it turns zeros into other values; its units stay");
+    if (const LayerParameter* shift = find_shift(span, i + 1)) {
+      note_stay(bottleneck, "layer '" + shift->name() + "' (" + shift->type() +
+                                ") behind it turns a zero into another value");
       continue;
     }
-    const Mask mask =
-        i < span.flatten_at ? repeated(mask_of(bottleneck), units->spatial) : mask_of(bottleneck);
+    const Mask mask = repeated(mask_of(bottleneck), i < span.flatten_at ? units->spatial : 1);
     for (std::size_t f = 0; f < mask.size(); ++f)
       units->kept_features[f] = units->kept_features[f] && mask[f];
   }
@@ -273,14 +304,21 @@ void Compressor::mark_kept(const Span& span, Units* units) {
   }
   if (count_kept(units->kept) == 0)
     fail("layer '", layer(span.inner[last_bottleneck(span)]).name(),
-         "' and the bottlenecks before ",
-         "it would cut every unit together; train with a lower gamma or kl_weight");
+         "' and the bottlenecks before it would cut every unit together; train with a lower gamma ",
+         "for them or a lower kl_weight, or give a higher --threshold");
+}
+
+/// What is left of each bottleneck's units, those that go for another one's sake not counted.
+void Compressor::report_units(const Span& span, const Units& units) {
+  for (std::size_t i = 0; i < span.inner.size(); ++i)
+    if (is_bottleneck(layer(span.inner[i])))
+      report_kept(layer(span.inner[i]), i < span.flatten_at ? units.kept : units.kept_features);
 }
 
 /// Puts mu, and 0 for what is dropped, into the weights after or before the bottleneck, and takes
 /// the bottleneck out; where neither is exact it becomes a Scale layer.
 void Compressor::fold(const Span& span, std::size_t at, int spatial) {
-  LayerParameter& bottleneck = layer(span.inner[at]);
+  const LayerParameter& bottleneck = layer(span.inner[at]);
   const Mask mask = mask_of(bottleneck);
   std::vector<float> factors;
   for (std::size_t i = 0; i < mask.size(); ++i)
@@ -291,7 +329,7 @@ void Compressor::fold(const Span& span, std::size_t at, int spatial) {
     return;
   }
   note(bottleneck, "mu cannot be folded into the layers around it; it becomes a Scale layer");
-  become_scale(factors, &bottleneck);
+  become_scale(factors, &edit(span.inner[at]));
 }
 
 bool Compressor::fold_forward(const Span& span, std::size_t at, const std::vector<float>& factors,
@@ -302,7 +340,7 @@ bool Compressor::fold_forward(const Span& span, std::size_t at, const std::vecto
     if (!commutes(layer(span.inner[i]), positive)) return false;
   std::vector<float> of_features;
   for (const float factor : factors) of_features.insert(of_features.end(), spatial, factor);
-  LayerParameter& consumer = layer(span.consumer);
+  LayerParameter& consumer = edit(span.consumer);
   scale_along(of_features, input_axis(consumer), consumer.mutable_blobs(0));
   return true;
 }
@@ -311,16 +349,16 @@ bool Compressor::fold_backward(const Span& span, std::size_t at,
                                const std::vector<float>& factors) {
   const bool positive = is_never_negative(factors);
   for (std::size_t i = at; i-- > 0;) {
-    LayerParameter& before = layer(span.inner[i]);
-    if (before.type() == "Scale" && before.blobs_size() > 0) {
-      for (BlobProto& blob : *before.mutable_blobs()) scale_along(factors, 0, &blob);
+    const LayerParameter& before = layer(span.inner[i]);
+    if (before.type() == "Scale") {
+      for (BlobProto& blob : *edit(span.inner[i]).mutable_blobs()) scale_along(factors, 0, &blob);
       return true;
     }
     // Behind a Flatten a factor is one feature's, before it a channel's.
     if (before.type() == "Flatten" || !commutes(before, positive)) return false;
   }
   if (span.producer == Span::kNone) return false;
-  LayerParameter& producer = layer(span.producer);
+  LayerParameter& producer = edit(span.producer);
   scale_along(factors, output_axis(producer), producer.mutable_blobs(0));
   if (producer.blobs_size() > 1) scale_along(factors, 0, producer.mutable_blobs(1));
   return true;
@@ -337,42 +375,55 @@ void Compressor::become_scale(const std::vector<float>& factors, LayerParameter*
 /// Cuts producer, inner layers and consumer down to the kept units. Single features of a living
 /// channel, and inputs, are selected behind the last bottleneck.
 void Compressor::cut(const Span& span, const Units& units, std::size_t selected_at) {
+  select(span, units, selected_at);
   const bool is_input = span.producer == Span::kNone;
-  const Mask all(units.channels, true);
-  const Mask& coming = is_input ? all : units.kept;
-  const bool by_feature = selected_at >= span.flatten_at;
-  const Mask before = by_feature ? repeated(coming, units.spatial) : coming;
-  const Mask after = by_feature ? units.kept_features : units.kept;
-  if (before != after) {
-    Mask selected;
-    for (std::size_t i = 0; i < before.size(); ++i)
-      if (before[i]) selected.push_back(after[i]);
-    rewrite_.select_after(layer(span.inner[selected_at]).name(), selected, is_input);
-    if (is_input) report_.kept_inputs = kept_indices(after);
-  }
-  if (!is_input) {
-    LayerParameter& producer = layer(span.producer);
+  const Mask coming = is_input ? Mask(units.channels, true) : units.kept;
+  if (count_kept(coming) < units.channels) {
+    LayerParameter& producer = edit(span.producer);
     keep_along(units.kept, output_axis(producer), producer.mutable_blobs(0));
     if (producer.blobs_size() > 1) keep_along(units.kept, 0, producer.mutable_blobs(1));
-    set_outputs(count_kept(units.kept), &producer);
+    state_outputs(count_kept(units.kept), &producer);
   }
   for (std::size_t i = 0; i < span.inner.size(); ++i) {
-    LayerParameter& inner = layer(span.inner[i]);
-    if (is_bottleneck(inner)) continue;  // folded, and on its way out
+    if (is_bottleneck(layer(span.inner[i]))) continue;  // folded, and on its way out
     const Mask channels = i > selected_at ? units.kept : coming;
     const Mask features = i > selected_at ? units.kept_features : repeated(coming, units.spatial);
-    for (int b = 0; b < per_channel_blobs(inner); ++b)
-      keep_along(i < span.flatten_at ? channels : features, 0, inner.mutable_blobs(b));
+    const Mask& mask = i < span.flatten_at ? channels : features;
+    if (per_channel_blobs(layer(span.inner[i])) == 0 || is_whole(mask)) continue;
+    LayerParameter& inner = edit(span.inner[i]);
+    for (int b = 0; b < per_channel_blobs(inner); ++b) keep_along(mask, 0, inner.mutable_blobs(b));
   }
-  LayerParameter& consumer = layer(span.consumer);
+  if (is_whole(units.kept_features)) return;
+  LayerParameter& consumer = edit(span.consumer);
   keep_along(units.kept_features, input_axis(consumer), consumer.mutable_blobs(0));
+}
+
+/// Puts a selection behind the last bottleneck where more reaches it than shall go on.
+void Compressor::select(const Span& span, const Units& units, std::size_t selected_at) {
+  const bool is_input = span.producer == Span::kNone;
+  const bool by_feature = selected_at >= span.flatten_at;
+  const Mask coming = is_input ? Mask(units.channels, true) : units.kept;
+  const Mask before = by_feature ? repeated(coming, units.spatial) : coming;
+  const Mask& after = by_feature ? units.kept_features : units.kept;
+  if (before == after) return;
+  Mask selected;
+  for (std::size_t i = 0; i < before.size(); ++i)
+    if (before[i]) selected.push_back(after[i]);
+  rewrite_.select_after(layer(span.inner[selected_at]).name(), selected, is_input);
+  if (!is_input) return;
+  report_.kept_inputs = kept_indices(after);
+  input_shape_ = options_.input_shape;
+  if (input_shape_.size() < 2) return;
+  if (by_feature) input_shape_.resize(2);
+  input_shape_[1] = count_kept(after);
 }
 
 CompressedNet Compressor::finish() {
   CompressedNet result;
   result.model = rewrite_.apply(model_, net_);
   result.weights = rewrite_.apply(net_, net_);
-  result.deploy = rewrite_.deploy(result.weights, options_.input_shape, report_.kept_inputs);
+  result.deploy =
+      rewrite_.deploy(result.weights, input_shape_.empty() ? options_.input_shape : input_shape_);
   for (LayerParameter& layer : *result.model.mutable_layer()) layer.clear_blobs();
   result.report = std::move(report_);
   return result;
@@ -386,7 +437,9 @@ CompressedNet compress(const NetParameter& model, const NetParameter& weights,
 }
 
 NetParameter make_deploy(const NetParameter& model, const std::vector<int>& input_shape) {
-  return Rewrite().deploy(test_net(model, {}), input_shape, {});
+  return Rewrite().deploy(test_phase(model), input_shape);
 }
+
+std::string input_blob(const NetParameter& model) { return find_input(test_phase(model)); }
 
 }  // namespace vibnet

@@ -12,17 +12,18 @@ constexpr const char* kSelected = "_kept";
 
 using Names = std::map<std::string, std::string>;
 
-bool equal(const google::protobuf::RepeatedPtrField<std::string>& a,
-           const google::protobuf::RepeatedPtrField<std::string>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+/// The phases and stages that a layer is for.
+std::string rules_of(const LayerParameter& layer) {
+  LayerParameter rules;
+  *rules.mutable_include() = layer.include();
+  *rules.mutable_exclude() = layer.exclude();
+  return rules.SerializeAsString();
 }
 
 /// The layer as `edited` has it, if it has it.
 LayerParameter edited_form(const LayerParameter& layer, const NetParameter& edited) {
   for (const LayerParameter& edit : edited.layer())
-    if (layer.bottom_size() > 0 && edit.name() == layer.name() &&
-        equal(edit.bottom(), layer.bottom()) && equal(edit.top(), layer.top()))
-      return edit;
+    if (edit.name() == layer.name() && rules_of(edit) == rules_of(layer)) return edit;
   return layer;
 }
 
@@ -100,12 +101,17 @@ LayerParameter input_layer(const std::string& name, const std::string& top,
   return input;
 }
 
-LayerParameter softmax_of(const LayerParameter& loss) {
+bool has_layer(const NetParameter& net, const std::string& name) {
+  return std::any_of(net.layer().begin(), net.layer().end(),
+                     [&](const LayerParameter& layer) { return layer.name() == name; });
+}
+
+LayerParameter softmax_of(const LayerParameter& loss, const NetParameter& net) {
   LayerParameter softmax;
-  softmax.set_name("prob");
+  softmax.set_name(has_layer(net, "prob") ? loss.name() + "_prob" : "prob");
   softmax.set_type("Softmax");
   softmax.add_bottom(loss.bottom(0));
-  softmax.add_top("prob");
+  softmax.add_top(softmax.name());
   if (loss.has_softmax_param()) *softmax.mutable_softmax_param() = loss.softmax_param();
   return softmax;
 }
@@ -140,13 +146,11 @@ NetParameter Rewrite::apply(const NetParameter& net, const NetParameter& edited)
   return out;
 }
 
-NetParameter Rewrite::deploy(const NetParameter& net, std::vector<int> input_shape,
-                             const std::vector<int>& kept_inputs) const {
+NetParameter Rewrite::deploy(const NetParameter& net, const std::vector<int>& input_shape) const {
   NetParameter out;
   out.set_name(net.name());
-  if (!kept_inputs.empty() && !input_shape.empty())
-    input_shape = {input_shape[0], static_cast<int>(kept_inputs.size())};
-  std::set<std::string> missing;  // labels, and what is made from them
+  std::set<std::string> missing;       // labels, and what is made from them
+  std::set<std::string> with_softmax;  // scores that have one
   Names names;
   for (const LayerParameter& given : net.layer()) {
     LayerParameter layer = given;
@@ -163,13 +167,14 @@ NetParameter Rewrite::deploy(const NetParameter& net, std::vector<int> input_sha
       }
       continue;
     }
-    if (!kept_inputs.empty() && is_part_of_selection(layer.name(), input_selection_)) {
+    if (!input_selection_.empty() && is_part_of_selection(layer.name(), input_selection_)) {
       if (layer.type() == "Slice") names[layer.bottom(0) + kSelected] = layer.bottom(0);
       continue;
     }
     if (layer.type() == "SoftmaxWithLoss") {
-      *out.add_layer() = softmax_of(layer);
-    } else if (!reads_any(layer, missing) && layer.type() != "EuclideanLoss") {
+      if (with_softmax.insert(layer.bottom(0)).second) *out.add_layer() = softmax_of(layer, out);
+    } else if (!reads_any(layer, missing) && !is_loss(layer)) {
+      if (layer.type() == "Softmax") with_softmax.insert(layer.bottom(0));
       *out.add_layer() = layer;
     } else {
       missing.insert(layer.top().begin(), layer.top().end());

@@ -27,9 +27,9 @@ class Rewrite {
   NetParameter apply(const NetParameter& net, const NetParameter& edited) const;
 
   /// The deployment form of apply()'s result for one phase: the data layer becomes an Input, what
-  /// needs labels goes, SoftmaxWithLoss becomes Softmax; `kept_inputs`, if any, shorten the input.
-  NetParameter deploy(const NetParameter& net, std::vector<int> input_shape,
-                      const std::vector<int>& kept_inputs) const;
+  /// needs labels goes, SoftmaxWithLoss becomes Softmax. `input_shape` is what is left of the input
+  /// where a selection shortens it, and the selection goes.
+  NetParameter deploy(const NetParameter& net, const std::vector<int>& input_shape) const;
 
  private:
   std::set<std::string> removed_;

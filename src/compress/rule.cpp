@@ -1,8 +1,8 @@
 #include "compress/rule.h"
 
 #include <map>
-#include <set>
 #include <string>
+#include <string_view>
 
 namespace vibnet {
 namespace {
@@ -30,7 +30,8 @@ Rule scale(const LayerParameter& layer) {
 }
 
 Rule convolution(const LayerParameter& layer) {
-  return layer.convolution_param().group() == 1 ? kMixes : Rule();
+  const ConvolutionParameter& parameter = layer.convolution_param();
+  return parameter.group() == 1 && parameter.axis() == 1 ? kMixes : Rule();
 }
 
 Rule inner_product(const LayerParameter& layer) {
@@ -66,11 +67,14 @@ int per_channel_blobs(const LayerParameter& layer) {
   return layer.blobs_size();
 }
 
+bool is_loss(const LayerParameter& layer) {
+  constexpr std::string_view kLoss = "Loss";
+  const std::string_view type = layer.type();
+  return type.size() > kLoss.size() && type.substr(type.size() - kLoss.size()) == kLoss;
+}
+
 bool is_head(const LayerParameter& layer) {
-  static const std::set<std::string> heads = {
-      "Accuracy", "EuclideanLoss",           "HingeLoss",
-      "Silence",  "SigmoidCrossEntropyLoss", "SoftmaxWithLoss"};
-  return heads.count(layer.type()) > 0;
+  return is_loss(layer) || layer.type() == "Accuracy" || layer.type() == "Silence";
 }
 
 }  // namespace vibnet

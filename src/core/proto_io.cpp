@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <memory>
 #include <sstream>
 
 #include "core/upgrade.h"
@@ -69,6 +70,38 @@ void write_all(int descriptor, const std::string& bytes, const std::string& path
   }
   if (fsync(descriptor) != 0) fail(path, ": cannot be written: ", std::strerror(errno));
 }
+
+/// A file under a temporary name, gone again unless it is put in place.
+class NewFile {
+ public:
+  NewFile(const std::string& path, const std::string& bytes)
+      : path_(path), temporary_(path + ".tmp" + std::to_string(getpid())) {
+    const File file(temporary_, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    if (file.descriptor() < 0) fail(path, ": cannot be written: ", std::strerror(errno));
+    try {
+      write_all(file.descriptor(), bytes, path);
+    } catch (const Error&) {
+      unlink(temporary_.c_str());
+      throw;
+    }
+  }
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+  ~NewFile() {
+    if (!in_place_) unlink(temporary_.c_str());
+  }
+
+  void put_in_place() {
+    if (rename(temporary_.c_str(), path_.c_str()) != 0)
+      fail(path_, ": cannot be written: ", std::strerror(errno));
+    in_place_ = true;
+  }
+
+ private:
+  std::string path_;
+  std::string temporary_;
+  bool in_place_ = false;
+};
 
 void check_is_readable_file(const std::string& path) {
   struct stat status {};
@@ -144,17 +177,13 @@ void write_binary(const Message& message, const std::string& path) {
 }
 
 void write_file(const std::string& path, const std::string& bytes) {
-  const std::string temporary = path + ".tmp" + std::to_string(getpid());
-  try {
-    const File file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
-    if (file.descriptor() < 0) fail(path, ": cannot be written: ", std::strerror(errno));
-    write_all(file.descriptor(), bytes, path);
-    if (rename(temporary.c_str(), path.c_str()) != 0)
-      fail(path, ": cannot be written: ", std::strerror(errno));
-  } catch (const Error&) {
-    unlink(temporary.c_str());
-    throw;
-  }
+  NewFile(path, bytes).put_in_place();
+}
+
+void write_files(const std::vector<std::pair<std::string, std::string>>& files) {
+  std::vector<std::unique_ptr<NewFile>> written;
+  for (const auto& [path, bytes] : files) written.push_back(std::make_unique<NewFile>(path, bytes));
+  for (const auto& file : written) file->put_in_place();
 }
 
 NetParameter read_net_prototxt(const std::string& path) {

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "vibnet.pb.h"
+
+namespace vibnet {
+
+/// Writes the batch into the net's sources: Data's batch_size, the first dimension of Input and
+/// DummyData.
+void set_batch(int batch, NetParameter* net);
+
+}  // namespace vibnet

@@ -1,0 +1,236 @@
+#include <gflags/gflags.h>
+
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "core/bottleneck_rule.h"
+#include "data/lmdb.h"
+#include "net/cost.h"
+#include "net/filter.h"
+#include "set_batch.h"
+#include "table.h"
+#include "tool.h"
+#include "vibnet/error.h"
+#include "vibnet/net.h"
+#include "vibnet/proto_io.h"
+#include "vibnet/registry.h"
+
+DEFINE_bool(layers, false, "list the layers of this build and the devices they run on");
+
+namespace {
+
+using vibnet::LayerParameter;
+using vibnet::NetParameter;
+using vibnet::Shape;
+using vibnet::Table;
+
+enum class Kind { LMDB, PROTOTXT, CAFFEMODEL };
+
+/// LMDB's magic number stands behind its 16-byte page header.
+bool is_lmdb(const std::string& start) {
+  constexpr std::uint32_t kMagic = 0xBEEFC0DE;
+  constexpr std::size_t kHeader = 16;
+  std::uint32_t magic = 0;
+  if (start.size() < kHeader + sizeof(magic)) return false;
+  std::memcpy(&magic, start.data() + kHeader, sizeof(magic));
+  return magic == kMagic;
+}
+
+bool is_text(const std::string& start) {
+  const auto is_control = [](unsigned char c) {
+    return c < ' ' && c != '\t' && c != '\n' && c != '\r';
+  };
+  return std::none_of(start.begin(), start.end(), is_control);
+}
+
+Kind kind_of(const std::string& path) {
+  if (std::filesystem::is_directory(path)) return Kind::LMDB;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) vibnet::fail(path, ": cannot be read: ", std::strerror(errno));
+  std::string start(4096, '\0');
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<std::size_t>(file.gcount()));
+  if (start.empty()) vibnet::fail(path, ": is empty");
+  if (is_lmdb(start)) return Kind::LMDB;
+  return is_text(start) ? Kind::PROTOTXT : Kind::CAFFEMODEL;
+}
+
+/// "1x20x24x24".
+std::string text_of(const Shape& shape) {
+  std::string text;
+  for (const int dimension : shape) text += (text.empty() ? "" : "x") + std::to_string(dimension);
+  return text.empty() ? "1" : text;
+}
+
+std::string text_of(const std::vector<Shape>& shapes) {
+  std::string text;
+  for (const Shape& shape : shapes) text += (text.empty() ? "" : " ") + text_of(shape);
+  return text;
+}
+
+/// A count, or nothing where there is none.
+std::string cell(double count) {
+  return count > 0 ? std::to_string(static_cast<std::int64_t>(count)) : "";
+}
+
+std::string joined(const google::protobuf::RepeatedPtrField<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : " ") + name;
+  return text;
+}
+
+/// The first Data layer whose database is not there.
+const LayerParameter* find_missing_data(const NetParameter& net) {
+  for (const LayerParameter& layer : net.layer())
+    if (layer.type() == "Data" && !std::filesystem::exists(layer.data_param().source()))
+      return &layer;
+  return nullptr;
+}
+
+/// For a net that cannot be built: layers and blobs, no shapes.
+void print_structure(const NetParameter& net) {
+  Table table({"layer", "type", "from", "to"}, 4);
+  for (const LayerParameter& layer : net.layer())
+    table.add({layer.name(), layer.type(), joined(layer.bottom()), joined(layer.top())});
+  table.print(std::cout);
+}
+
+void print_costs(const vibnet::NetCost& cost) {
+  Table table({"layer", "type", "output", "weights", "parameters", "FLOPs"}, 3);
+  for (const vibnet::LayerCost& layer : cost.layers)
+    if (layer.type != "Split")
+      table.add({layer.name, layer.type, text_of(layer.tops),
+                 cell(static_cast<double>(layer.weights)),
+                 cell(static_cast<double>(layer.parameters)), cell(layer.flops)});
+  table.add({"all", "", "", std::to_string(cost.weights), std::to_string(cost.parameters),
+             std::to_string(static_cast<std::int64_t>(cost.flops))});
+  table.print(std::cout);
+  std::cout << "activations: at most " << cost.activation_bytes << " bytes at once\n";
+}
+
+void inspect_prototxt(const std::string& path) {
+  NetParameter model = vibnet::read_net_prototxt(path);
+  vibnet::NetState state = model.state();
+  state.set_phase(vibnet::TEST);
+  const NetParameter net = vibnet::filter_net(model, state);
+  std::cout << path << ": the prototxt of net '" << model.name() << "', TEST, batch 1\n";
+  if (const LayerParameter* data = find_missing_data(net)) {
+    print_structure(net);
+    std::cout << "shapes unknown: layer '" << data->name() << "' reads '"
+              << data->data_param().source() << "', which is not there\n";
+    return;
+  }
+  vibnet::set_batch(1, &model);
+  try {
+    print_costs(vibnet::cost_of(vibnet::Net(model, vibnet::NetOptions())));
+  } catch (const vibnet::Error& error) {
+    vibnet::fail(path, ": ", error.what());
+  }
+}
+
+/// "97 of 784", for a bottleneck with its parameters.
+std::string kept_units(const LayerParameter& layer) {
+  if (layer.type() != "InformationBottleneck" || layer.blobs_size() != 2) return "";
+  const auto& mu = layer.blobs(0).data();
+  const auto& log_sigma2 = layer.blobs(1).data();
+  if (mu.size() != log_sigma2.size()) return "?";
+  const float threshold = layer.information_bottleneck_param().threshold();
+  int kept = 0;
+  for (int i = 0; i < mu.size(); ++i)
+    kept += vibnet::is_kept(mu.Get(i), log_sigma2.Get(i), threshold) ? 1 : 0;
+  return std::to_string(kept) + " of " + std::to_string(mu.size());
+}
+
+void inspect_caffemodel(const std::string& path) {
+  const NetParameter net = vibnet::read_caffemodel(path);
+  std::cout << path << ": the weights of net '" << net.name() << "', "
+            << std::filesystem::file_size(path) << " bytes\n";
+  Table table({"layer", "type", "blobs", "kept", "weights", "parameters"}, 4);
+  std::int64_t all_weights = 0;
+  std::int64_t all_parameters = 0;
+  for (const LayerParameter& layer : net.layer()) {
+    std::vector<Shape> shapes;
+    std::int64_t weights = 0;
+    std::int64_t parameters = 0;
+    for (const vibnet::BlobProto& blob : layer.blobs()) {
+      const std::int64_t values = std::max(blob.data_size(), blob.double_data_size());
+      shapes.push_back(vibnet::shape_of(blob));
+      parameters += values;
+      if (shapes.back().size() > 1) weights += values;
+    }
+    table.add({layer.name(), layer.type(), text_of(shapes), kept_units(layer),
+               cell(static_cast<double>(weights)), cell(static_cast<double>(parameters))});
+    all_weights += weights;
+    all_parameters += parameters;
+  }
+  table.add({"all", "", "", "", std::to_string(all_weights), std::to_string(all_parameters)});
+  table.print(std::cout);
+}
+
+std::string describe(const vibnet::Record& record) {
+  vibnet::Datum datum;
+  if (!datum.ParseFromArray(record.value.data(), static_cast<int>(record.value.size())))
+    return std::to_string(record.value.size()) + " bytes, and no Datum";
+  const std::string label = ", label " + std::to_string(datum.label());
+  if (datum.encoded())
+    return "an encoded picture of " + std::to_string(datum.data().size()) + " bytes" + label;
+  return text_of(Shape{datum.channels(), datum.height(), datum.width()}) +
+         (datum.float_data_size() > 0 ? " floats" : " bytes") + label;
+}
+
+void inspect_lmdb(const std::string& path) {
+  vibnet::LmdbReader reader(path);
+  std::cout << path << ": an LMDB of " << reader.size() << " records\n";
+  Table table({"record", "holds"}, 2);
+  const vibnet::Record first = reader.at(0);
+  table.add({std::string(first.key), describe(first)});
+  const vibnet::Record last = reader.at(reader.size() - 1);
+  if (reader.size() > 1) table.add({std::string(last.key), describe(last)});
+  table.print(std::cout);
+}
+
+void list_layers() {
+  Table table({"layer", "devices"}, 2);
+  for (const vibnet::RegisteredLayer& layer : vibnet::registered_layers()) {
+    std::string devices;
+    for (const vibnet::DeviceType device : layer.devices)
+      devices += (devices.empty() ? "" : " ") + std::string(vibnet::name(device));
+    table.add({layer.type, devices});
+  }
+  table.print(std::cout);
+}
+
+int inspect(const std::vector<std::string>& arguments) {
+  if (arguments.empty() && !FLAGS_layers) throw vibnet::UsageError("needs a file; see --help");
+  if (FLAGS_layers) list_layers();
+  bool is_first = !FLAGS_layers;
+  for (const std::string& path : arguments) {
+    if (!is_first) std::cout << "\n";
+    is_first = false;
+    switch (kind_of(path)) {
+      case Kind::LMDB:
+        inspect_lmdb(path);
+        break;
+      case Kind::PROTOTXT:
+        inspect_prototxt(path);
+        break;
+      case Kind::CAFFEMODEL:
+        inspect_caffemodel(path);
+        break;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const vibnet::Tool tool{
+      "vibnet-inspect", "shows what a prototxt, caffemodel or LMDB holds",
+      "vibnet-inspect FILE... | --layers",
+      "vibnet-inspect models/lenet5/train_val.prototxt lenet5.caffemodel mnist_test.lmdb"};
+  return vibnet::run_tool(tool, argc, argv, inspect);
+}
