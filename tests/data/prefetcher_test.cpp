@@ -27,6 +27,17 @@ TEST(Prefetcher, HandsOutWhatIsAskedForWhateverWasReadAhead) {
     EXPECT_EQ(take(&prefetcher, index), static_cast<float>(index));
 }
 
+TEST(Prefetcher, AJumpPastTheBatchThatIsBeingReadIsNotTakenForIt) {
+  Prefetcher prefetcher(
+      [](std::int64_t index, Batch* batch) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        write_index(index, batch);
+      },
+      4);
+  for (const std::int64_t index : {0, 2, 4, 5, 3})
+    EXPECT_EQ(take(&prefetcher, index), static_cast<float>(index));
+}
+
 TEST(Prefetcher, ReadsAheadAsFarAsItMay) {
   std::atomic<int> reads{0};
   Prefetcher prefetcher(
