@@ -1,5 +1,7 @@
 #include <gflags/gflags.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -65,9 +67,13 @@ std::string text_of(const Shape& shape) {
   return text.empty() ? "1" : text;
 }
 
+/// All shapes, or the first ones where a Slice makes many.
 std::string text_of(const std::vector<Shape>& shapes) {
+  constexpr std::size_t kShown = 4;
   std::string text;
-  for (const Shape& shape : shapes) text += (text.empty() ? "" : " ") + text_of(shape);
+  for (std::size_t i = 0; i < std::min(kShown, shapes.size()); ++i)
+    text += (text.empty() ? "" : " ") + text_of(shapes[i]);
+  if (shapes.size() > kShown) text += " ... (" + std::to_string(shapes.size()) + ")";
   return text;
 }
 
@@ -144,6 +150,14 @@ std::string kept_units(const LayerParameter& layer) {
   return std::to_string(kept) + " of " + std::to_string(mu.size());
 }
 
+/// Without the 1s that Caffe's old files put in front to make four axes.
+Shape shape_today(const vibnet::BlobProto& blob) {
+  Shape shape = vibnet::shape_of(blob);
+  const bool is_old = !blob.has_shape();
+  while (is_old && shape.size() > 1 && shape[0] == 1) shape.erase(shape.begin());
+  return shape;
+}
+
 void inspect_caffemodel(const std::string& path) {
   const NetParameter net = vibnet::read_caffemodel(path);
   std::cout << path << ": the weights of net '" << net.name() << "', "
@@ -157,7 +171,7 @@ void inspect_caffemodel(const std::string& path) {
     std::int64_t parameters = 0;
     for (const vibnet::BlobProto& blob : layer.blobs()) {
       const std::int64_t values = std::max(blob.data_size(), blob.double_data_size());
-      shapes.push_back(vibnet::shape_of(blob));
+      shapes.push_back(shape_today(blob));
       parameters += values;
       if (shapes.back().size() > 1) weights += values;
     }

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "vibnet.pb.h"
+#include "vibnet/blob.h"
+#include "vibnet/compress.h"
+
+namespace vibnet {
+
+NetParameter net_of(const std::string& prototxt);
+
+/// An Input layer that makes `data`.
+std::string input_of(const Shape& shape);
+
+/// Weights for the TEST phase as training might leave them: every value random, variances positive.
+/// Bottlenecks keep about `share_kept` of their units, the first one always, and `share_negative`
+/// of their mu are negative.
+NetParameter random_weights(const NetParameter& model, std::uint32_t seed, double share_kept = 0.6,
+                            double share_negative = 0);
+
+/// Sets a bottleneck: mu as given, and kept where `kept` says so at threshold 0.
+void set_bottleneck(const std::string& layer, const std::vector<float>& mu,
+                    const std::vector<bool>& kept, NetParameter* weights);
+
+/// Null if there is none of that name.
+const LayerParameter* find_layer(const NetParameter& net, const std::string& name);
+/// Layer names in order.
+std::vector<std::string> names_of(const NetParameter& net);
+
+/// The same, with the options' input shape taken from the model's first Input layer.
+CompressedNet compress_net(const NetParameter& model, const NetParameter& weights,
+                           CompressOptions options = {});
+
+/// The largest difference of the last output between the masked net in TEST and the compressed one
+/// (its model, and its deployment form), relative to the largest value. For models that begin with
+/// one Input layer.
+double difference_of(const NetParameter& model, const NetParameter& weights,
+                     const CompressedNet& compressed);
+
+}  // namespace vibnet
