@@ -44,6 +44,9 @@ void copy_blob(const BlobProto& stored, Blob* blob) {
 void Net::copy_weights(const NetParameter& weights, const std::string& source, Missing missing) {
   std::map<std::string, const LayerParameter*> stored;
   for (const LayerParameter& layer : weights.layer()) stored[layer.name()] = &layer;
+  for (const auto& [name, layer] : stored)
+    LOG_IF(INFO, layer->blobs_size() > 0 && this->layer(name) == nullptr)
+        << source << ": layer '" << name << "' is not in this net; its weights are passed over";
   std::vector<std::pair<Layer*, const LayerParameter*>> matches;
   for (const auto& layer : layers_) {
     if (layer->blobs().empty()) continue;

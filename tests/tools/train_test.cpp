@@ -1,0 +1,194 @@
+// vibnet-train and vibnet-test as a user runs them: what goes well, and what does not.
+
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "support/run_tool.h"
+#include "support/temporary_folder.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+using testing::Test;
+
+const char* const kNet = R"(
+layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
+  shape { dim: 8 dim: 6 } shape { dim: 8 }
+  data_filler { type: "gaussian" } data_filler { value: 1 } } }
+layer { name: "ip1" type: "InnerProduct" bottom: "data" top: "ip1"
+  inner_product_param { num_output: 40 weight_filler { type: "xavier" } } }
+layer { name: "ib" type: "InformationBottleneck" bottom: "ip1" top: "ib" }
+layer { name: "ip2" type: "InnerProduct" bottom: "ib" top: "ip2"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }
+)";
+
+const char* const kSolver = R"(
+net: "net.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 4 random_seed: 1
+test_iter: 2 test_interval: 4 display: 1 snapshot_prefix: "run" type: "Adam"
+)";
+
+class TrainTool : public Test {
+ protected:
+  void SetUp() override {
+    write("net.prototxt", kNet);
+    write("solver.prototxt", kSolver);
+  }
+
+  void write(const std::string& name, const std::string& text) { write_file(folder_ / name, text); }
+
+  ToolResult run(const std::string& tool, const std::vector<std::string>& arguments) {
+    return run_tool(tool, arguments, folder_.path().string());
+  }
+
+  ToolResult train(std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"--solver", "solver.prototxt"});
+    return run("vibnet-train", more);
+  }
+
+  /// The tool fails with this exit code, and its last line starts with its name and holds `what`.
+  void expect_error(const ToolResult& result, const std::string& what, int code = 1) {
+    EXPECT_EQ(result.exit_code, code) << result.errors;
+    const std::vector<std::string> lines = lines_of(result.errors);
+    ASSERT_FALSE(lines.empty());
+    EXPECT_NE(lines.back().find(what), std::string::npos) << result.errors;
+    const auto said = std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
+      return line.rfind("vibnet-", 0) == 0;
+    });
+    EXPECT_EQ(said, 1) << result.errors;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(TrainTool, TrainsSnapshotsTestsAndDraws) {
+  const ToolResult result = train();
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  for (const char* file : {"run_iter_4.caffemodel", "run_iter_4.solverstate", "log.jsonl",
+                           "curves.svg", "kept_units.svg"})
+    EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
+  EXPECT_NE(result.errors.find("Test net output #0: loss = "), std::string::npos);
+  const ToolResult tested = run("vibnet-test", {"--model", "net.prototxt", "--weights",
+                                                "run_iter_4.caffemodel", "--iterations", "3"});
+  EXPECT_EQ(tested.exit_code, 0) << tested.errors;
+  EXPECT_EQ(tested.output.rfind("loss = ", 0), 0u) << tested.output;
+}
+
+TEST_F(TrainTool, ResumesToTheSameBytes) {
+  EXPECT_EQ(train({"--set", "max_iter=6"}).exit_code, 0);
+  const std::string whole = read_file(folder_ / "run_iter_6.caffemodel");
+  std::filesystem::remove(folder_ / "run_iter_6.caffemodel");
+  EXPECT_EQ(train({"--set", "snapshot=3"}).exit_code, 0);
+  EXPECT_EQ(train({"--set", "max_iter=6", "--resume", "run_iter_3.solverstate"}).exit_code, 0);
+  EXPECT_EQ(read_file(folder_ / "run_iter_6.caffemodel"), whole);
+}
+
+TEST_F(TrainTool, WrongFlagsExitWithTwo) {
+  EXPECT_EQ(run("vibnet-train", {"--nothing"}).exit_code, 2);
+  expect_error(run("vibnet-train", {}), "--solver is missing", 2);
+  expect_error(train({"--set", "base_lrr=1"}), "did you mean base_lr", 2);
+  expect_error(train({"--set", "base_lr=fast"}), "Expected double", 2);
+  expect_error(train({"more"}), "knows no argument 'more'", 2);
+  EXPECT_EQ(run("vibnet-train", {"--help"}).exit_code, 0);
+}
+
+TEST_F(TrainTool, BadSolvers) {
+  expect_error(run("vibnet-train", {"--solver", "no"}), "no: cannot be read");
+  write("solver.prototxt", "");
+  expect_error(train(), "solver.prototxt: is empty");
+  write("solver.prototxt", std::string("net: \0", 6));
+  expect_error(train(), "solver.prototxt: is binary");
+  write("solver.prototxt", "net: \"net.prototxt\"\nbase_lr: fast\n");
+  expect_error(train(), "solver.prototxt:2:10: ");
+  write("solver.prototxt", "net: \"net.prototxt\"\nbase_rate: 1\n");
+  expect_error(train(), "solver.prototxt:2:10: ");
+  write("solver.prototxt", "net: \"net.prototxt");
+  expect_error(train(), "solver.prototxt:1:");
+  write("solver.prototxt", std::string(kSolver) + "lr_mult: 1");
+  expect_error(train(), "no field named \"lr_mult\"");
+  write("solver.prototxt", "base_lr: 1 lr_policy: \"fixed\" net: \"net.prototxt\" test_iter: 0");
+  expect_error(train(), "test_iter");
+  write("solver.prototxt", kSolver);
+  expect_error(train({"--set", "lr_policy=slow"}), "lr_policy 'slow' is not known");
+  expect_error(train({"--set", "type=Adamm"}), "did you mean Adam");
+  expect_error(train({"--set", "net=gone.prototxt"}), "gone.prototxt: cannot be read");
+}
+
+TEST_F(TrainTool, BadNets) {
+  const auto with = [&](const std::string& layer) {
+    write("net.prototxt", std::string(kNet) + layer);
+    return train();
+  };
+  write("net.prototxt", "");
+  expect_error(train(), "net.prototxt: is empty");
+  write("net.prototxt", "name: \"nothing\"");
+  expect_error(train(), "net.prototxt: holds no layers");
+  expect_error(with("layer { name: \"x\" typ: \"ReLU\" }"), "no field named \"typ\"");
+  expect_error(with("layer { name: \"x\" type: \"Relu\" bottom: \"ip2\" top: \"x\" }"),
+               "layer 'x': type 'Relu' is not known; did you mean ReLU");
+  expect_error(with("layer { name: \"x\" type: \"ReLU\" bottom: \"gone\" top: \"x\" }"),
+               "layer 'x' (ReLU): bottom 'gone' is made by no layer");
+  expect_error(with("layer { name: \"x\" type: \"ReLU\" bottom: \"y\" top: \"x\" }"
+                    "layer { name: \"y\" type: \"ReLU\" bottom: \"x\" top: \"y\" }"),
+               "a cycle, or the wrong order");
+  expect_error(with("layer { name: \"x\" type: \"EuclideanLoss\" bottom: \"ip2\" bottom: \"label\" "
+                    "top: \"x\" }"),
+               "layer 'x' (EuclideanLoss): needs two bottoms of one size");
+  std::string net = kNet;
+  net.replace(net.find("value: 1"), 8, "value: 3");
+  write("net.prototxt", net);
+  expect_error(train(), "label 3 of row 0 is not one of the classes 0 to 2");
+}
+
+TEST_F(TrainTool, BadSnapshots) {
+  ASSERT_EQ(train().exit_code, 0);
+  const std::string state = read_file(folder_ / "run_iter_4.solverstate");
+  const std::string weights = read_file(folder_ / "run_iter_4.caffemodel");
+  const auto test = [&] {
+    return run("vibnet-test", {"--model", "net.prototxt", "--weights", "bad"});
+  };
+  const std::string noise = "\xff\xfe random bytes \x01\x02\x03\x9c";
+  expect_error(test(), "bad: cannot be read");
+  expect_error(train({"--resume", "bad"}), "bad: cannot be read");
+  for (const std::string& bytes : {std::string(), noise, weights.substr(0, weights.size() / 2),
+                                   state.substr(0, state.size() / 2)}) {
+    write("bad", bytes);
+    expect_error(test(), "bad: ");
+    expect_error(train({"--resume", "bad"}), "bad: ");
+  }
+  std::string net = kNet;
+  net.replace(net.find("num_output: 40"), 14, "num_output: 41");
+  write("net.prototxt", net);
+  expect_error(train({"--resume", "run_iter_4.solverstate"}), "snapshot of another net");
+  write("bad", weights);
+  expect_error(test(), "layer 'ip1' blob 0 is 40x6 (240), and 41x6 (246) is needed");
+}
+
+TEST_F(TrainTool, AFullDiskLeavesTheOldSnapshotWhole) {
+  const std::string disk = folder_ / "disk";
+  std::filesystem::create_directory(disk);
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=32k") != 0)
+    GTEST_SKIP() << "a tmpfs cannot be mounted here";
+  const ToolResult first = train({"--set", "snapshot_prefix=disk/run", "--log_dir", "."});
+  const std::string weights = disk + "/run_iter_4.caffemodel";
+  const bool fitted = first.exit_code == 0 && std::filesystem::exists(weights);
+  const std::string before = fitted ? read_file(weights) : "";
+  write("disk/rest", std::string(20 << 10, 'x'));
+  const ToolResult second = train({"--resume", "disk/run_iter_4.solverstate", "--set", "max_iter=8",
+                                   "--set", "snapshot_prefix=disk/run", "--log_dir", "."});
+  const std::string after = fitted ? read_file(weights) : "";
+  const bool partial = std::filesystem::exists(disk + "/run_iter_8.solverstate");
+  umount(disk.c_str());
+  ASSERT_TRUE(fitted) << first.errors;
+  expect_error(second, "No space left on device");
+  EXPECT_EQ(before, after);
+  EXPECT_FALSE(partial);
+}
+
+}  // namespace
+}  // namespace vibnet
