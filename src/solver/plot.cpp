@@ -88,7 +88,7 @@ class Svg {
   }
   void rectangle(double x, double y, double width, double height, const char* colour) {
     out_ << "<rect x='" << x << "' y='" << y << "' width='" << width << "' height='" << height
-         << "' fill='" << colour << "'/>\n";
+         << "' fill='" << colour << "' shape-rendering='crispEdges'/>\n";
   }
   void path(const std::string& points, const char* colour) {
     out_ << "<polyline points='" << points << "' fill='none' stroke='" << colour
@@ -118,13 +118,30 @@ void draw_iteration_axis(const Axis& x, double y, double top, Svg* svg) {
   }
 }
 
+/// Where a value axis is marked, as it shows values: round numbers; 1, 2 and 5 of each power of
+/// ten.
+std::vector<double> marks(const Range& range, bool is_logarithmic) {
+  std::vector<double> all;
+  if (!is_logarithmic) {
+    const double step = tick_step(range);
+    for (double mark = std::ceil(range.low / step) * step; mark <= range.high; mark += step)
+      all.push_back(mark);
+    return all;
+  }
+  for (double decade = std::floor(range.low); decade <= range.high; ++decade)
+    for (const double factor : {1, 2, 5}) {
+      const double mark = decade + std::log10(factor);
+      const bool fits = range.high - range.low < 3 || factor == 1;
+      if (fits && mark >= range.low && mark <= range.high) all.push_back(mark);
+    }
+  return all;
+}
+
 void draw_value_axis(const Axis& y, bool is_logarithmic, Svg* svg) {
-  const double step = is_logarithmic ? std::max(1.0, std::ceil((y.range.high - y.range.low) / 5))
-                                     : tick_step(y.range);
-  for (double tick = std::ceil(y.range.low / step) * step; tick <= y.range.high; tick += step) {
-    svg->line(kLeft, y.place(tick), kWidth - kRight, y.place(tick), "#e2e8f0");
-    svg->text(kLeft - 8, y.place(tick) + 4, "end",
-              number(is_logarithmic ? std::pow(10, tick) : tick));
+  for (const double mark : marks(y.range, is_logarithmic)) {
+    svg->line(kLeft, y.place(mark), kWidth - kRight, y.place(mark), "#e2e8f0");
+    svg->text(kLeft - 8, y.place(mark) + 4, "end",
+              number(is_logarithmic ? std::pow(10, mark) : mark));
   }
 }
 
@@ -150,10 +167,7 @@ void draw_panel(const Panel& panel, const Axis& x, double top, Svg* svg) {
   Range range;
   for (const Curve& curve : panel.curves)
     for (const double value : curve.values) range.include(shown(panel, value));
-  if (panel.is_logarithmic && !range.is_empty()) {
-    range.low = std::floor(range.low);
-    range.high = std::ceil(range.high);
-  }
+  if (!panel.is_logarithmic) range.include(0);
   const Axis y{range.padded(), top + kPanelHeight, top};
   draw_iteration_axis(x, top + kPanelHeight, top, svg);
   draw_value_axis(y, panel.is_logarithmic, svg);

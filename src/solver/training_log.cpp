@@ -118,12 +118,12 @@ void TrainingLog::on_test(const TestResult& result) {
               << " = " << value;
     json << (i == 0 ? "" : ", ") << json_string(name) << ": " << json_number(value);
     const bool is_accuracy = name.find("accuracy") != std::string::npos;
-    const std::string shown = is_accuracy ? "error (1 - " + name + ")" : "test " + name;
+    const std::string shown = is_accuracy ? "test error (1 - " + name + "), %" : "test " + name;
     auto curve = std::find_if(tests_.begin(), tests_.end(),
                               [&](const Curve& known) { return known.name == shown; });
     if (curve == tests_.end()) curve = tests_.insert(tests_.end(), {shown, {}, {}});
     curve->iterations.push_back(static_cast<double>(result.iteration));
-    curve->values.push_back(is_accuracy ? 1 - value : value);
+    curve->values.push_back(is_accuracy ? 100 * (1 - value) : value);
   }
   write_line(json.str() + "}}");
   draw();
@@ -138,7 +138,7 @@ void TrainingLog::draw() const {
   std::vector<Panel> panels;
   if (!loss_.values.empty()) panels.push_back({"objective: loss + KL", true, {loss_}});
   if (!kept_.empty()) panels.push_back({"KL, weighted", true, {kl_}});
-  for (const Curve& test : tests_) panels.push_back({test.name, true, {test}});
+  for (const Curve& test : tests_) panels.push_back({test.name, false, {test}});
   if (!panels.empty()) write_file(folder_ + "/curves.svg", draw_curves(panels));
   if (kept_.empty()) return;
   std::vector<KeptHistory> histories = kept_;
