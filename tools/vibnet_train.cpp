@@ -73,9 +73,9 @@ vibnet::SolverParameter read_solver() {
 }
 
 /// --log_dir, or the folder of the snapshots.
-std::string log_folder(const vibnet::SolverParameter& parameter) {
+std::string log_folder(const vibnet::Solver& solver) {
   if (!FLAGS_log_dir.empty()) return FLAGS_log_dir;
-  const auto folder = std::filesystem::path(parameter.snapshot_prefix()).parent_path();
+  const auto folder = std::filesystem::path(solver.parameter().snapshot_prefix()).parent_path();
   return folder.empty() ? "." : folder.string();
 }
 
@@ -100,7 +100,7 @@ int train(const std::vector<std::string>& arguments) {
   const vibnet::SolverParameter parameter = read_solver();
   vibnet::Solver solver(parameter, FLAGS_solver, vibnet::parse_device(FLAGS_device), FLAGS_resume);
   copy_weights(&solver);
-  vibnet::TrainingLog log(solver, log_folder(parameter), images_of_iteration(solver),
+  vibnet::TrainingLog log(solver, log_folder(solver), images_of_iteration(solver),
                           !FLAGS_resume.empty());
   solver.set_observer(&log);
   solver.set_action_source(asked_action);

@@ -59,15 +59,13 @@ class Solver {
 
   /// Starts from these weights; layers the file lacks keep their fillers' values.
   void copy_weights(const std::string& caffemodel);
-  /// Goes on from a solverstate and the caffemodel it names. Throws Error, and changes nothing,
-  /// when it does not fit this net and solver.
-  void resume(const std::string& solverstate);
 
   /// Runs up to max_iter. Returns false when an action stopped it, after a snapshot.
   bool solve();
   /// Runs this many iterations.
   void step(std::int64_t iterations);
-  /// Writes PREFIX_iter_N.caffemodel and .solverstate; returns the latter's path.
+  /// Writes PREFIX_iter_N.caffemodel and .solverstate; returns the latter's path. PREFIX is the
+  /// parameter's snapshot_prefix, else the solver's file without its extension.
   std::string snapshot();
   std::vector<TestResult> test();
 
@@ -93,6 +91,7 @@ class Solver {
   double learning_rate() const;
   double kl_weight() const;
   void check_loss(double loss) const;
+  void check_snapshot_folder() const;
   void restore(const SolverState& state, const std::string& path);
   void check_state(const SolverState& state, const std::string& path) const;
 

@@ -77,9 +77,8 @@ class InformationBottleneckLayerGPU : public InformationBottleneckLayer {
     const int count = bottom[0]->count();
     if (count == 0) return;
     find_multipliers_gpu();
-    multiply<<<blocks_for(count), kThreadsPerBlock>>>(count, spatial_, bottom[0]->gpu_data(),
-                                                      multiplier_.gpu_data(),
-                                                      top[0]->mutable_gpu_data());
+    multiply<<<blocks_for(count), kThreadsPerBlock>>>(
+        count, spatial_, bottom[0]->gpu_data(), multiplier_.gpu_data(), top[0]->mutable_gpu_data());
     check_launch("multiply");
   }
 
@@ -98,9 +97,8 @@ class InformationBottleneckLayerGPU : public InformationBottleneckLayer {
         learns(1) ? blobs_[1]->mutable_gpu_diff() : nullptr);
     check_launch("add_gradients");
     if (!propagate_down[0]) return;
-    multiply<<<blocks_for(count), kThreadsPerBlock>>>(count, spatial_, top[0]->gpu_diff(),
-                                                      multiplier_.gpu_data(),
-                                                      bottom[0]->mutable_gpu_diff());
+    multiply<<<blocks_for(count), kThreadsPerBlock>>>(
+        count, spatial_, top[0]->gpu_diff(), multiplier_.gpu_data(), bottom[0]->mutable_gpu_diff());
     check_launch("multiply");
   }
 

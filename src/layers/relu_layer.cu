@@ -33,9 +33,9 @@ class ReLULayerGPU : public ReLULayer {
                 const Blobs& bottom) override {
     const int count = bottom[0]->count();
     if (!propagate_down[0] || count == 0) return;
-    relu_backward<<<blocks_for(count), kThreadsPerBlock>>>(
-        count, bottom[0]->gpu_data(), top[0]->gpu_diff(), negative_slope(),
-        bottom[0]->mutable_gpu_diff());
+    relu_backward<<<blocks_for(count), kThreadsPerBlock>>>(count, bottom[0]->gpu_data(),
+                                                           top[0]->gpu_diff(), negative_slope(),
+                                                           bottom[0]->mutable_gpu_diff());
     check_launch("relu_backward");
   }
 };

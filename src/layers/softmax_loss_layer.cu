@@ -21,8 +21,8 @@ struct Labels {
 };
 
 /// A thread a row: its probabilities, and its loss or why it has none.
-__global__ void softmax_loss_forward(int rows, int classes, int inner, const float* x, Labels labels,
-                                     float* probability, float* losses) {
+__global__ void softmax_loss_forward(int rows, int classes, int inner, const float* x,
+                                     Labels labels, float* probability, float* losses) {
   const int row = blockIdx.x * blockDim.x + threadIdx.x;
   if (row >= rows) return;
   const int first = row / inner * classes * inner + row % inner;

@@ -1,5 +1,10 @@
-#include <glog/logging.h>
+#include "solver/snapshot.h"
 
+#include <glog/logging.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "solver/update_rule.h"
@@ -9,12 +14,27 @@
 
 namespace vibnet {
 
-std::string Solver::snapshot() {
-  if (parameter_.snapshot_prefix().empty()) fail("snapshot_prefix is missing in the solver");
-  const std::string base = parameter_.snapshot_prefix() + "_iter_" + std::to_string(iteration_);
-  const auto folder = std::filesystem::path(base).parent_path();
+std::string snapshot_prefix(const SolverParameter& parameter, const std::string& solver) {
+  const auto name = std::filesystem::path(solver).replace_extension();
+  const std::filesystem::path prefix = parameter.snapshot_prefix();
+  if (prefix.empty()) return name.string();
+  return std::filesystem::is_directory(prefix) ? (prefix / name.filename()).string()
+                                               : prefix.string();
+}
+
+void Solver::check_snapshot_folder() const {
+  const auto parent = std::filesystem::path(parameter_.snapshot_prefix()).parent_path();
+  const std::string folder = parent.empty() ? "." : parent.string();
   std::error_code error;
-  if (!folder.empty()) std::filesystem::create_directories(folder, error);
+  std::filesystem::create_directories(folder, error);
+  if (access((folder + "/").c_str(), W_OK) != 0)
+    fail("snapshot_prefix '", parameter_.snapshot_prefix(), "': folder ", folder,
+         " cannot be written: ", std::strerror(errno));
+}
+
+std::string Solver::snapshot() {
+  const std::string base = parameter_.snapshot_prefix() + "_iter_" + std::to_string(iteration_);
+  check_snapshot_folder();
   SolverState state;
   state.set_iter(static_cast<int>(iteration_));
   state.set_learned_net(base + ".caffemodel");

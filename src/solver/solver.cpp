@@ -10,6 +10,7 @@
 #include "layers/information_bottleneck_layer.h"
 #include "math/parallel.h"
 #include "solver/learning_rate.h"
+#include "solver/snapshot.h"
 #include "solver/solver_nets.h"
 #include "solver/update_rule.h"
 #include "vibnet/error.h"
@@ -46,6 +47,7 @@ void check(const SolverParameter& p) {
 Solver::Solver(const SolverParameter& parameter, const std::string& path, const Device& device,
                const std::string& resume)
     : parameter_(parameter) {
+  parameter_.set_snapshot_prefix(snapshot_prefix(parameter, path));
   try {
     check(parameter_);
     rule_ = make_update_rule(parameter_);
@@ -88,9 +90,10 @@ double Solver::kl_weight() const {
 }
 
 bool Solver::solve() {
+  if (parameter_.snapshot() > 0 || parameter_.snapshot_after_train()) check_snapshot_folder();
   if (iteration_ == 0 && parameter_.test_initialization()) test();
   if (!step_until(parameter_.max_iter())) return false;
-  if (parameter_.snapshot_after_train() && !parameter_.snapshot_prefix().empty() &&
+  if (parameter_.snapshot_after_train() &&
       (parameter_.snapshot() == 0 || iteration_ % parameter_.snapshot() != 0))
     snapshot();
   if (parameter_.test_interval() == 0 || iteration_ % parameter_.test_interval() != 0) test();

@@ -4,11 +4,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
-
-#include "support/temporary_folder.h"
+#include <thread>
 
 namespace vibnet {
 namespace {
@@ -37,25 +38,47 @@ std::string contents_of(const std::string& path) {
 
 }  // namespace
 
-ToolResult run_tool(const std::string& tool, const std::vector<std::string>& arguments,
-                    const std::string& folder) {
-  const TemporaryFolder scratch;
-  const std::string output = scratch / "output";
-  const std::string errors = scratch / "errors";
-  std::string path = std::string(VIBNET_TOOLS_DIR) + "/" + tool;
+RunningTool::RunningTool(const std::string& tool, const std::vector<std::string>& arguments,
+                         const std::string& folder)
+    : path_(std::string(VIBNET_TOOLS_DIR) + "/" + tool) {
   std::vector<std::string> owned = arguments;
-  std::vector<char*> words = {path.data()};
+  std::vector<char*> words = {path_.data()};
   for (std::string& word : owned) words.push_back(word.data());
   words.push_back(nullptr);
+  child_ = fork();
+  if (child_ == 0) become(words, folder, scratch_ / "output", scratch_ / "errors");
+  if (child_ < 0) throw std::runtime_error(tool + " cannot be run");
+}
 
-  const pid_t child = fork();
-  if (child == 0) become(words, folder, output, errors);
+RunningTool::~RunningTool() {
+  if (child_ < 0) return;
+  kill(child_, SIGKILL);
+  waitpid(child_, nullptr, 0);
+}
+
+void RunningTool::signal(int number) const { kill(child_, number); }
+
+bool RunningTool::says(const std::string& text) const {
+  using namespace std::chrono_literals;
+  for (int i = 0; i < 6000; ++i) {
+    if (contents_of(scratch_ / "errors").find(text) != std::string::npos) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+ToolResult RunningTool::wait() {
   int status = 0;
-  if (child < 0 || waitpid(child, &status, 0) != child)
-    throw std::runtime_error(tool + " cannot be run");
+  if (waitpid(child_, &status, 0) != child_) throw std::runtime_error(path_ + " is lost");
+  child_ = -1;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  if (code == kCannotStart) throw std::runtime_error(path + " cannot be started");
-  return {code, contents_of(output), contents_of(errors)};
+  if (code == kCannotStart) throw std::runtime_error(path_ + " cannot be started");
+  return {code, contents_of(scratch_ / "output"), contents_of(scratch_ / "errors")};
+}
+
+ToolResult run_tool(const std::string& tool, const std::vector<std::string>& arguments,
+                    const std::string& folder) {
+  return RunningTool(tool, arguments, folder).wait();
 }
 
 std::vector<std::string> lines_of(const std::string& text) {

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
+
+#include "support/temporary_folder.h"
 
 namespace vibnet {
 
@@ -13,8 +17,28 @@ struct ToolResult {
   std::string errors;
 };
 
-/// Runs a tool of this build ("vibnet-train") to its end, in `folder` if one is given. Its stdin is
-/// empty. Throws std::runtime_error when it cannot be started.
+/// A tool of this build ("vibnet-train") that runs beside the test, in `folder` if one is given. Its
+/// stdin is empty. Throws std::runtime_error when it cannot be started. Killed if the test forgets it.
+class RunningTool {
+ public:
+  RunningTool(const std::string& tool, const std::vector<std::string>& arguments,
+              const std::string& folder = "");
+  ~RunningTool();
+  RunningTool(const RunningTool&) = delete;
+  RunningTool& operator=(const RunningTool&) = delete;
+
+  void signal(int number) const;
+  /// Waits until stderr holds this text; false when the tool has not said it within a minute.
+  bool says(const std::string& text) const;
+  ToolResult wait();
+
+ private:
+  TemporaryFolder scratch_;
+  std::string path_;
+  pid_t child_ = -1;
+};
+
+/// Runs a tool of this build ("vibnet-train") to its end.
 ToolResult run_tool(const std::string& tool, const std::vector<std::string>& arguments,
                     const std::string& folder = "");
 

@@ -3,18 +3,14 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
-#include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <string>
 
-#include "support/run_tool.h"
-#include "support/temporary_folder.h"
-#include "vibnet/proto_io.h"
+#include "support/tool_test.h"
 
 namespace vibnet {
 namespace {
-
-using testing::Test;
 
 const char* const kNet = R"(
 layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
@@ -33,37 +29,17 @@ net: "net.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 4 random_seed: 1
 test_iter: 2 test_interval: 4 display: 1 snapshot_prefix: "run" type: "Adam"
 )";
 
-class TrainTool : public Test {
+class TrainTool : public ToolTest {
  protected:
   void SetUp() override {
     write("net.prototxt", kNet);
     write("solver.prototxt", kSolver);
   }
 
-  void write(const std::string& name, const std::string& text) { write_file(folder_ / name, text); }
-
-  ToolResult run(const std::string& tool, const std::vector<std::string>& arguments) {
-    return run_tool(tool, arguments, folder_.path().string());
-  }
-
   ToolResult train(std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"--solver", "solver.prototxt"});
     return run("vibnet-train", more);
   }
-
-  /// The tool fails with this exit code, and its last line starts with its name and holds `what`.
-  void expect_error(const ToolResult& result, const std::string& what, int code = 1) {
-    EXPECT_EQ(result.exit_code, code) << result.errors;
-    const std::vector<std::string> lines = lines_of(result.errors);
-    ASSERT_FALSE(lines.empty());
-    EXPECT_NE(lines.back().find(what), std::string::npos) << result.errors;
-    const auto said = std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
-      return line.rfind("vibnet-", 0) == 0;
-    });
-    EXPECT_EQ(said, 1) << result.errors;
-  }
-
-  TemporaryFolder folder_;
 };
 
 TEST_F(TrainTool, TrainsSnapshotsTestsAndDraws) {
@@ -71,7 +47,7 @@ TEST_F(TrainTool, TrainsSnapshotsTestsAndDraws) {
   EXPECT_EQ(result.exit_code, 0) << result.errors;
   for (const char* file : {"run_iter_4.caffemodel", "run_iter_4.solverstate", "log.jsonl",
                            "curves.svg", "kept_units.svg"})
-    EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
+    EXPECT_TRUE(exists(file)) << file;
   EXPECT_NE(result.errors.find("Test net output #0: loss = "), std::string::npos);
   const ToolResult tested = run("vibnet-test", {"--model", "net.prototxt", "--weights",
                                                 "run_iter_4.caffemodel", "--iterations", "3"});
@@ -81,11 +57,58 @@ TEST_F(TrainTool, TrainsSnapshotsTestsAndDraws) {
 
 TEST_F(TrainTool, ResumesToTheSameBytes) {
   EXPECT_EQ(train({"--set", "max_iter=6"}).exit_code, 0);
-  const std::string whole = read_file(folder_ / "run_iter_6.caffemodel");
+  const std::string whole = read("run_iter_6.caffemodel");
   std::filesystem::remove(folder_ / "run_iter_6.caffemodel");
   EXPECT_EQ(train({"--set", "snapshot=3"}).exit_code, 0);
   EXPECT_EQ(train({"--set", "max_iter=6", "--resume", "run_iter_3.solverstate"}).exit_code, 0);
-  EXPECT_EQ(read_file(folder_ / "run_iter_6.caffemodel"), whole);
+  EXPECT_EQ(read("run_iter_6.caffemodel"), whole);
+}
+
+TEST_F(TrainTool, SnapshotsOnSignalsAsIfItHadRunThatFar) {
+  const std::vector<std::string> endless = {"--solver", "solver.prototxt", "--set",
+                                            "max_iter=1000000000", "--set", "display=100"};
+  RunningTool training("vibnet-train", endless, folder_.path().string());
+  ASSERT_TRUE(training.says("Iteration 200,"));
+  training.signal(SIGHUP);
+  ASSERT_TRUE(training.says("Snapshot run_iter_"));
+  training.signal(SIGINT);
+  const ToolResult stopped = training.wait();
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.errors;
+
+  const std::size_t last = stopped.errors.rfind("Snapshot run_iter_") + 18;
+  const std::string iterations = stopped.errors.substr(last, stopped.errors.find('.', last) - last);
+  const std::string snapshot = "run_iter_" + iterations;
+  const std::string weights = read(snapshot + ".caffemodel");
+  const std::string state = read(snapshot + ".solverstate");
+  EXPECT_EQ(train({"--set", "max_iter=" + iterations}).exit_code, 0);
+  EXPECT_EQ(read(snapshot + ".caffemodel"), weights);
+  EXPECT_EQ(read(snapshot + ".solverstate"), state);
+}
+
+TEST_F(TrainTool, StopsOnSigtermToo) {
+  RunningTool training("vibnet-train",
+                       {"--solver", "solver.prototxt", "--set", "max_iter=1000000000"},
+                       folder_.path().string());
+  ASSERT_TRUE(training.says("Iteration 3,"));
+  training.signal(SIGTERM);
+  const ToolResult stopped = training.wait();
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.errors;
+  EXPECT_NE(stopped.errors.find("Snapshot run_iter_"), std::string::npos);
+}
+
+TEST_F(TrainTool, WithoutAPrefixSnapshotsAreNamedAfterTheSolver) {
+  EXPECT_EQ(train({"--set", "snapshot_prefix="}).exit_code, 0);
+  EXPECT_TRUE(exists("solver_iter_4.caffemodel"));
+  std::filesystem::create_directory(folder_ / "snapshots");
+  EXPECT_EQ(train({"--set", "snapshot_prefix=snapshots"}).exit_code, 0);
+  EXPECT_TRUE(exists("snapshots/solver_iter_4.caffemodel"));
+}
+
+TEST_F(TrainTool, AFolderThatCannotBeWrittenIsSaidBeforeTheTraining) {
+  write("file", "");
+  const ToolResult result = train({"--set", "snapshot_prefix=file/run", "--log_dir", "."});
+  expect_error(result, "snapshot_prefix 'file/run': folder file cannot be written");
+  EXPECT_EQ(result.errors.find("Iteration 0"), std::string::npos);
 }
 
 TEST_F(TrainTool, WrongFlagsExitWithTwo) {
@@ -147,8 +170,8 @@ TEST_F(TrainTool, BadNets) {
 
 TEST_F(TrainTool, BadSnapshots) {
   ASSERT_EQ(train().exit_code, 0);
-  const std::string state = read_file(folder_ / "run_iter_4.solverstate");
-  const std::string weights = read_file(folder_ / "run_iter_4.caffemodel");
+  const std::string state = read("run_iter_4.solverstate");
+  const std::string weights = read("run_iter_4.caffemodel");
   const auto test = [&] {
     return run("vibnet-test", {"--model", "net.prototxt", "--weights", "bad"});
   };
