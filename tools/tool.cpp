@@ -58,6 +58,17 @@ void require_flag(const char* name, const std::string& value) {
   if (value.empty()) throw UsageError("--" + std::string(name) + " is missing; see --help");
 }
 
+Device device_flag(const std::string& value) {
+  Device device;
+  try {
+    device = parse_device(value);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+  use_device(device);
+  return device;
+}
+
 int run_tool(const Tool& tool, int argc, char** argv,
              int (*body)(const std::vector<std::string>& arguments)) {
   if (wants_help(argc, argv)) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "vibnet/device.h"
+
 namespace vibnet {
 
 /// Wrong flags or arguments: the tool prints the message and exits 2.
@@ -27,5 +29,9 @@ int run_tool(const Tool& tool, int argc, char** argv,
 
 /// Throws UsageError when a flag that the tool cannot do without is empty.
 void require_flag(const char* name, const std::string& value);
+
+/// What --device says, made current. Throws UsageError when it is neither cpu, gpu nor gpu:N, Error
+/// when there is no such GPU.
+Device device_flag(const std::string& value);
 
 }  // namespace vibnet

@@ -6,7 +6,6 @@
 
 #include "layers/data_layer.h"
 #include "tool.h"
-#include "vibnet/device.h"
 #include "vibnet/error.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
@@ -35,7 +34,7 @@ int test(const std::vector<std::string>& arguments) {
   vibnet::require_flag("weights", FLAGS_weights);
   if (FLAGS_iterations < 0) throw vibnet::UsageError("--iterations cannot be negative");
   vibnet::NetOptions options;
-  options.device = vibnet::parse_device(FLAGS_device);
+  options.device = vibnet::device_flag(FLAGS_device);
   vibnet::Net net = vibnet::make_net(FLAGS_model, options);
   net.copy_weights(vibnet::read_caffemodel(FLAGS_weights), FLAGS_weights, vibnet::Missing::FAIL);
   const int iterations = iterations_of(net);

@@ -10,7 +10,6 @@
 #include "core/json.h"
 #include "set_batch.h"
 #include "tool.h"
-#include "vibnet/device.h"
 #include "vibnet/error.h"
 #include "vibnet/filler.h"
 #include "vibnet/net.h"
@@ -148,7 +147,7 @@ int time_net(const std::vector<std::string>& arguments) {
   const bool trains = FLAGS_phase == "TRAIN";
   vibnet::NetOptions options;
   options.phase = trains ? vibnet::TRAIN : vibnet::TEST;
-  options.device = vibnet::parse_device(FLAGS_device);
+  options.device = vibnet::device_flag(FLAGS_device);
   vibnet::reset_peak_memory();
   try {
     vibnet::Net net(parameter, options);

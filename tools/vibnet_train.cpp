@@ -10,7 +10,6 @@
 #include "solver/set_field.h"
 #include "solver/training_log.h"
 #include "tool.h"
-#include "vibnet/device.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
 #include "vibnet/solver.h"
@@ -98,7 +97,7 @@ int train(const std::vector<std::string>& arguments) {
   if (!FLAGS_weights.empty() && !FLAGS_resume.empty())
     throw vibnet::UsageError("--weights and --resume exclude each other");
   const vibnet::SolverParameter parameter = read_solver();
-  vibnet::Solver solver(parameter, FLAGS_solver, vibnet::parse_device(FLAGS_device), FLAGS_resume);
+  vibnet::Solver solver(parameter, FLAGS_solver, vibnet::device_flag(FLAGS_device), FLAGS_resume);
   copy_weights(&solver);
   vibnet::TrainingLog log(solver, log_folder(solver), images_of_iteration(solver),
                           !FLAGS_resume.empty());

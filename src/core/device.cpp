@@ -30,16 +30,16 @@ Device parse_device(const std::string& text) {
   if (digits.empty() || digits.size() > 3 ||
       digits.find_first_not_of("0123456789") != std::string::npos)
     fail("device '", text, "' is not known: it is cpu, gpu or gpu:N");
-  const int index = std::stoi(digits);
-  if (gpu_runtime() == nullptr)
-    fail("device '", text, "': this vibnet was built without CUDA; use cpu");
-  if (index >= gpu_count())
-    fail("device '", text, "': this machine has ", gpu_count(), " usable GPU(s)");
-  return {DeviceType::GPU, index};
+  return {DeviceType::GPU, std::stoi(digits)};
 }
 
 void use_device(const Device& device) {
-  if (device.type == DeviceType::GPU) gpu_runtime()->use(device.index);
+  if (device.type == DeviceType::CPU) return;
+  if (gpu_runtime() == nullptr)
+    fail("device gpu:", device.index, ": this vibnet was built without CUDA; use cpu");
+  if (device.index >= gpu_count())
+    fail("device gpu:", device.index, ": this machine has ", gpu_count(), " usable GPU(s)");
+  gpu_runtime()->use(device.index);
 }
 
 }  // namespace vibnet

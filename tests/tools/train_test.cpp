@@ -65,8 +65,8 @@ TEST_F(TrainTool, ResumesToTheSameBytes) {
 }
 
 TEST_F(TrainTool, SnapshotsOnSignalsAsIfItHadRunThatFar) {
-  const std::vector<std::string> endless = {"--solver", "solver.prototxt", "--set",
-                                            "max_iter=1000000000", "--set", "display=100"};
+  const std::vector<std::string> endless = {
+      "--solver", "solver.prototxt", "--set", "max_iter=1000000000", "--set", "display=100"};
   RunningTool training("vibnet-train", endless, folder_.path().string());
   ASSERT_TRUE(training.says("Iteration 200,"));
   training.signal(SIGHUP);
