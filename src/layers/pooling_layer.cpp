@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 
 #include "math/parallel.h"
 #include "vibnet/layer.h"
@@ -9,8 +10,9 @@ namespace vibnet {
 /// The largest or the mean value of each window of each plane (Caffe's Pooling).
 ///
 /// Bottom: N x C x H x W; top: N x C x H' x W', and, if named, for MAX the index in the plane of
-/// each window's largest value. Sizes round up unless round_mode is FLOOR; AVE divides by the
-/// window's size within the padded plane, as Caffe does.
+/// each window's largest value. Sizes round up unless round_mode is FLOOR, and a window that
+/// would start behind the plane is left out; AVE divides by the window's size within the padded
+/// plane, as Caffe does.
 class PoolingLayer : public Layer {
  public:
   using Layer::Layer;
@@ -45,11 +47,11 @@ class PoolingLayer : public Layer {
 };
 
 int PoolingLayer::out_size(int size, int kernel, int pad, int stride) const {
-  const int span = size + 2 * pad - kernel;
+  const std::int64_t span = size + std::int64_t{2} * pad - kernel;
   const bool floors = parameter_.pooling_param().round_mode() == PoolingParameter::FLOOR;
-  const int out = (floors ? span : span + stride - 1) / stride + 1;
-  // The last window must start within the plane, not in its padding.
-  return pad > 0 && (out - 1) * stride >= size + pad ? out - 1 : out;
+  const auto out = static_cast<int>((floors ? span : span + stride - 1) / stride + 1);
+  // The last window must start within the plane, not behind it.
+  return std::int64_t{out - 1} * stride >= size + pad ? out - 1 : out;
 }
 
 void PoolingLayer::reshape(const Blobs& bottom, const Blobs& top) {
@@ -74,10 +76,11 @@ void PoolingLayer::reshape(const Blobs& bottom, const Blobs& top) {
   stride_w_ = static_cast<int>(p.has_stride_w() ? p.stride_w() : p.stride());
   if (kernel_h_ < 1 || kernel_w_ < 1) fail("kernel_size is missing or 0");
   if (stride_h_ < 1 || stride_w_ < 1) fail("stride cannot be 0");
-  if (pad_h_ >= kernel_h_ || pad_w_ >= kernel_w_) fail("pad must be smaller than the kernel");
+  if (pad_h_ < 0 || pad_w_ < 0 || pad_h_ >= kernel_h_ || pad_w_ >= kernel_w_)
+    fail("pad must be smaller than the kernel");
   if (p.global_pooling() && (pad_h_ != 0 || pad_w_ != 0 || stride_h_ != 1 || stride_w_ != 1))
     fail("global_pooling takes no pad and a stride of 1");
-  if (height_ + 2 * pad_h_ < kernel_h_ || width_ + 2 * pad_w_ < kernel_w_)
+  if (height_ + 2LL * pad_h_ < kernel_h_ || width_ + 2LL * pad_w_ < kernel_w_)
     fail("the kernel, ", kernel_h_, "x", kernel_w_, ", is larger than the padded bottom, ",
          to_string(bottom[0]->shape()));
   out_height_ = out_size(height_, kernel_h_, pad_h_, stride_h_);
@@ -121,7 +124,7 @@ void PoolingLayer::mean_of_plane(const float* x, float* y) const {
       float sum = 0;
       for (int row = rows.begin; row < rows.end; ++row)
         for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i) sum += x[i];
-      *y++ = sum / static_cast<float>(rows.length * columns.length);
+      *y++ = sum / (static_cast<float>(rows.length) * static_cast<float>(columns.length));
     }
   }
 }
@@ -162,7 +165,8 @@ void PoolingLayer::backward(const Blobs& top, const std::vector<bool>& propagate
       }
       const Range& rows = rows_[i / out_width_];
       const Range& columns = columns_[i % out_width_];
-      const float share = gradient / static_cast<float>(rows.length * columns.length);
+      const float share =
+          gradient / (static_cast<float>(rows.length) * static_cast<float>(columns.length));
       for (int row = rows.begin; row < rows.end; ++row)
         for (int p = row * width_ + columns.begin; p < row * width_ + columns.end; ++p)
           pixels[p] += share;

@@ -180,7 +180,7 @@ void Net::append_parameter(const ParamSpec& spec, int layer, int index) {
   }
   parameters_.push_back(
       {layers_[layer]->blobs()[index].get(), parameter.name() + "/" + std::to_string(index),
-       spec.lr_mult(),
+       lr_mult,
        spec.has_decay_mult() ? spec.decay_mult() : layers_[layer]->default_decay_mult(index)});
 }
 
@@ -203,7 +203,7 @@ void Net::share_parameter(const ParamSpec& spec, int layer, int index, const Own
   agree(spec.has_lr_mult() && owner_spec.has_lr_mult(), spec.lr_mult(), learned.lr_mult, "lr_mult");
   agree(spec.has_decay_mult() && owner_spec.has_decay_mult(), spec.decay_mult(), learned.decay_mult,
         "decay_mult");
-  if (spec.has_lr_mult()) learned.lr_mult = spec.lr_mult();
+  if (spec.has_lr_mult() && layers_[layer]->is_learnable(index)) learned.lr_mult = spec.lr_mult();
   if (spec.has_decay_mult()) learned.decay_mult = spec.decay_mult();
   mine.share_data(shared);
   mine.share_diff(shared);

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "layers/information_bottleneck_layer.h"
 #include "solver/learning_rate.h"
+#include "support/error_of.h"
 #include "support/temporary_folder.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
@@ -132,6 +134,18 @@ TEST(Solver, TakesTheStepsOfItsRule) {
   EXPECT_NEAR(weight_after("base_lr: 0.1 clip_gradients: 1", 1), 2.9, 1e-6);
 }
 
+TEST(Solver, LeavesRunningMeansAndVariancesAlone) {
+  const std::string rule = "type: 'Adam' base_lr: 0.1 weight_decay: 0.5";
+  Solver solver(solver_parameter(rule), "solver", Device());
+  solver.step(2);
+  const auto& layers = solver.net().layers();
+  const auto batch_norm = std::find_if(
+      layers.begin(), layers.end(), [](const auto& layer) { return layer->type() == "BatchNorm"; });
+  ASSERT_NE(batch_norm, layers.end());
+  // After two batches: 1 * 0.999 + 1.
+  EXPECT_FLOAT_EQ((*batch_norm)->blobs()[2]->cpu_data()[0], 1.999f);
+}
+
 TEST(LearningRate, FollowsCaffesPolicies) {
   const auto rate = [](const std::string& fields, int iteration) {
     SolverParameter parameter;
@@ -147,15 +161,6 @@ TEST(LearningRate, FollowsCaffesPolicies) {
   EXPECT_NEAR(rate("lr_policy: 'poly' power: 2 max_iter: 10", 5), 0.5, 1e-9);
   EXPECT_NEAR(rate("lr_policy: 'sigmoid' gamma: 1 stepsize: 5", 5), 1, 1e-9);
   EXPECT_THROW(rate("lr_policy: 'stepp' gamma: 1", 5), Error);
-}
-
-std::string error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Solver, RefusesASnapshotOfAnotherNet) {

@@ -1,0 +1,60 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "support/error_of.h"
+#include "support/layer_fixture.h"
+
+namespace vibnet {
+namespace {
+
+using testing::ElementsAre;
+
+/// The layer run on one 4 x 4 plane of 0, 1, 2, ...
+LayerFixture pool(const std::string& parameter) {
+  LayerFixture fixture("type: 'Pooling' pooling_param { " + parameter + " }", {{1, 1, 4, 4}});
+  std::iota(fixture.bottom().mutable_cpu_data(), fixture.bottom().mutable_cpu_data() + 16, 0.0f);
+  fixture.forward();
+  return fixture;
+}
+
+std::vector<float> values_of(const Blob& blob) {
+  return {blob.cpu_data(), blob.cpu_data() + blob.count()};
+}
+
+TEST(Pooling, NoWindowStartsBehindThePlane) {
+  for (const std::string method : {"pool: MAX ", "pool: AVE "}) {
+    EXPECT_THAT(values_of(pool(method + "kernel_size: 1 stride: 2").top()),
+                ElementsAre(0, 2, 8, 10));
+    EXPECT_THAT(values_of(pool(method + "kernel_size: 1 stride: 3").top()),
+                ElementsAre(0, 3, 12, 15));
+    EXPECT_THAT(values_of(pool(method + "kernel_size: 1 stride: 1000").top()), ElementsAre(0));
+  }
+}
+
+TEST(Pooling, SizesRoundUpOrDown) {
+  EXPECT_THAT(values_of(pool("kernel_size: 3 stride: 2").top()), ElementsAre(10, 11, 14, 15));
+  EXPECT_THAT(values_of(pool("kernel_size: 3 stride: 2 round_mode: FLOOR").top()), ElementsAre(10));
+}
+
+TEST(Pooling, NamesWhatItCannotDo) {
+  const auto error = [](const std::string& parameter) {
+    return error_of([&] { pool(parameter); });
+  };
+  EXPECT_EQ(error("stride: 2"), "layer 'layer' (Pooling): kernel_size is missing or 0");
+  EXPECT_EQ(error("kernel_size: 2 pad: 2"),
+            "layer 'layer' (Pooling): pad must be smaller than the kernel");
+  EXPECT_EQ(error("kernel_size: 2 pad: 4000000000"),
+            "layer 'layer' (Pooling): pad must be smaller than the kernel");
+  EXPECT_EQ(error("pool: AVE kernel_size: 2147483647 pad: 1073741823"), "") << "odd, and legal";
+  EXPECT_EQ(error("kernel_size: 5"),
+            "layer 'layer' (Pooling): the kernel, 5x5, is larger than the padded bottom, "
+            "1x1x4x4 (16)");
+  EXPECT_EQ(error("kernel_size: 2 stride: 0"), "layer 'layer' (Pooling): stride cannot be 0");
+  EXPECT_EQ(error("global_pooling: true kernel_size: 2"),
+            "layer 'layer' (Pooling): global_pooling takes no kernel_size");
+}
+
+}  // namespace
+}  // namespace vibnet
