@@ -1,6 +1,15 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string>
+#include <vector>
+
 #include "support/layer_fixture.h"
+#include "vibnet/device.h"
+#include "vibnet/proto_io.h"
+#include "vibnet/registry.h"
 
 namespace vibnet {
 namespace {
@@ -154,14 +163,95 @@ TEST_P(Gradient, EqualsFiniteDifferences) {
 INSTANTIATE_TEST_SUITE_P(Layers, Gradient, testing::ValuesIn(kCases),
                          [](const auto& info) { return std::string(info.param.name); });
 
+const char* const kSoftmaxLosses[] = {
+    "type: 'SoftmaxWithLoss'",
+    "type: 'SoftmaxWithLoss' loss_param { ignore_label: 1 }",
+    "type: 'SoftmaxWithLoss' loss_param { normalization: BATCH_SIZE }",
+    "type: 'SoftmaxWithLoss' loss_param { normalization: NONE }",
+};
+
 TEST(SoftmaxWithLossGradient, EqualsFiniteDifferences) {
-  for (const char* loss :
-       {"", "loss_param { ignore_label: 1 }", "loss_param { normalization: BATCH_SIZE }",
-        "loss_param { normalization: NONE }"}) {
-    LayerFixture fixture("type: 'SoftmaxWithLoss' " + std::string(loss), {{3, 4, 2}, {3, 2}});
+  for (const char* loss : kSoftmaxLosses) {
+    LayerFixture fixture(loss, {{3, 4, 2}, {3, 2}});
     for (int i = 0; i < 6; ++i) fixture.bottom(1).mutable_cpu_data()[i] = static_cast<float>(i % 4);
     check_gradients(&fixture);
   }
+}
+
+std::vector<float> values(const float* data, const Blob& blob) {
+  return {data, data + blob.count()};
+}
+
+void expect_near(const std::vector<float>& expected, const std::vector<float>& found,
+                 const std::string& what) {
+  ASSERT_EQ(expected.size(), found.size()) << what;
+  float largest = 1;
+  for (const float value : expected) largest = std::max(largest, std::fabs(value));
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    ASSERT_NEAR(expected[i], found[i], 1e-5f * largest) << what << ", value " << i;
+}
+
+/// Tops, gradients and penalty of the layer on the GPU against those on the CPU.
+void compare_devices(const GradientCase& one, int classes) {
+  LayerFixture cpu(one.prototxt, one.bottoms, one.tops, training_context());
+  LayerFixture gpu(one.prototxt, one.bottoms, one.tops, training_context({DeviceType::GPU, 0}));
+  for (LayerFixture* fixture : {&cpu, &gpu}) {
+    for (int i = 0; classes > 0 && i < fixture->bottom(1).count(); ++i)
+      fixture->bottom(1).mutable_cpu_data()[i] = static_cast<float>(i % classes);
+    fixture->forward();
+    fixture->backward();
+  }
+  for (int t = 0; t < cpu.tops(); ++t)
+    expect_near(values(cpu.top(t).cpu_data(), cpu.top(t)),
+                values(gpu.top(t).cpu_data(), gpu.top(t)), "top");
+  for (int b = 0; b < cpu.bottoms(); ++b)
+    if (cpu.layer().has_gradient(b))
+      expect_near(values(cpu.bottom(b).cpu_diff(), cpu.bottom(b)),
+                  values(gpu.bottom(b).cpu_diff(), gpu.bottom(b)), "gradient of the bottom");
+  for (std::size_t i = 0; i < cpu.layer().blobs().size(); ++i) {
+    const Blob& expected = *cpu.layer().blobs()[i];
+    const Blob& found = *gpu.layer().blobs()[i];
+    expect_near(values(expected.cpu_data(), expected), values(found.cpu_data(), found),
+                "parameter");
+    if (cpu.layer().is_learnable(static_cast<int>(i)))
+      expect_near(values(expected.cpu_diff(), expected), values(found.cpu_diff(), found),
+                  "gradient of the parameter");
+  }
+  EXPECT_NEAR(cpu.layer().penalty(), gpu.layer().penalty(), 1e-5 * (1 + cpu.layer().penalty()));
+}
+
+/// The types that have a GPU implementation in this build.
+std::set<std::string> gpu_types() {
+  std::set<std::string> types;
+  for (const RegisteredLayer& layer : registered_layers())
+    for (const DeviceType device : layer.devices)
+      if (device == DeviceType::GPU) types.insert(layer.type);
+  return types;
+}
+
+std::string type_of(const GradientCase& one) {
+  LayerParameter parameter;
+  parse_prototxt(one.prototxt, one.name, &parameter);
+  return parameter.type();
+}
+
+TEST(Gpu, ComputesWhatTheCpuComputes) {
+  std::set<std::string> untested = gpu_types();
+  if (gpu_count() == 0)
+    GTEST_SKIP() << (untested.empty() ? "this build has no GPU layers"
+                                      : "no GPU here: its layers were compiled, not run");
+  for (const GradientCase& one : kCases) {
+    const std::string type = type_of(one);
+    if (gpu_types().count(type) == 0) continue;
+    SCOPED_TRACE(one.name);
+    compare_devices(one, 0);
+    untested.erase(type);
+  }
+  for (const char* loss : kSoftmaxLosses)
+    compare_devices({"SoftmaxWithLoss", loss, {{3, 4, 2}, {3, 2}}, 1, kSmooth}, 4);
+  untested.erase("SoftmaxWithLoss");
+  EXPECT_TRUE(untested.empty()) << *untested.begin()
+                                << " has a GPU implementation and no case here";
 }
 
 }  // namespace

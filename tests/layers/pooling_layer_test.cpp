@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include "support/error_of.h"
 #include "support/layer_fixture.h"
@@ -11,31 +13,26 @@ namespace {
 
 using testing::ElementsAre;
 
-/// The layer run on one 4 x 4 plane of 0, 1, 2, ...
-LayerFixture pool(const std::string& parameter) {
+/// The top for one 4 x 4 plane of 0, 1, 2, ...
+std::vector<float> pool(const std::string& parameter) {
   LayerFixture fixture("type: 'Pooling' pooling_param { " + parameter + " }", {{1, 1, 4, 4}});
   std::iota(fixture.bottom().mutable_cpu_data(), fixture.bottom().mutable_cpu_data() + 16, 0.0f);
   fixture.forward();
-  return fixture;
-}
-
-std::vector<float> values_of(const Blob& blob) {
-  return {blob.cpu_data(), blob.cpu_data() + blob.count()};
+  const Blob& top = fixture.top();
+  return {top.cpu_data(), top.cpu_data() + top.count()};
 }
 
 TEST(Pooling, NoWindowStartsBehindThePlane) {
   for (const std::string method : {"pool: MAX ", "pool: AVE "}) {
-    EXPECT_THAT(values_of(pool(method + "kernel_size: 1 stride: 2").top()),
-                ElementsAre(0, 2, 8, 10));
-    EXPECT_THAT(values_of(pool(method + "kernel_size: 1 stride: 3").top()),
-                ElementsAre(0, 3, 12, 15));
-    EXPECT_THAT(values_of(pool(method + "kernel_size: 1 stride: 1000").top()), ElementsAre(0));
+    EXPECT_THAT(pool(method + "kernel_size: 1 stride: 2"), ElementsAre(0, 2, 8, 10));
+    EXPECT_THAT(pool(method + "kernel_size: 1 stride: 3"), ElementsAre(0, 3, 12, 15));
+    EXPECT_THAT(pool(method + "kernel_size: 1 stride: 1000"), ElementsAre(0));
   }
 }
 
 TEST(Pooling, SizesRoundUpOrDown) {
-  EXPECT_THAT(values_of(pool("kernel_size: 3 stride: 2").top()), ElementsAre(10, 11, 14, 15));
-  EXPECT_THAT(values_of(pool("kernel_size: 3 stride: 2 round_mode: FLOOR").top()), ElementsAre(10));
+  EXPECT_THAT(pool("kernel_size: 3 stride: 2"), ElementsAre(10, 11, 14, 15));
+  EXPECT_THAT(pool("kernel_size: 3 stride: 2 round_mode: FLOOR"), ElementsAre(10));
 }
 
 TEST(Pooling, NamesWhatItCannotDo) {

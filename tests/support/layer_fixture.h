@@ -19,6 +19,8 @@ class LayerFixture {
   /// Bottoms get these shapes and gaussian values. In TRAIN unless `context` says else.
   LayerFixture(const std::string& prototxt, const std::vector<Shape>& bottoms, int tops = 1,
                const Context& context = training_context());
+  LayerFixture(const LayerFixture&) = delete;  // the layer refers to context_
+  LayerFixture& operator=(const LayerFixture&) = delete;
 
   Layer& layer() { return *layer_; }
   Blob& bottom(int index = 0) { return *bottoms_[index]; }

@@ -17,8 +17,9 @@ struct ToolResult {
   std::string errors;
 };
 
-/// A tool of this build ("vibnet-train") that runs beside the test, in `folder` if one is given. Its
-/// stdin is empty. Throws std::runtime_error when it cannot be started. Killed if the test forgets it.
+/// A tool of this build ("vibnet-train") that runs beside the test, in `folder` if one is given.
+/// Its stdin is empty. Throws std::runtime_error when it cannot be started. Killed if the test
+/// forgets it.
 class RunningTool {
  public:
   RunningTool(const std::string& tool, const std::vector<std::string>& arguments,
