@@ -1,0 +1,119 @@
+// What each layer says of bottoms and parameters that it cannot work on.
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "support/error_of.h"
+#include "vibnet/net.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+struct WrongCase {
+  const char* name;
+  const char* prototxt;
+  std::vector<Shape> bottoms;
+  const char* complaint;
+};
+
+std::ostream& operator<<(std::ostream& out, const WrongCase& one) { return out << one.name; }
+
+const WrongCase kCases[] = {
+    {"ConvolutionOfThreeAxes",
+     "type: 'Convolution' convolution_param { num_output: 2 kernel_size: 2 }",
+     {{2, 3, 4}},
+     "2x3x4"},
+    {"ConvolutionKernelTooLarge",
+     "type: 'Convolution' convolution_param { num_output: 2 kernel_size: 5 }",
+     {{2, 3, 4, 4}},
+     "kernel"},
+    {"ConvolutionGroups",
+     "type: 'Convolution' convolution_param { num_output: 4 kernel_size: 1 group: 2 }",
+     {{2, 3, 4, 4}},
+     "group"},
+    {"ConvolutionNoOutput",
+     "type: 'Convolution' convolution_param { kernel_size: 1 }",
+     {{2, 3, 4, 4}},
+     "num_output"},
+    {"ConvolutionNoKernel",
+     "type: 'Convolution' convolution_param { num_output: 1 }",
+     {{2, 3, 4, 4}},
+     "kernel_size"},
+    {"ConvolutionStride",
+     "type: 'Convolution' convolution_param { num_output: 1 kernel_size: 1 stride: 0 }",
+     {{2, 3, 4, 4}},
+     "stride"},
+    {"InnerProductNoOutput", "type: 'InnerProduct'", {{2, 3}}, "num_output"},
+    {"InnerProductAxis",
+     "type: 'InnerProduct' inner_product_param { num_output: 2 axis: 3 }",
+     {{2, 3}},
+     "axis 3"},
+    {"SoftmaxAxis", "type: 'Softmax' softmax_param { axis: -3 }", {{2, 3}}, "axis -3"},
+    {"ScaleShape", "type: 'Scale' scale_param { axis: 0 }", {{3, 4}, {4}}, "4"},
+    {"FlattenAxes",
+     "type: 'Flatten' flatten_param { axis: 2 end_axis: 1 }",
+     {{2, 3, 4}},
+     "end_axis"},
+    {"EltwiseShapes",
+     "type: 'Eltwise'",
+     {{2, 3}, {2, 4}},
+     "bottom 'b1' is 2x4 (8), and the first is 2x3 (6)"},
+    {"EltwiseCoefficients",
+     "type: 'Eltwise' eltwise_param { coeff: 1 }",
+     {{2}, {2}},
+     "has 1 coeff for 2 bottoms"},
+    {"ConcatShapes",
+     "type: 'Concat'",
+     {{2, 3}, {3, 3}},
+     "bottom 'b1' is 3x3 (9), which differs from 2x3 (6) in more than axis 1"},
+    {"SlicePoints",
+     "type: 'Slice' slice_param { slice_point: 2 slice_point: 1 }",
+     {{2, 3}},
+     "slice_point"},
+    {"SoftmaxWithLossLabels", "type: 'SoftmaxWithLoss'", {{2, 3}, {3}}, "needs 2 labels"},
+    {"EuclideanLossSizes", "type: 'EuclideanLoss'", {{2, 3}, {2, 4}}, "one size"},
+    {"AccuracyLabels", "type: 'Accuracy'", {{2, 3}, {1}}, "needs 2 labels"},
+    {"BottleneckOfOneAxis",
+     "type: 'InformationBottleneck'",
+     {{4}},
+     "needs a bottom of at least 2 axes"},
+};
+
+/// A net of Input layers b0, b1, ... and the layer on top of them.
+NetParameter net_of(const WrongCase& one) {
+  NetParameter net;
+  LayerParameter layer;
+  parse_prototxt(one.prototxt, one.name, &layer);
+  layer.set_name("layer");
+  layer.add_top("top");
+  for (std::size_t i = 0; i < one.bottoms.size(); ++i) {
+    layer.add_bottom("b" + std::to_string(i));
+    LayerParameter* input = net.add_layer();
+    input->set_type("Input");
+    input->set_name(layer.bottom(static_cast<int>(i)));
+    input->add_top(input->name());
+    BlobShape* shape = input->mutable_input_param()->add_shape();
+    for (const int dimension : one.bottoms[i]) shape->add_dim(dimension);
+  }
+  *net.add_layer() = layer;
+  return net;
+}
+
+class WrongShapes : public testing::TestWithParam<WrongCase> {};
+
+TEST_P(WrongShapes, AreNamed) {
+  const WrongCase& one = GetParam();
+  const std::string error = error_of([&] { Net(net_of(one), NetOptions()); });
+  EXPECT_EQ(error.rfind("layer 'layer' (", 0), 0u) << error;
+  EXPECT_NE(error.find(one.complaint), std::string::npos) << error;
+  EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, WrongShapes, testing::ValuesIn(kCases),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace vibnet
