@@ -23,8 +23,8 @@ void* open_module() {
 }
 
 /// Loaded when the first picture is met: OpenCV and what it brings along take longer to load than a
-/// small net to run.
-const ImageModule& image_module() {
+/// small net to run. `where` says for whom, in the message of a build without OpenCV.
+const ImageModule& image_module(const std::string& where) {
   static const ImageModule* const module = []() -> const ImageModule* {
     void* library = open_module();
     if (library == nullptr) return nullptr;
@@ -33,7 +33,7 @@ const ImageModule& image_module() {
     return entry == nullptr ? nullptr : entry();
   }();
   if (module == nullptr)
-    fail("a picture needs OpenCV, and ", kModule,
+    fail(where, ": a picture needs OpenCV, and ", kModule,
          " cannot be loaded: build vibnet with -DWITH_OPENCV=ON");
   return *module;
 }
@@ -41,7 +41,7 @@ const ImageModule& image_module() {
 }  // namespace
 
 Image decode_image(const std::string& bytes, ImageColor color, const std::string& where) {
-  const ImageModule& module = image_module();
+  const ImageModule& module = image_module(where);
   Image image;
   if (!is_whole_picture(bytes)) fail(where, ": the picture is cut off or damaged");
   if (!module.decode(bytes, color, &image))
@@ -51,14 +51,14 @@ Image decode_image(const std::string& bytes, ImageColor color, const std::string
 
 Image resize_image(const Image& image, int height, int width) {
   Image resized;
-  if (!image_module().resize(image, height, width, &resized))
+  if (!image_module("resizing").resize(image, height, width, &resized))
     fail("cannot scale a picture of ", image.height, "x", image.width, " to ", height, "x", width);
   return resized;
 }
 
 std::string encode_image(const Image& image, const std::string& extension) {
   std::string bytes;
-  if (!image_module().encode(image, extension, &bytes))
+  if (!image_module("encoding").encode(image, extension, &bytes))
     fail("cannot encode a picture as '", extension, "'; .png and .jpg work");
   return bytes;
 }
