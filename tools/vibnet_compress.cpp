@@ -221,12 +221,20 @@ std::optional<Difference> verify(const std::string& input, vibnet::Net* masked,
   return difference;
 }
 
-/// The new files, none over another.
+bool are_one_file(const std::string& a, const std::string& b) {
+  return std::filesystem::weakly_canonical(a) == std::filesystem::weakly_canonical(b);
+}
+
+/// The new files, none over another or over what was read.
 class Outputs {
  public:
   void add(const std::string& path, const std::string& bytes) {
+    for (const std::string& input : {FLAGS_model, FLAGS_weights})
+      if (are_one_file(input, path))
+        throw vibnet::UsageError(path + " is read, and would be overwritten; give another name");
     for (const auto& file : files_)
-      if (file.first == path) throw vibnet::UsageError(path + " would be written twice");
+      if (are_one_file(file.first, path))
+        throw vibnet::UsageError(path + " would be written twice");
     files_.emplace_back(path, bytes);
   }
   void write() const { vibnet::write_files(files_); }
@@ -247,7 +255,7 @@ NetParameter read_model(const std::optional<float>& threshold) {
 void compress_files(vibnet::CompressOptions options) {
   const NetParameter model = read_model(options.threshold);
   const NetParameter weights = vibnet::read_caffemodel(FLAGS_weights);
-  vibnet::Net masked(model, vibnet::NetOptions());
+  vibnet::Net masked = vibnet::make_net(model, FLAGS_model, vibnet::NetOptions());
   masked.copy_weights(weights, FLAGS_weights, vibnet::Missing::FAIL);
   const std::string input = vibnet::input_blob(model);
   options.input_shape = input_shape(masked, input);

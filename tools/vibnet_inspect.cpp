@@ -130,11 +130,7 @@ void inspect_prototxt(const std::string& path) {
     return;
   }
   vibnet::set_batch(1, &model);
-  try {
-    print_costs(vibnet::cost_of(vibnet::Net(model, vibnet::NetOptions())));
-  } catch (const vibnet::Error& error) {
-    vibnet::fail(path, ": ", error.what());
-  }
+  print_costs(vibnet::cost_of(vibnet::make_net(model, path, vibnet::NetOptions())));
 }
 
 /// "97 of 784", for a bottleneck with its parameters.

@@ -35,7 +35,7 @@ int test(const std::vector<std::string>& arguments) {
   if (FLAGS_iterations < 0) throw vibnet::UsageError("--iterations cannot be negative");
   vibnet::NetOptions options;
   options.device = vibnet::device_flag(FLAGS_device);
-  vibnet::Net net = vibnet::make_net(FLAGS_model, options);
+  vibnet::Net net = vibnet::make_net(vibnet::read_net_prototxt(FLAGS_model), FLAGS_model, options);
   net.copy_weights(vibnet::read_caffemodel(FLAGS_weights), FLAGS_weights, vibnet::Missing::FAIL);
   const int iterations = iterations_of(net);
   std::vector<std::pair<std::string, double>> means;

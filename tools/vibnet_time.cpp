@@ -149,15 +149,11 @@ int time_net(const std::vector<std::string>& arguments) {
   options.phase = trains ? vibnet::TRAIN : vibnet::TEST;
   options.device = vibnet::device_flag(FLAGS_device);
   vibnet::reset_peak_memory();
-  try {
-    vibnet::Net net(parameter, options);
-    fill_inputs(&net);
-    const Measurement result = measure(trains, &net);
-    const std::size_t peak = vibnet::memory_usage().peak;
-    (FLAGS_json ? print_json : print_table)(net, result, peak);
-  } catch (const vibnet::Error& error) {
-    vibnet::fail(FLAGS_model, ": ", error.what());
-  }
+  vibnet::Net net = vibnet::make_net(parameter, FLAGS_model, options);
+  fill_inputs(&net);
+  const Measurement result = measure(trains, &net);
+  const std::size_t peak = vibnet::memory_usage().peak;
+  (FLAGS_json ? print_json : print_table)(net, result, peak);
   return 0;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -42,6 +43,8 @@ class Layer {
   virtual bool is_learnable(int /*index*/) const { return true; }
   /// What decay_mult is for blobs()[index] when the prototxt says nothing.
   virtual float default_decay_mult(int /*index*/) const { return 1; }
+  /// True where the first top may be the first bottom.
+  virtual bool runs_in_place() const { return false; }
   /// False for a bottom that has no gradient, such as labels.
   virtual bool has_gradient(int /*bottom*/) const { return true; }
 
@@ -80,6 +83,9 @@ class Layer {
   [[noreturn]] void fail(const Parts&... parts) const {
     vibnet::fail("layer '", name(), "' (", type(), "): ", parts...);
   }
+
+  /// A field's value as a size. Throws an Error that names the field for one beyond any real layer.
+  int size_of(const char* field, std::uint32_t value) const;
 
   /// Appends a parameter blob of this shape, filled; a null filler leaves it zero.
   void add_blob(const Shape& shape, const FillerParameter* filler);

@@ -126,7 +126,7 @@ class Net {
   std::vector<InformationBottleneckLayer*> bottlenecks_;
 };
 
-/// The net of a prototxt file; its name stands in front of what is wrong.
-Net make_net(const std::string& prototxt, const NetOptions& options);
+/// The net; `source`, the prototxt's file, stands in front of what is wrong.
+Net make_net(const NetParameter& parameter, const std::string& source, const NetOptions& options);
 
 }  // namespace vibnet

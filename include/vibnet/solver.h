@@ -36,7 +36,8 @@ class SolverObserver {
   virtual void on_snapshot(const std::string& /*solverstate*/) {}
 };
 
-/// What a run is asked to do between two iterations, from a signal handler say.
+/// What a run is asked to do between two batches, from a signal handler say. STOP takes a snapshot
+/// first.
 enum class SolverAction { NONE, SNAPSHOT, STOP };
 
 class UpdateRule;
@@ -52,7 +53,7 @@ class Solver {
   ~Solver();
 
   void set_observer(SolverObserver* observer) { observer_ = observer; }
-  /// Asked before each iteration.
+  /// Asked before each batch of training or testing.
   void set_action_source(std::function<SolverAction()> source) {
     action_source_ = std::move(source);
   }
@@ -67,6 +68,7 @@ class Solver {
   /// Writes PREFIX_iter_N.caffemodel and .solverstate; returns the latter's path. PREFIX is the
   /// parameter's snapshot_prefix, else the solver's file without its extension.
   std::string snapshot();
+  /// One result per test net; none when an action stopped it.
   std::vector<TestResult> test();
 
   Net& net() { return *net_; }
@@ -78,7 +80,8 @@ class Solver {
  private:
   void make_nets(const std::string& path, const Device& device);
   void make_history();
-  bool step_until(std::int64_t end);
+  void step_until(std::int64_t end);
+  void take_action();
   void step_once();
   double forward_backward();
   void apply_update();
@@ -106,6 +109,7 @@ class Solver {
   std::vector<double> recent_losses_;
   SolverObserver* observer_ = nullptr;
   std::function<SolverAction()> action_source_;
+  bool is_stopped_ = false;
 };
 
 }  // namespace vibnet

@@ -182,6 +182,7 @@ void write_file(const std::string& path, const std::string& bytes) {
 
 void write_files(const std::vector<std::pair<std::string, std::string>>& files) {
   std::vector<std::unique_ptr<NewFile>> written;
+  written.reserve(files.size());
   for (const auto& [path, bytes] : files) written.push_back(std::make_unique<NewFile>(path, bytes));
   for (const auto& file : written) file->put_in_place();
 }

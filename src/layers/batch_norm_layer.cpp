@@ -17,6 +17,7 @@ class BatchNormLayer : public Layer {
   using Layer::Layer;
 
   bool is_learnable(int /*index*/) const override { return false; }
+  bool runs_in_place() const override { return true; }
 
   void set_up(const Blobs& bottom, const Blobs& /*top*/) override {
     const int channels = bottom[0]->axes() == 1 ? 1 : bottom[0]->shape(1);
@@ -59,7 +60,7 @@ class BatchNormLayer : public Layer {
   /// Calls body(channel) for all channels; a channel stays on one thread.
   template <typename Body>
   void for_each_channel(const Body& body) const {
-    parallel_for(channels_, 1 + kParallelGrain / 4 / std::max(1, samples_ * spatial_),
+    parallel_for(channels_, grain_of(4LL * samples_ * spatial_),
                  [&](std::int64_t begin, std::int64_t end) {
                    for (std::int64_t c = begin; c < end; ++c) body(static_cast<int>(c));
                  });

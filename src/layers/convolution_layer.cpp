@@ -18,10 +18,11 @@ constexpr int kGradientChunks = 8;
 using Sizes = google::protobuf::RepeatedField<google::protobuf::uint32>;
 
 /// One of Caffe's pairs: the _h/_w fields, or a repeated field of one or two values.
-int size_of(bool has_own, std::uint32_t own, const Sizes& both, int axis, int missing) {
-  if (has_own) return static_cast<int>(own);
+std::uint32_t one_of(bool has_own, std::uint32_t own, const Sizes& both, int axis,
+                     std::uint32_t missing) {
+  if (has_own) return own;
   if (both.empty()) return missing;
-  return static_cast<int>(both.Get(std::min(axis, both.size() - 1)));
+  return both.Get(std::min(axis, both.size() - 1));
 }
 
 }  // namespace
@@ -73,21 +74,23 @@ void ConvolutionLayer::set_up(const Blobs& bottom, const Blobs& top) {
     fail("works on N x C x H x W, axis 1; the bottom is ", to_string(bottom[0]->shape()));
   if (p.kernel_size_size() > 2 || p.stride_size() > 2 || p.pad_size() > 2 || p.dilation_size() > 2)
     fail("kernel_size, stride, pad and dilation take one or two values");
-  outputs_ = static_cast<int>(p.num_output());
-  groups_ = static_cast<int>(p.group());
+  outputs_ = size_of("num_output", p.num_output());
+  groups_ = size_of("group", p.group());
   const int channels = bottom[0]->shape(1);
   if (groups_ < 1 || channels % groups_ != 0 || outputs_ % groups_ != 0)
     fail("group: ", groups_, " must divide the ", channels, " channels and the ", outputs_,
          " outputs");
   window_.channels = channels / groups_;
-  window_.kernel_h = size_of(p.has_kernel_h(), p.kernel_h(), p.kernel_size(), 0, 0);
-  window_.kernel_w = size_of(p.has_kernel_w(), p.kernel_w(), p.kernel_size(), 1, 0);
-  window_.stride_h = size_of(p.has_stride_h(), p.stride_h(), p.stride(), 0, 1);
-  window_.stride_w = size_of(p.has_stride_w(), p.stride_w(), p.stride(), 1, 1);
-  window_.pad_h = size_of(p.has_pad_h(), p.pad_h(), p.pad(), 0, 0);
-  window_.pad_w = size_of(p.has_pad_w(), p.pad_w(), p.pad(), 1, 0);
-  window_.dilation_h = size_of(false, 0, p.dilation(), 0, 1);
-  window_.dilation_w = size_of(false, 0, p.dilation(), 1, 1);
+  window_.kernel_h =
+      size_of("kernel_size", one_of(p.has_kernel_h(), p.kernel_h(), p.kernel_size(), 0, 0));
+  window_.kernel_w =
+      size_of("kernel_size", one_of(p.has_kernel_w(), p.kernel_w(), p.kernel_size(), 1, 0));
+  window_.stride_h = size_of("stride", one_of(p.has_stride_h(), p.stride_h(), p.stride(), 0, 1));
+  window_.stride_w = size_of("stride", one_of(p.has_stride_w(), p.stride_w(), p.stride(), 1, 1));
+  window_.pad_h = size_of("pad", one_of(p.has_pad_h(), p.pad_h(), p.pad(), 0, 0));
+  window_.pad_w = size_of("pad", one_of(p.has_pad_w(), p.pad_w(), p.pad(), 1, 0));
+  window_.dilation_h = size_of("dilation", one_of(false, 0, p.dilation(), 0, 1));
+  window_.dilation_w = size_of("dilation", one_of(false, 0, p.dilation(), 1, 1));
   if (window_.kernel_h < 1 || window_.kernel_w < 1) fail("kernel_size is missing or 0");
   if (window_.stride_h < 1 || window_.stride_w < 1) fail("stride cannot be 0");
   if (window_.dilation_h < 1 || window_.dilation_w < 1) fail("dilation cannot be 0");
@@ -104,8 +107,7 @@ void ConvolutionLayer::reshape(const Blobs& bottom, const Blobs& top) {
   samples_ = bottom[0]->shape(0);
   window_.height = bottom[0]->shape(2);
   window_.width = bottom[0]->shape(3);
-  if (window_.height + 2 * window_.pad_h < window_.dilation_h * (window_.kernel_h - 1) + 1 ||
-      window_.width + 2 * window_.pad_w < window_.dilation_w * (window_.kernel_w - 1) + 1)
+  if (!window_.fits())
     fail("the kernel, ", window_.kernel_h, "x", window_.kernel_w, ", is larger than the padded ",
          "bottom, ", to_string(bottom[0]->shape()));
   spatial_ = window_.out_height() * window_.out_width();

@@ -12,6 +12,8 @@ class DropoutLayer : public Layer {
  public:
   using Layer::Layer;
 
+  bool runs_in_place() const override { return true; }
+
   void set_up(const Blobs& /*bottom*/, const Blobs& /*top*/) override {
     if (!(ratio() >= 0 && ratio() < 1)) fail("dropout_ratio must be in [0, 1), not ", ratio());
   }
@@ -53,7 +55,7 @@ class DropoutLayer : public Layer {
     const float kept = 1 / (1 - ratio());
     const RandomKey key = random_key();
     float* factor = factor_.mutable_cpu_data();
-    parallel_for(samples, 1 + 4096 / std::max(1, size), [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(samples, grain_of(4LL * size), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t n = begin; n < end; ++n)
         for (int i = 0; i < size; i += 4) {
           const Random4 drawn = uniform4(key, context_.iteration, first_sample + n, i / 4);

@@ -79,17 +79,18 @@ class EltwiseLayer : public Layer {
     }
   }
 
-  /// dy/dx of bottom b at value i. Where several bottoms are the largest, the first takes it all.
+  /// dy/dx of bottom b at value i. Where several bottoms are the largest one takes it all, as in
+  /// Caffe: of the first two the second, else the first.
   float slope(const std::vector<const float*>& x, std::size_t b, std::int64_t i) const {
     float product = 1;
-    std::size_t largest = 0;
+    std::size_t largest = x[1][i] >= x[0][i] ? 1 : 0;
     switch (operation()) {
       case EltwiseParameter::PROD:
         for (std::size_t other = 0; other < x.size(); ++other)
           if (other != b) product *= x[other][i];
         return product;
       case EltwiseParameter::MAX:
-        for (std::size_t other = 1; other < x.size(); ++other)
+        for (std::size_t other = 2; other < x.size(); ++other)
           if (x[other][i] > x[largest][i]) largest = other;
         return largest == b ? 1 : 0;
       default:

@@ -62,7 +62,7 @@ void fill_bilinear(Blob* blob) {
     fail("filler bilinear needs a square kernel of 4 axes, not ", to_string(blob->shape()));
   const int width = blob->shape(3);
   const int factor = (width + 1) / 2;
-  const float centre = (2 * factor - 1 - factor % 2) / (2.0f * factor);
+  const float centre = (width - 1) / (2.0f * factor);
   float* data = blob->mutable_cpu_data();
   for (int i = 0; i < blob->count(); ++i) {
     const float x = static_cast<float>(i % width) / factor;

@@ -9,7 +9,6 @@ class FlattenLayer : public Layer {
   using Layer::Layer;
 
   void reshape(const Blobs& bottom, const Blobs& top) override {
-    if (bottom[0] == top[0]) fail("cannot work in place; give the top a name of its own");
     const Blob& x = *bottom[0];
     const int first = x.canonical_axis(parameter_.flatten_param().axis());
     const int last = x.canonical_axis(parameter_.flatten_param().end_axis());

@@ -36,7 +36,6 @@ void InformationBottleneckLayer::set_up(const Blobs& bottom, const Blobs& /*top*
 }
 
 void InformationBottleneckLayer::reshape(const Blobs& bottom, const Blobs& top) {
-  if (bottom[0] == top[0]) fail("cannot work in place; give the top a name of its own");
   if (bottom[0]->shape(1) != blobs_[0]->count())
     fail("was made for ", blobs_[0]->count(), " channels, and the bottom has ",
          bottom[0]->shape(1));
@@ -85,7 +84,7 @@ void InformationBottleneckLayer::draw_noise() {
   const RandomKey key = random_key();
   const std::uint32_t first_sample = static_cast<std::uint32_t>(context_.pass) * samples_;
   float* noise = noise_.mutable_cpu_data();
-  parallel_for(samples_, 1 + 4096 / channels_, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(samples_, grain_of(4LL * channels_), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) {
       for (int c = 0; c < channels_; c += 4) {
         const Random4 drawn = normal4(key, context_.iteration, first_sample + n, c / 4);
@@ -119,12 +118,10 @@ void InformationBottleneckLayer::forward(const Blobs& bottom, const Blobs& top) 
   const float* x = bottom[0]->cpu_data();
   const float* multiplier = multiplier_.cpu_data();
   float* y = top[0]->mutable_cpu_data();
-  parallel_for(samples_ * channels_, 1 + kParallelGrain / spatial_,
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t i = begin; i < end; ++i)
-                   for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s)
-                     y[s] = x[s] * multiplier[i];
-               });
+  parallel_for(samples_ * channels_, grain_of(spatial_), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s) y[s] = x[s] * multiplier[i];
+  });
 }
 
 void InformationBottleneckLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
@@ -134,19 +131,17 @@ void InformationBottleneckLayer::backward(const Blobs& top, const std::vector<bo
   const float* multiplier = multiplier_.cpu_data();
   float* dx = propagate_down[0] ? bottom[0]->mutable_cpu_diff() : nullptr;
   float* sums = sums_.mutable_cpu_data();
-  parallel_for(samples_ * channels_, 1 + kParallelGrain / spatial_,
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t i = begin; i < end; ++i) {
-                   float sum = 0;
+  parallel_for(samples_ * channels_, grain_of(spatial_), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      float sum = 0;
 #pragma omp simd reduction(+ : sum)
-                   for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s)
-                     sum += dy[s] * x[s];
-                   sums[i] = sum;
-                   if (dx == nullptr) continue;
-                   for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s)
-                     dx[s] = dy[s] * multiplier[i];
-                 }
-               });
+      for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s) sum += dy[s] * x[s];
+      sums[i] = sum;
+      if (dx == nullptr) continue;
+      for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s)
+        dx[s] = dy[s] * multiplier[i];
+    }
+  });
   add_parameter_gradients();
 }
 

@@ -8,7 +8,7 @@ namespace vibnet {
 
 /// The variational information bottleneck of VIBNet (Dai, Zhu, Guo, Wipf, ICML 2018).
 ///
-/// Bottom and top: N x C x ..., not in place. Parameters, one per channel: mu, and log sigma^2.
+/// Bottom and top: N x C x .... Parameters, one per channel: mu, and log sigma^2.
 /// TRAIN: y[n,c,s] = x[n,c,s] (mu_c + sigma_c eps[n,c]), eps ~ N(0, 1). TEST: y = x mu_c for a kept
 /// channel, else 0. Adds gamma * kl_weight * kl() to the objective.
 class InformationBottleneckLayer : public Layer {

@@ -10,7 +10,7 @@ namespace vibnet {
 void InnerProductLayer::set_up(const Blobs& bottom, const Blobs& /*top*/) {
   const InnerProductParameter& parameter = parameter_.inner_product_param();
   if (parameter.num_output() == 0) fail("num_output is missing or 0");
-  outputs_ = static_cast<int>(parameter.num_output());
+  outputs_ = size_of("num_output", parameter.num_output());
   inputs_ = bottom[0]->count(bottom[0]->canonical_axis(parameter.axis()));
   add_blob(is_transposed() ? Shape{inputs_, outputs_} : Shape{outputs_, inputs_},
            &parameter.weight_filler());

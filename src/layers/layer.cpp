@@ -15,6 +15,12 @@ void Layer::set_learns(int index, bool learns) {
   learns_[index] = learns;
 }
 
+int Layer::size_of(const char* field, std::uint32_t value) const {
+  constexpr std::uint32_t kLargest = 1 << 24;
+  if (value > kLargest) fail(field, ": ", value, " is too large");
+  return static_cast<int>(value);
+}
+
 void Layer::add_blob(const Shape& shape, const FillerParameter* filler) {
   auto blob = std::make_shared<Blob>(shape);
   const std::string user = name() + "/" + std::to_string(blobs_.size());

@@ -47,9 +47,9 @@ class PoolingLayer : public Layer {
 };
 
 int PoolingLayer::out_size(int size, int kernel, int pad, int stride) const {
-  const std::int64_t span = size + std::int64_t{2} * pad - kernel;
+  const int span = size + 2 * pad - kernel;
   const bool floors = parameter_.pooling_param().round_mode() == PoolingParameter::FLOOR;
-  const auto out = static_cast<int>((floors ? span : span + stride - 1) / stride + 1);
+  const int out = (floors ? span : span + stride - 1) / stride + 1;
   // The last window must start within the plane, not behind it.
   return std::int64_t{out - 1} * stride >= size + pad ? out - 1 : out;
 }
@@ -67,20 +67,19 @@ void PoolingLayer::reshape(const Blobs& bottom, const Blobs& top) {
     kernel_h_ = height_;
     kernel_w_ = width_;
   } else {
-    kernel_h_ = static_cast<int>(p.has_kernel_h() ? p.kernel_h() : p.kernel_size());
-    kernel_w_ = static_cast<int>(p.has_kernel_w() ? p.kernel_w() : p.kernel_size());
+    kernel_h_ = size_of("kernel_size", p.has_kernel_h() ? p.kernel_h() : p.kernel_size());
+    kernel_w_ = size_of("kernel_size", p.has_kernel_w() ? p.kernel_w() : p.kernel_size());
   }
-  pad_h_ = static_cast<int>(p.has_pad_h() ? p.pad_h() : p.pad());
-  pad_w_ = static_cast<int>(p.has_pad_w() ? p.pad_w() : p.pad());
-  stride_h_ = static_cast<int>(p.has_stride_h() ? p.stride_h() : p.stride());
-  stride_w_ = static_cast<int>(p.has_stride_w() ? p.stride_w() : p.stride());
+  pad_h_ = size_of("pad", p.has_pad_h() ? p.pad_h() : p.pad());
+  pad_w_ = size_of("pad", p.has_pad_w() ? p.pad_w() : p.pad());
+  stride_h_ = size_of("stride", p.has_stride_h() ? p.stride_h() : p.stride());
+  stride_w_ = size_of("stride", p.has_stride_w() ? p.stride_w() : p.stride());
   if (kernel_h_ < 1 || kernel_w_ < 1) fail("kernel_size is missing or 0");
   if (stride_h_ < 1 || stride_w_ < 1) fail("stride cannot be 0");
-  if (pad_h_ < 0 || pad_w_ < 0 || pad_h_ >= kernel_h_ || pad_w_ >= kernel_w_)
-    fail("pad must be smaller than the kernel");
+  if (pad_h_ >= kernel_h_ || pad_w_ >= kernel_w_) fail("pad must be smaller than the kernel");
   if (p.global_pooling() && (pad_h_ != 0 || pad_w_ != 0 || stride_h_ != 1 || stride_w_ != 1))
     fail("global_pooling takes no pad and a stride of 1");
-  if (height_ + 2LL * pad_h_ < kernel_h_ || width_ + 2LL * pad_w_ < kernel_w_)
+  if (height_ + 2 * pad_h_ < kernel_h_ || width_ + 2 * pad_w_ < kernel_w_)
     fail("the kernel, ", kernel_h_, "x", kernel_w_, ", is larger than the padded bottom, ",
          to_string(bottom[0]->shape()));
   out_height_ = out_size(height_, kernel_h_, pad_h_, stride_h_);
@@ -135,16 +134,15 @@ void PoolingLayer::forward(const Blobs& bottom, const Blobs& top) {
   const int outputs = out_height_ * out_width_;
   const int planes = bottom[0]->count(0, 2);
   if (is_max()) largest_.resize(static_cast<std::size_t>(planes) * outputs);
-  parallel_for(planes, 1 + kParallelGrain / 4 / (height_ * width_),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t plane = begin; plane < end; ++plane) {
-                   const float* pixels = x + plane * height_ * width_;
-                   if (is_max())
-                     max_of_plane(pixels, y + plane * outputs, largest_.data() + plane * outputs);
-                   else
-                     mean_of_plane(pixels, y + plane * outputs);
-                 }
-               });
+  parallel_for(planes, grain_of(4LL * height_ * width_), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t plane = begin; plane < end; ++plane) {
+      const float* pixels = x + plane * height_ * width_;
+      if (is_max())
+        max_of_plane(pixels, y + plane * outputs, largest_.data() + plane * outputs);
+      else
+        mean_of_plane(pixels, y + plane * outputs);
+    }
+  });
   if (top.size() > 1) std::copy(largest_.begin(), largest_.end(), top[1]->mutable_cpu_data());
 }
 
@@ -172,7 +170,7 @@ void PoolingLayer::backward(const Blobs& top, const std::vector<bool>& propagate
           pixels[p] += share;
     }
   };
-  parallel_for(bottom[0]->count(0, 2), 1 + kParallelGrain / 4 / (height_ * width_),
+  parallel_for(bottom[0]->count(0, 2), grain_of(4LL * height_ * width_),
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t plane = begin; plane < end; ++plane) backward_plane(plane);
                });

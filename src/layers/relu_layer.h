@@ -9,6 +9,7 @@ class ReLULayer : public Layer {
  public:
   using Layer::Layer;
 
+  bool runs_in_place() const override { return true; }
   void reshape(const Blobs& bottom, const Blobs& top) override { top[0]->reshape_like(*bottom[0]); }
   void forward(const Blobs& bottom, const Blobs& top) override;
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,

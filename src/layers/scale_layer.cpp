@@ -16,6 +16,7 @@ class ScaleLayer : public Layer {
   using Layer::Layer;
 
   BlobCount bottom_count() const override { return {1, 2}; }
+  bool runs_in_place() const override { return true; }
 
   void set_up(const Blobs& bottom, const Blobs& top) override;
   void reshape(const Blobs& bottom, const Blobs& top) override;
@@ -77,33 +78,30 @@ void ScaleLayer::forward(const Blobs& bottom, const Blobs& top) {
   const float* scale = this->scale(bottom).cpu_data();
   const float* bias = has_bias() ? this->bias().cpu_data() : nullptr;
   float* y = top[0]->mutable_cpu_data();
-  parallel_for(outer_ * scales_, 1 + kParallelGrain / std::max(1, inner_),
-               [=](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t row = begin; row < end; ++row) {
-                   const float factor = scale[row % scales_];
-                   const float shift = bias == nullptr ? 0 : bias[row % scales_];
-                   for (std::int64_t i = row * inner_; i < (row + 1) * inner_; ++i)
-                     y[i] = x[i] * factor + shift;
-                 }
-               });
+  parallel_for(outer_ * scales_, grain_of(inner_), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const float factor = scale[row % scales_];
+      const float shift = bias == nullptr ? 0 : bias[row % scales_];
+      for (std::int64_t i = row * inner_; i < (row + 1) * inner_; ++i) y[i] = x[i] * factor + shift;
+    }
+  });
 }
 
 void ScaleLayer::add_parameter_gradients(const float* x, const float* dy, float* dscale,
                                          float* dbias) const {
-  parallel_for(scales_, 1 + kParallelGrain / std::max(1, outer_ * inner_),
-               [=](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t c = begin; c < end; ++c) {
-                   float by_scale = 0;
-                   float by_bias = 0;
-                   for (std::int64_t row = c; row < outer_ * scales_; row += scales_)
-                     for (std::int64_t i = row * inner_; i < (row + 1) * inner_; ++i) {
-                       by_scale += dy[i] * x[i];
-                       by_bias += dy[i];
-                     }
-                   if (dscale != nullptr) dscale[c] += by_scale;
-                   if (dbias != nullptr) dbias[c] += by_bias;
-                 }
-               });
+  parallel_for(scales_, grain_of(1LL * outer_ * inner_), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) {
+      float by_scale = 0;
+      float by_bias = 0;
+      for (std::int64_t row = c; row < outer_ * scales_; row += scales_)
+        for (std::int64_t i = row * inner_; i < (row + 1) * inner_; ++i) {
+          by_scale += dy[i] * x[i];
+          by_bias += dy[i];
+        }
+      if (dscale != nullptr) dscale[c] += by_scale;
+      if (dbias != nullptr) dbias[c] += by_bias;
+    }
+  });
 }
 
 void ScaleLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
@@ -120,12 +118,11 @@ void ScaleLayer::backward(const Blobs& top, const std::vector<bool>& propagate_d
   if (!propagate_down[0]) return;
   const float* scale = this->scale(bottom).cpu_data();
   float* dx = bottom[0]->mutable_cpu_diff();
-  parallel_for(outer_ * scales_, 1 + kParallelGrain / std::max(1, inner_),
-               [=](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t row = begin; row < end; ++row)
-                   for (std::int64_t i = row * inner_; i < (row + 1) * inner_; ++i)
-                     dx[i] = dy[i] * scale[row % scales_];
-               });
+  parallel_for(outer_ * scales_, grain_of(inner_), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row)
+      for (std::int64_t i = row * inner_; i < (row + 1) * inner_; ++i)
+        dx[i] = dy[i] * scale[row % scales_];
+  });
 }
 
 REGISTER_LAYER(Scale, CPU, ScaleLayer);

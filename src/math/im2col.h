@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 namespace vibnet {
 
 /// How a 2-D window moves over C planes of height x width.
@@ -16,6 +18,11 @@ struct Window {
   }
   int out_width() const {
     return (width + 2 * pad_w - (dilation_w * (kernel_w - 1) + 1)) / stride_w + 1;
+  }
+  /// Whether the kernel is no larger than the padded planes.
+  bool fits() const {
+    return height + 2 * pad_h > std::int64_t{dilation_h} * (kernel_h - 1) &&
+           width + 2 * pad_w > std::int64_t{dilation_w} * (kernel_w - 1);
   }
   /// Rows of the column matrix: what one output value sees.
   int taps() const { return channels * kernel_h * kernel_w; }

@@ -11,6 +11,11 @@ namespace vibnet {
 /// Work smaller than this many values is not worth waking a thread for.
 constexpr std::int64_t kParallelGrain = 16384;
 
+/// How many items of so many values each are worth waking a thread for.
+inline std::int64_t grain_of(std::int64_t values) {
+  return 1 + kParallelGrain / std::max<std::int64_t>(1, values);
+}
+
 /// Calls body(begin, end) over [0, n) in pieces, on all threads when n > grain. What the body
 /// writes for one index must not depend on where the pieces end.
 template <typename Body>

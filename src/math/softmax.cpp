@@ -20,13 +20,12 @@ void softmax_row(const float* x, int classes, int stride, float* y) {
 
 void softmax(const float* x, int outer, int classes, int inner, float* y) {
   if (classes == 0) return;
-  parallel_for(outer * inner, 1 + kParallelGrain / 16 / classes,
-               [=](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t row = begin; row < end; ++row) {
-                   const std::int64_t first = row / inner * classes * inner + row % inner;
-                   softmax_row(x + first, classes, inner, y + first);
-                 }
-               });
+  parallel_for(outer * inner, grain_of(16LL * classes), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const std::int64_t first = row / inner * classes * inner + row % inner;
+      softmax_row(x + first, classes, inner, y + first);
+    }
+  });
 }
 
 }  // namespace vibnet

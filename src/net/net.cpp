@@ -140,6 +140,8 @@ Blob* Net::connect_bottom(const LayerParameter& parameter, int index) {
 
 Blob* Net::connect_top(const LayerParameter& parameter, int index, const std::string& name) {
   const bool in_place = index < parameter.bottom_size() && parameter.bottom(index) == name;
+  if (in_place && !layers_.back()->runs_in_place())
+    fail_at(parameter, "cannot work in place; give the top a name of its own");
   if (in_place) return blobs_.at(name).get();
   auto& blob = blobs_[name];
   if (blob) fail_at(parameter, "top '", name, "' is made by another layer already");
@@ -336,12 +338,11 @@ void Net::log_backward(int layer) const {
   }
 }
 
-Net make_net(const std::string& prototxt, const NetOptions& options) {
-  const NetParameter parameter = read_net_prototxt(prototxt);
+Net make_net(const NetParameter& parameter, const std::string& source, const NetOptions& options) {
   try {
     return Net(parameter, options);
   } catch (const Error& error) {
-    fail(prototxt, ": ", error.what());
+    fail(source, ": ", error.what());
   }
 }
 

@@ -110,9 +110,18 @@ std::string number(double value) {
   return text.str();
 }
 
+/// The multiples of a step that lie in the range.
+std::vector<double> multiples(double step, const Range& range) {
+  constexpr int kMost = 1000;
+  const double first = std::ceil(range.low / step);
+  std::vector<double> all;
+  for (int i = 0; i < kMost && (first + i) * step <= range.high; ++i)
+    all.push_back((first + i) * step);
+  return all;
+}
+
 void draw_iteration_axis(const Axis& x, double y, double top, Svg* svg) {
-  const double step = tick_step(x.range);
-  for (double tick = std::ceil(x.range.low / step) * step; tick <= x.range.high; tick += step) {
+  for (const double tick : multiples(tick_step(x.range), x.range)) {
     svg->line(x.place(tick), top, x.place(tick), y, "#f1f5f9");
     svg->text(x.place(tick), y + 16, "middle", number(tick));
   }
@@ -122,13 +131,8 @@ void draw_iteration_axis(const Axis& x, double y, double top, Svg* svg) {
 /// ten.
 std::vector<double> marks(const Range& range, bool is_logarithmic) {
   std::vector<double> all;
-  if (!is_logarithmic) {
-    const double step = tick_step(range);
-    for (double mark = std::ceil(range.low / step) * step; mark <= range.high; mark += step)
-      all.push_back(mark);
-    return all;
-  }
-  for (double decade = std::floor(range.low); decade <= range.high; ++decade)
+  if (!is_logarithmic) return multiples(tick_step(range), range);
+  for (const double decade : multiples(1, {std::floor(range.low), range.high}))
     for (const double factor : {1, 2, 5}) {
       const double mark = decade + std::log10(factor);
       const bool fits = range.high - range.low < 3 || factor == 1;

@@ -19,6 +19,7 @@ const FieldDescriptor* find_field(const std::string& name, const Message& messag
   const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName(name);
   if (field != nullptr) return field;
   std::vector<std::string> known;
+  known.reserve(message.GetDescriptor()->field_count());
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i)
     known.push_back(message.GetDescriptor()->field(i)->name());
   fail(message.GetDescriptor()->name(), " has no field '", name, "'; ", nearest_names(name, known));

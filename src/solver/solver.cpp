@@ -92,26 +92,31 @@ double Solver::kl_weight() const {
 bool Solver::solve() {
   if (parameter_.snapshot() > 0 || parameter_.snapshot_after_train()) check_snapshot_folder();
   if (iteration_ == 0 && parameter_.test_initialization()) test();
-  if (!step_until(parameter_.max_iter())) return false;
+  step_until(parameter_.max_iter());
+  if (is_stopped_) return false;
   if (parameter_.snapshot_after_train() &&
       (parameter_.snapshot() == 0 || iteration_ % parameter_.snapshot() != 0))
     snapshot();
   if (parameter_.test_interval() == 0 || iteration_ % parameter_.test_interval() != 0) test();
-  return true;
+  return !is_stopped_;
 }
 
 void Solver::step(std::int64_t iterations) { step_until(iteration_ + iterations); }
 
-bool Solver::step_until(std::int64_t end) {
-  while (iteration_ < end) {
-    const SolverAction action = action_source_ ? action_source_() : SolverAction::NONE;
-    if (action != SolverAction::NONE) snapshot();
-    if (action == SolverAction::STOP) return false;
+void Solver::step_until(std::int64_t end) {
+  while (iteration_ < end && !is_stopped_) {
+    take_action();
+    if (is_stopped_) return;
     step_once();
     if (parameter_.snapshot() > 0 && iteration_ % parameter_.snapshot() == 0) snapshot();
     if (parameter_.test_interval() > 0 && iteration_ % parameter_.test_interval() == 0) test();
   }
-  return true;
+}
+
+void Solver::take_action() {
+  const SolverAction action = action_source_ ? action_source_() : SolverAction::NONE;
+  if (action != SolverAction::NONE) snapshot();
+  is_stopped_ = is_stopped_ || action == SolverAction::STOP;
 }
 
 void Solver::step_once() {
@@ -140,8 +145,7 @@ double Solver::forward_backward() {
 
 void Solver::check_loss(double loss) const {
   if (std::isfinite(loss)) return;
-  fail("iteration ", iteration_, ": the loss is ", loss,
-       "; lower base_lr, or set clip_gradients; the last snapshot is whole");
+  fail("iteration ", iteration_, ": the loss is ", loss, "; lower base_lr, or set clip_gradients");
 }
 
 double Solver::smoothed_loss(double loss) {
@@ -206,8 +210,8 @@ void Solver::regularize(const Net::Parameter& parameter) {
 }
 
 void Solver::apply_update() {
-  normalize_gradients();
   clip_gradients();
+  normalize_gradients();
   const double rate = learning_rate();
   for (std::size_t i = 0; i < history_.size(); ++i) {
     const Net::Parameter& parameter = net_->parameters()[i];
@@ -224,6 +228,7 @@ std::vector<TestResult> Solver::test() {
   std::vector<TestResult> results;
   for (std::size_t i = 0; i < test_nets_.size(); ++i) {
     results.push_back(test_net(static_cast<int>(i)));
+    if (is_stopped_) return {};
     if (observer_ != nullptr) observer_->on_test(results.back());
   }
   return results;
@@ -234,6 +239,8 @@ TestResult Solver::test_net(int index) {
   const int iterations = parameter_.test_iter(index);
   TestResult result{iteration_, index, {}};
   for (int t = 0; t < iterations; ++t) {
+    take_action();
+    if (is_stopped_) return result;
     net.context().iteration = t;
     const float loss = net.forward();
     auto outputs = net.outputs();

@@ -57,7 +57,6 @@ SolverNets read_solver_nets(const SolverParameter& p, const std::string& path) {
   const int tests = static_cast<int>(nets.tests.size());
   for (const int iterations : p.test_iter())
     if (iterations < 1) fail(path, ": test_iter must be 1 or more");
-  if (p.test_interval() > 0 && tests == 0) fail(path, ": test_interval is given, and no test_iter");
   if (p.test_state_size() != 0 && p.test_state_size() != tests)
     fail(path, ": has ", p.test_state_size(), " test_state for ", tests, " test net(s)");
   nets.train.state = p.train_state();
@@ -73,14 +72,9 @@ SolverNets read_solver_nets(const SolverParameter& p, const std::string& path) {
 std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed,
                                      const Device& device) {
   const auto& stages = net.state.stage();
-  try {
-    return std::make_unique<Net>(
-        net.net,
-        NetOptions{
-            net.state.phase(), device, seed, net.state.level(), {stages.begin(), stages.end()}});
-  } catch (const Error& error) {
-    fail(net.source, ": ", error.what());
-  }
+  const NetOptions options{
+      net.state.phase(), device, seed, net.state.level(), {stages.begin(), stages.end()}};
+  return std::unique_ptr<Net>(new Net(make_net(net.net, net.source, options)));
 }
 
 }  // namespace vibnet

@@ -81,6 +81,8 @@ TEST(Filler, BilinearInterpolates) {
   EXPECT_FLOAT_EQ(values[1], 0.1875f);
   EXPECT_FLOAT_EQ(values[5], 0.5625f);
   EXPECT_FLOAT_EQ(values[15], 0.0625f);
+  EXPECT_THAT(filled("type: 'bilinear'", {1, 1, 3, 3}),
+              testing::ElementsAre(0.25f, 0.5f, 0.25f, 0.5f, 1, 0.5f, 0.25f, 0.5f, 0.25f));
 }
 
 TEST(Filler, DrawsByKey) {

@@ -112,6 +112,36 @@ TEST_P(WrongShapes, AreNamed) {
   EXPECT_EQ(error.find('\n'), std::string::npos) << error;
 }
 
+TEST(InPlace, IsRefusedWhereItWouldComputeSomethingElse) {
+  for (const char* layer :
+       {"type: 'InnerProduct' inner_product_param { num_output: 4 }", "type: 'Softmax'",
+        "type: 'Convolution' convolution_param { num_output: 4 kernel_size: 1 }",
+        "type: 'Pooling' pooling_param { kernel_size: 1 }", "type: 'InformationBottleneck'",
+        "type: 'Flatten'"}) {
+    WrongCase one{"in place", layer, {{2, 4, 3, 3}}, ""};
+    NetParameter net = net_of(one);
+    net.mutable_layer(1)->set_top(0, "b0");
+    EXPECT_NE(error_of([&] { Net(net, NetOptions()); }).find("cannot work in place"),
+              std::string::npos)
+        << layer;
+  }
+}
+
+TEST(EmptyBlobs, PassThrough) {
+  for (const char* layer :
+       {"type: 'InformationBottleneck'", "type: 'Softmax'", "type: 'Dropout'", "type: 'Scale'",
+        "type: 'BatchNorm'", "type: 'Pooling' pooling_param { kernel_size: 1 }"})
+    for (const Shape& shape : {Shape{0, 3, 2, 2}, Shape{3, 0, 2, 2}}) {
+      NetParameter net = net_of({"empty", layer, {shape}, ""});
+      net.set_force_backward(true);
+      NetOptions options;
+      options.phase = TRAIN;
+      Net made(net, options);
+      made.forward();
+      made.backward();
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Layers, WrongShapes, testing::ValuesIn(kCases),
                          [](const auto& info) { return std::string(info.param.name); });
 

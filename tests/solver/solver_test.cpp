@@ -93,14 +93,6 @@ TEST(Solver, ADrawnSeedIsKeptInTheSnapshot) {
   EXPECT_EQ(weights_of(whole), weights_of(resumed));
 }
 
-TEST(Solver, IterSizeAveragesGradients) {
-  Solver one(solver_parameter("iter_size: 1"), "solver", Device());
-  Solver four(solver_parameter("iter_size: 4"), "solver", Device());
-  one.step(1);
-  four.step(1);
-  EXPECT_NE(weights_of(one), weights_of(four));
-}
-
 /// One parameter w, loss (w x - t)^2 / 2 with x = t = 1: the steps can be worked out by hand.
 SolverParameter one_weight(const std::string& fields) {
   return solver_parameter(fields + R"( net_param {
@@ -132,6 +124,8 @@ TEST(Solver, TakesTheStepsOfItsRule) {
   EXPECT_NEAR(weight_after("base_lr: 0.1 weight_decay: 0.5 regularization_type: 'L1'", 1), 2.75,
               1e-6);
   EXPECT_NEAR(weight_after("base_lr: 0.1 clip_gradients: 1", 1), 2.9, 1e-6);
+  // as in Caffe the sum over the passes is clipped, and then divided: 1 / 2
+  EXPECT_NEAR(weight_after("base_lr: 0.1 clip_gradients: 1 iter_size: 2", 1), 2.95, 1e-6);
 }
 
 TEST(Solver, LeavesRunningMeansAndVariancesAlone) {

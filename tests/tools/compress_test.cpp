@@ -141,6 +141,19 @@ TEST_F(CompressTool, WrongFlags) {
   expect_nothing_written();
 }
 
+TEST_F(CompressTool, NeverWritesOverWhatItRead) {
+  const std::string weights = read("net.caffemodel");
+  const auto into = [&](const std::string& model, const std::string& file) {
+    return run("vibnet-compress", {"--model", "net.prototxt", "--weights", "net.caffemodel",
+                                   "--out_model", model, "--out_weights", file});
+  };
+  expect_error(into("net.prototxt", "small.caffemodel"), "net.prototxt is read", 2);
+  expect_error(into("small.prototxt", "./net.caffemodel"), "./net.caffemodel is read", 2);
+  EXPECT_EQ(read("net.prototxt"), kModel);
+  EXPECT_EQ(read("net.caffemodel"), weights);
+  expect_nothing_written();
+}
+
 TEST_F(CompressTool, BadFiles) {
   const std::string weights = read("net.caffemodel");
   for (const std::string& bytes :

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <filesystem>
 #include <string>
+#include <thread>
 
 #include "support/tool_test.h"
 
@@ -94,6 +95,19 @@ TEST_F(TrainTool, StopsOnSigtermToo) {
   const ToolResult stopped = training.wait();
   EXPECT_EQ(stopped.exit_code, 130) << stopped.errors;
   EXPECT_NE(stopped.errors.find("Snapshot run_iter_"), std::string::npos);
+}
+
+TEST_F(TrainTool, StopsInTheMiddleOfATest) {
+  RunningTool training("vibnet-train",
+                       {"--solver", "solver.prototxt", "--set", "test_iter=1000000000"},
+                       folder_.path().string());
+  while (!exists("log.jsonl")) std::this_thread::yield();
+  training.signal(SIGHUP);
+  ASSERT_TRUE(training.says("Snapshot run_iter_0.caffemodel"));
+  training.signal(SIGINT);
+  const ToolResult stopped = training.wait();
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.errors;
+  EXPECT_EQ(stopped.errors.find("Test net output"), std::string::npos) << "half a test is none";
 }
 
 TEST_F(TrainTool, WithoutAPrefixSnapshotsAreNamedAfterTheSolver) {
