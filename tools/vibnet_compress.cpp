@@ -266,7 +266,7 @@ void compress_files(vibnet::CompressOptions options) {
                     std::filesystem::file_size(FLAGS_weights)};
   const Size after{cost_of_deployment(result.deploy), result.weights.ByteSizeLong()};
   Outputs outputs;
-  outputs.add(FLAGS_out_weights, result.weights.SerializeAsString());
+  outputs.add(FLAGS_out_weights, vibnet::to_binary(result.weights, FLAGS_out_weights));
   outputs.add(deploy_path(FLAGS_out_model), vibnet::to_prototxt(result.deploy));
   outputs.add(FLAGS_out_model, vibnet::to_prototxt(result.model));
   if (!FLAGS_report.empty())

@@ -1,6 +1,7 @@
 #include <gflags/gflags.h>
+#include <glog/logging.h>
 
-#include <algorithm>
+#include <cstdint>
 #include <iostream>
 #include <utility>
 
@@ -20,11 +21,20 @@ namespace {
 
 constexpr int kIterationsOfUnknownData = 50;
 
+/// One pass over the data.
+int batches_of(const vibnet::DataLayer& data) {
+  const std::int64_t batches = (data.size() + data.batch_size() - 1) / data.batch_size();
+  const std::int64_t twice = batches * data.batch_size() - data.size();
+  LOG_IF(WARNING, twice > 0) << data.size() << " records are no multiple of batch_size "
+                             << data.batch_size() << ": the first " << twice << " count twice";
+  return static_cast<int>(batches);
+}
+
 int iterations_of(const vibnet::Net& net) {
   if (FLAGS_iterations > 0) return FLAGS_iterations;
   for (const auto& layer : net.layers())
     if (const auto* data = dynamic_cast<const vibnet::DataLayer*>(layer.get()))
-      return static_cast<int>((data->size() + data->batch_size() - 1) / data->batch_size());
+      return batches_of(*data);
   return kIterationsOfUnknownData;
 }
 

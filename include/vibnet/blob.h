@@ -9,6 +9,7 @@
 namespace vibnet {
 
 class BlobProto;
+class BlobShape;
 
 using Shape = std::vector<int>;
 
@@ -75,7 +76,9 @@ class Blob {
   std::shared_ptr<SyncedMemory> diff_ = std::make_shared<SyncedMemory>(0);
 };
 
-/// The shape a BlobProto states, in either of its forms.
+/// The shape that a message states; a BlobProto has two forms for it. Throws Error where an int
+/// cannot hold a dimension.
 Shape shape_of(const BlobProto& proto);
+Shape shape_of(const BlobShape& proto);
 
 }  // namespace vibnet

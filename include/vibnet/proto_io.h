@@ -22,6 +22,8 @@ void parse_prototxt(const std::string& text, const std::string& name,
 void read_binary(const std::string& path, google::protobuf::Message* message);
 
 std::string to_prototxt(const google::protobuf::Message& message);
+/// A binary message's bytes; `path` stands for the file in messages. Throws Error beyond 2 GiB.
+std::string to_binary(const google::protobuf::Message& message, const std::string& path);
 void write_prototxt(const google::protobuf::Message& message, const std::string& path);
 void write_binary(const google::protobuf::Message& message, const std::string& path);
 

@@ -66,18 +66,22 @@ void Blob::set_data(float value) { std::fill_n(mutable_cpu_data(), count_, value
 
 void Blob::set_diff(float value) { std::fill_n(mutable_cpu_diff(), count_, value); }
 
-Shape shape_of(const BlobProto& proto) {
+Shape shape_of(const BlobShape& proto) {
   Shape shape;
-  const bool old_form =
-      proto.has_num() || proto.has_channels() || proto.has_height() || proto.has_width();
-  if (old_form && !proto.has_shape())
-    return {proto.num(), proto.channels(), proto.height(), proto.width()};
-  for (const std::int64_t dimension : proto.shape().dim()) {
+  for (const std::int64_t dimension : proto.dim()) {
     if (dimension < 0 || dimension > std::numeric_limits<int>::max())
       fail("a blob's dimension cannot be ", dimension);
     shape.push_back(static_cast<int>(dimension));
   }
   return shape;
+}
+
+Shape shape_of(const BlobProto& proto) {
+  const bool old_form =
+      proto.has_num() || proto.has_channels() || proto.has_height() || proto.has_width();
+  if (old_form && !proto.has_shape())
+    return {proto.num(), proto.channels(), proto.height(), proto.width()};
+  return shape_of(proto.shape());
 }
 
 void Blob::from_proto(const BlobProto& proto) {

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <memory>
@@ -170,10 +171,14 @@ void write_prototxt(const Message& message, const std::string& path) {
   write_file(path, to_prototxt(message));
 }
 
-void write_binary(const Message& message, const std::string& path) {
+std::string to_binary(const Message& message, const std::string& path) {
   if (message.ByteSizeLong() > std::numeric_limits<int>::max())
     fail(path, ": would be over 2 GiB, more than protobuf's files can hold");
-  write_file(path, message.SerializeAsString());
+  return message.SerializeAsString();
+}
+
+void write_binary(const Message& message, const std::string& path) {
+  write_file(path, to_binary(message, path));
 }
 
 void write_file(const std::string& path, const std::string& bytes) {
@@ -184,6 +189,8 @@ void write_files(const std::vector<std::pair<std::string, std::string>>& files) 
   std::vector<std::unique_ptr<NewFile>> written;
   written.reserve(files.size());
   for (const auto& [path, bytes] : files) written.push_back(std::make_unique<NewFile>(path, bytes));
+  for (const auto& [path, bytes] : files)
+    if (std::filesystem::is_directory(path)) fail(path, ": cannot be written: is a folder");
   for (const auto& file : written) file->put_in_place();
 }
 

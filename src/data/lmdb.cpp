@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 
 #include "data/lmdb_check.h"
@@ -97,7 +98,7 @@ LmdbWriter::LmdbWriter(const std::string& path)
   try {
     check(mdb_env_create(&environment_));
     check(mdb_env_set_mapsize(environment_, map_bytes_));
-    check(mdb_env_open(environment_, temporary_.c_str(), MDB_NOSYNC, 0664));
+    check(mdb_env_open(environment_, temporary_.c_str(), MDB_NOSYNC | MDB_NOLOCK, 0664));
     begin();
   } catch (const Error&) {
     std::filesystem::remove_all(temporary_, error);
@@ -113,7 +114,10 @@ LmdbWriter::~LmdbWriter() {
 }
 
 void LmdbWriter::check(int status) const {
-  if (status != MDB_SUCCESS) fail(path_, ": cannot be written: ", mdb_strerror(status));
+  if (status == MDB_SUCCESS) return;
+  // LMDB says EIO of a write that was cut short.
+  const int reason = status == EIO ? ENOSPC : status;
+  fail(path_, ": cannot be written: ", mdb_strerror(reason));
 }
 
 void LmdbWriter::begin() {

@@ -45,11 +45,10 @@ class DummyDataLayer : public Layer {
   Shape shape_of_top(int top, int tops) const {
     const DummyDataParameter& p = parameter_.dummy_data_param();
     if (p.shape_size() > 0) {
-      const BlobShape shape = value_of_top(p.shape(), top, tops, "shape");
-      return {shape.dim().begin(), shape.dim().end()};
+      return shape_of(value_of_top(p.shape(), top, tops, "shape"));
     }
     const auto dimension = [&](const auto& values, const char* field) {
-      return static_cast<int>(value_of_top(values, top, tops, field));
+      return size_of(field, value_of_top(values, top, tops, field));
     };
     return {dimension(p.num(), "num"), dimension(p.channels(), "channels"),
             dimension(p.height(), "height"), dimension(p.width(), "width")};

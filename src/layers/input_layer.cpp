@@ -17,8 +17,7 @@ class InputLayer : public Layer {
     if (shapes.size() > 1 && shapes.size() != tops)
       fail("has ", shapes.size(), " shapes for ", tops, " tops; give one, or one per top");
     for (int i = 0; i < tops && !shapes.empty(); ++i) {
-      const auto& dims = shapes.Get(shapes.size() == 1 ? 0 : i).dim();
-      top[i]->reshape(Shape(dims.begin(), dims.end()));
+      top[i]->reshape(shape_of(shapes.Get(shapes.size() == 1 ? 0 : i)));
     }
   }
 

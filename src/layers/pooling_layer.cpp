@@ -49,6 +49,8 @@ class PoolingLayer : public Layer {
 int PoolingLayer::out_size(int size, int kernel, int pad, int stride) const {
   const int span = size + 2 * pad - kernel;
   const bool floors = parameter_.pooling_param().round_mode() == PoolingParameter::FLOOR;
+  const bool fits = floors ? span >= 0 : span > -stride;
+  if (!fits) return 0;
   const int out = (floors ? span : span + stride - 1) / stride + 1;
   // The last window must start within the plane, not behind it.
   return std::int64_t{out - 1} * stride >= size + pad ? out - 1 : out;
@@ -79,11 +81,11 @@ void PoolingLayer::reshape(const Blobs& bottom, const Blobs& top) {
   if (pad_h_ >= kernel_h_ || pad_w_ >= kernel_w_) fail("pad must be smaller than the kernel");
   if (p.global_pooling() && (pad_h_ != 0 || pad_w_ != 0 || stride_h_ != 1 || stride_w_ != 1))
     fail("global_pooling takes no pad and a stride of 1");
-  if (height_ + 2 * pad_h_ < kernel_h_ || width_ + 2 * pad_w_ < kernel_w_)
-    fail("the kernel, ", kernel_h_, "x", kernel_w_, ", is larger than the padded bottom, ",
-         to_string(bottom[0]->shape()));
   out_height_ = out_size(height_, kernel_h_, pad_h_, stride_h_);
   out_width_ = out_size(width_, kernel_w_, pad_w_, stride_w_);
+  if (out_height_ < 1 || out_width_ < 1)
+    fail("the kernel, ", kernel_h_, "x", kernel_w_, ", is larger than the padded bottom, ",
+         to_string(bottom[0]->shape()));
   rows_ = ranges(out_height_, height_, kernel_h_, pad_h_, stride_h_);
   columns_ = ranges(out_width_, width_, kernel_w_, pad_w_, stride_w_);
   for (Blob* blob : top)

@@ -42,7 +42,7 @@ Shape ScaleLayer::own_scale_shape(const Blob& x) const {
   const ScaleParameter& parameter = parameter_.scale_param();
   const int first = x.canonical_axis(parameter.axis());
   const int axes = parameter.num_axes() == -1 ? x.axes() - first : parameter.num_axes();
-  if (axes < 0 || first + axes > x.axes())
+  if (axes < 0 || axes > x.axes() - first)
     fail("num_axes: ", parameter.num_axes(), " reaches past the bottom's axes");
   return {x.shape().begin() + first, x.shape().begin() + first + axes};
 }

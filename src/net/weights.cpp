@@ -31,6 +31,12 @@ void check_fits(const Layer& layer, const LayerParameter& stored, const std::str
       fail(source, ": layer '", layer.name(), "' blob ", i, " is ",
            to_string(shape_of(stored.blobs(i))), ", and ", to_string(layer.blobs()[i]->shape()),
            " is needed");
+  for (int i = 0; i < count; ++i) {
+    const int values = std::max(stored.blobs(i).data_size(), stored.blobs(i).double_data_size());
+    if (values != layer.blobs()[i]->count())
+      fail(source, ": layer '", layer.name(), "' blob ", i, " holds ", values, " of its ",
+           layer.blobs()[i]->count(), " values");
+  }
 }
 
 void copy_blob(const BlobProto& stored, Blob* blob) {

@@ -49,7 +49,8 @@ void check_learning_rate(const SolverParameter& parameter) {
     for (const auto& entry : policies()) known.push_back(entry.first);
     fail("lr_policy '", policy, "' is not known; ", nearest_names(policy, known));
   }
-  if (!(parameter.base_lr() >= 0)) fail("base_lr: ", parameter.base_lr(), " cannot be negative");
+  if (!(parameter.base_lr() >= 0 && std::isfinite(parameter.base_lr())))
+    fail("base_lr: ", parameter.base_lr(), " must be a number that is not negative");
   if (policy == "step" && parameter.stepsize() < 1) fail("lr_policy step needs a stepsize");
   if (policy == "poly" && parameter.max_iter() < 1) fail("lr_policy poly needs a max_iter");
 }

@@ -42,8 +42,9 @@ std::string Solver::snapshot() {
   // Caffe's order: the first history blob of every parameter, then the second of every one.
   for (int i = 0; i < rule_->history_count(); ++i)
     for (const auto& blobs : history_) blobs[i]->to_proto(state.add_history());
-  write_binary(net_->to_proto(parameter_.snapshot_diff()), state.learned_net());
-  write_binary(state, base + ".solverstate");
+  const NetParameter weights = net_->to_proto(parameter_.snapshot_diff());
+  write_files({{state.learned_net(), to_binary(weights, state.learned_net())},
+               {base + ".solverstate", to_binary(state, base + ".solverstate")}});
   LOG(INFO) << "Snapshot " << base << ".caffemodel and .solverstate";
   if (observer_ != nullptr) observer_->on_snapshot(base + ".solverstate");
   return base + ".solverstate";

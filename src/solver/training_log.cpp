@@ -62,7 +62,11 @@ double TrainingLog::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
 }
 
-void TrainingLog::write_line(const std::string& json) { file_ << json << std::endl; }
+void TrainingLog::write_line(const std::string& json) {
+  file_ << json << std::endl;
+  if (file_) return;
+  LOG_FIRST_N(WARNING, 1) << folder_ << "/log.jsonl: cannot be written any more";
+}
 
 void TrainingLog::show(const TrainingStep& step) {
   const double done = static_cast<double>(step.iteration - first_iteration_);
@@ -114,11 +118,14 @@ void TrainingLog::on_test(const TestResult& result) {
        << ", \"outputs\": {";
   for (std::size_t i = 0; i < result.outputs.size(); ++i) {
     const auto& [name, value] = result.outputs[i];
-    LOG(INFO) << "Iteration " << result.iteration << ", Test net output #" << i << ": " << name
-              << " = " << value;
+    LOG(INFO) << "Iteration " << result.iteration << ", Test net "
+              << (result.net > 0 ? "(#" + std::to_string(result.net) + ") " : "") << "output #" << i
+              << ": " << name << " = " << value;
     json << (i == 0 ? "" : ", ") << json_string(name) << ": " << json_number(value);
     const bool is_accuracy = name.find("accuracy") != std::string::npos;
-    const std::string shown = is_accuracy ? "test error (1 - " + name + "), %" : "test " + name;
+    const std::string of_net = result.net > 0 ? " of test net " + std::to_string(result.net) : "";
+    const std::string shown =
+        (is_accuracy ? "test error (1 - " + name + "), %" : "test " + name) + of_net;
     auto curve = std::find_if(tests_.begin(), tests_.end(),
                               [&](const Curve& known) { return known.name == shown; });
     if (curve == tests_.end()) curve = tests_.insert(tests_.end(), {shown, {}, {}});
@@ -134,7 +141,16 @@ void TrainingLog::on_snapshot(const std::string& solverstate) {
              ", \"snapshot\": " + json_string(solverstate) + "}");
 }
 
+/// A picture that cannot be written is no reason to end a training.
 void TrainingLog::draw() const {
+  try {
+    draw_pictures();
+  } catch (const Error& error) {
+    LOG_FIRST_N(WARNING, 1) << error.what();
+  }
+}
+
+void TrainingLog::draw_pictures() const {
   std::vector<Panel> panels;
   if (!loss_.values.empty()) panels.push_back({"objective: loss + KL", true, {loss_}});
   if (!kept_.empty()) panels.push_back({"KL, weighted", true, {kl_}});

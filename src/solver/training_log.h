@@ -30,6 +30,7 @@ class TrainingLog : public SolverObserver {
   void write_line(const std::string& json);
   void show(const TrainingStep& step);
   void draw() const;
+  void draw_pictures() const;
 
   const Solver& solver_;
   std::string folder_;

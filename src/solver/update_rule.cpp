@@ -55,9 +55,7 @@ class Nesterov : public UpdateRule {
 class Adam : public UpdateRule {
  public:
   explicit Adam(const SolverParameter& parameter)
-      : beta1_(parameter.has_momentum() ? parameter.momentum() : 0.9f),
-        beta2_(parameter.momentum2()),
-        delta_(parameter.delta()) {}
+      : beta1_(parameter.momentum()), beta2_(parameter.momentum2()), delta_(parameter.delta()) {}
   int history_count() const override { return 2; }
   void update(std::int64_t count, float rate, std::int64_t iteration, const float* gradient,
               const std::vector<float*>& history, float* data) const override {
