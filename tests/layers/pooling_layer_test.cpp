@@ -30,6 +30,11 @@ TEST(Pooling, NoWindowStartsBehindThePlane) {
   }
 }
 
+TEST(Pooling, TheKernelMayReachBeyondThePlaneByLessThanAStride) {
+  EXPECT_THAT(pool("kernel_size: 5 stride: 2"), ElementsAre(15));
+  EXPECT_THAT(pool("pool: AVE kernel_size: 5 stride: 2"), ElementsAre(7.5f));
+}
+
 TEST(Pooling, SizesRoundUpOrDown) {
   EXPECT_THAT(pool("kernel_size: 3 stride: 2"), ElementsAre(10, 11, 14, 15));
   EXPECT_THAT(pool("kernel_size: 3 stride: 2 round_mode: FLOOR"), ElementsAre(10));

@@ -8,6 +8,7 @@
 #include "data/image.h"
 #include "data/lmdb.h"
 #include "support/run_tool.h"
+#include "support/small_disk.h"
 #include "support/temporary_folder.h"
 #include "vibnet/proto_io.h"
 
@@ -142,6 +143,20 @@ TEST_F(ConvertTest, Cifar100KeepsTheFineLabels) {
   const auto result = run_tool("vibnet-convert-cifar", {out_, batch, "--cifar100"});
   ASSERT_EQ(result.exit_code, 0) << result.errors;
   EXPECT_EQ(datum_at(out_, 0).label(), 99);
+}
+
+TEST_F(ConvertTest, AFullDiskIsNamedAndLeavesNothing) {
+  constexpr int kRecordBytes = 3073;
+  const std::string batch = file("batch.bin", std::string(20 * kRecordBytes, '\1'));
+  for (const char* size : {"4k", "16k", "40k"}) {
+    const SmallDisk disk(folder_ / size, size);
+    if (!disk.is_mounted()) GTEST_SKIP() << "a tmpfs cannot be mounted here";
+    const std::string out = (folder_ / size) + "/full.lmdb";
+    const auto result = run_tool("vibnet-convert-cifar", {out, batch});
+    EXPECT_EQ(result.exit_code, 1) << size;
+    EXPECT_THAT(lines_of(result.errors), ElementsAre(HasSubstr("No space left on device"))) << size;
+    EXPECT_TRUE(std::filesystem::is_empty(folder_ / size)) << size;
+  }
 }
 
 TEST_F(ConvertTest, CifarNamesBadFiles) {

@@ -1,13 +1,13 @@
 // vibnet-train and vibnet-test as a user runs them: what goes well, and what does not.
 
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 
 #include <csignal>
 #include <filesystem>
 #include <string>
 #include <thread>
 
+#include "support/small_disk.h"
 #include "support/tool_test.h"
 
 namespace vibnet {
@@ -207,24 +207,32 @@ TEST_F(TrainTool, BadSnapshots) {
 }
 
 TEST_F(TrainTool, AFullDiskLeavesTheOldSnapshotWhole) {
-  const std::string disk = folder_ / "disk";
-  std::filesystem::create_directory(disk);
-  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=32k") != 0)
-    GTEST_SKIP() << "a tmpfs cannot be mounted here";
-  const ToolResult first = train({"--set", "snapshot_prefix=disk/run", "--log_dir", "."});
-  const std::string weights = disk + "/run_iter_4.caffemodel";
-  const bool fitted = first.exit_code == 0 && std::filesystem::exists(weights);
-  const std::string before = fitted ? read_file(weights) : "";
+  const SmallDisk disk(folder_ / "disk", "32k");
+  if (!disk.is_mounted()) GTEST_SKIP() << "a tmpfs cannot be mounted here";
+  const std::vector<std::string> onto_disk = {"--set", "snapshot_prefix=disk/run", "--log_dir",
+                                              "."};
+  ASSERT_EQ(train(onto_disk).exit_code, 0);
+  const std::string weights = read("disk/run_iter_4.caffemodel");
+  const std::string state = read("disk/run_iter_4.solverstate");
   write("disk/rest", std::string(20 << 10, 'x'));
-  const ToolResult second = train({"--resume", "disk/run_iter_4.solverstate", "--set", "max_iter=8",
-                                   "--set", "snapshot_prefix=disk/run", "--log_dir", "."});
-  const std::string after = fitted ? read_file(weights) : "";
-  const bool partial = std::filesystem::exists(disk + "/run_iter_8.solverstate");
-  umount(disk.c_str());
-  ASSERT_TRUE(fitted) << first.errors;
-  expect_error(second, "No space left on device");
-  EXPECT_EQ(before, after);
-  EXPECT_FALSE(partial);
+  std::vector<std::string> another = onto_disk;
+  another.insert(another.end(), {"--set", "random_seed=9"});
+  expect_error(train(another), "No space left on device");
+  EXPECT_EQ(read("disk/run_iter_4.caffemodel"), weights) << "weights and state are of one run";
+  EXPECT_EQ(read("disk/run_iter_4.solverstate"), state);
+  another.insert(another.end(), {"--set", "max_iter=8"});
+  expect_error(train(another), "No space left on device");
+  EXPECT_FALSE(exists("disk/run_iter_8.caffemodel"));
+  EXPECT_FALSE(exists("disk/run_iter_8.solverstate"));
+}
+
+TEST_F(TrainTool, ALogThatCannotBeWrittenEndsNoTraining) {
+  const SmallDisk disk(folder_ / "disk", "4k");
+  if (!disk.is_mounted()) GTEST_SKIP() << "a tmpfs cannot be mounted here";
+  const ToolResult result = train({"--log_dir", "disk"});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_TRUE(exists("run_iter_4.caffemodel"));
+  EXPECT_NE(result.errors.find("cannot be written"), std::string::npos);
 }
 
 }  // namespace
