@@ -99,11 +99,11 @@ int train(const std::vector<std::string>& arguments) {
   const vibnet::SolverParameter parameter = read_solver();
   vibnet::Solver solver(parameter, FLAGS_solver, vibnet::device_flag(FLAGS_device), FLAGS_resume);
   copy_weights(&solver);
+  watch_signals();
   vibnet::TrainingLog log(solver, log_folder(solver), images_of_iteration(solver),
                           !FLAGS_resume.empty());
   solver.set_observer(&log);
   solver.set_action_source(asked_action);
-  watch_signals();
   const bool done = solver.solve();
   log.finish();
   return done ? 0 : kStopped;
