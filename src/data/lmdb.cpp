@@ -101,12 +101,14 @@ LmdbWriter::LmdbWriter(const std::string& path)
     check(mdb_env_open(environment_, temporary_.c_str(), MDB_NOSYNC | MDB_NOLOCK, 0664));
     begin();
   } catch (const Error&) {
-    std::filesystem::remove_all(temporary_, error);
+    discard();
     throw;
   }
 }
 
-LmdbWriter::~LmdbWriter() {
+LmdbWriter::~LmdbWriter() { discard(); }
+
+void LmdbWriter::discard() {
   if (transaction_ != nullptr) mdb_txn_abort(transaction_);
   if (environment_ != nullptr) mdb_env_close(environment_);
   std::error_code ignored;

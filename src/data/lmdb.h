@@ -67,6 +67,8 @@ class LmdbWriter {
  private:
   void check(int status) const;
   void begin();
+  /// Closes all, and removes what finish() has not put in place.
+  void discard();
   void commit();
   void grow();
   void clear_pending();
