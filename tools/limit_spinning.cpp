@@ -12,7 +12,7 @@ namespace {
 __attribute__((constructor)) void limit_spinning(int /*argc*/, char** argv,
                                                  char** /*environment*/) {
   if (getenv("OMP_WAIT_POLICY") != nullptr || getenv("GOMP_SPINCOUNT") != nullptr) return;
-  if (setenv("GOMP_SPINCOUNT", "3000", 1) == 0) execv("/proc/self/exe", argv);
+  if (setenv("GOMP_SPINCOUNT", "30000", 1) == 0) execv("/proc/self/exe", argv);
 }
 
 }  // namespace
