@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "support/layer_fixture.h"
+#include "support/layer_cases.h"
 #include "vibnet/device.h"
 #include "vibnet/proto_io.h"
 #include "vibnet/registry.h"
@@ -14,23 +14,7 @@
 namespace vibnet {
 namespace {
 
-struct GradientCase {
-  const char* name;
-  const char* prototxt;
-  std::vector<Shape> bottoms;
-  int tops;
-  GradientOptions options;
-};
-
-std::ostream& operator<<(std::ostream& out, const GradientCase& one) { return out << one.name; }
-
-constexpr double kNoKink = 1e30;
-const GradientOptions kSmooth{};
-const GradientOptions kKinkAtZero{1e-2, 1e-2, 0};
-/// Steps small enough that no pair of neighbours changes places.
-const GradientOptions kRanks{1e-3, 2e-2, kNoKink};
-
-const GradientCase kCases[] = {
+[[maybe_unused]] const bool kAdded = add_gradient_cases({
     {"Convolution",
      "type: 'Convolution' convolution_param { num_output: 4 kernel_size: 3 stride: 2 pad: 1 "
      "weight_filler { type: 'gaussian' } bias_filler { type: 'gaussian' } }",
@@ -96,7 +80,7 @@ const GradientCase kCases[] = {
     {"ReLU", "type: 'ReLU'", {{3, 4, 5}}, 1, kKinkAtZero},
     {"ReLULeaky", "type: 'ReLU' relu_param { negative_slope: 0.2 }", {{3, 4, 5}}, 1, kKinkAtZero},
     {"Dropout", "type: 'Dropout' dropout_param { dropout_ratio: 0.4 }", {{3, 4, 5}}, 1, kSmooth},
-    {"BatchNorm", "type: 'BatchNorm'", {{4, 3, 3, 2}}, 1, {1e-2, 2e-2, kNoKink}},
+    {"BatchNorm", "type: 'BatchNorm'", {{4, 3, 3, 2}}, 1, {1e-2, 2e-2, 1e30}},
     {"Scale",
      "type: 'Scale' scale_param { filler { type: 'gaussian' } bias_term: true }",
      {{3, 4, 2, 3}},
@@ -150,33 +134,38 @@ const GradientCase kCases[] = {
      {{4, 3, 2, 3}},
      1,
      kSmooth},
-};
+    {"SoftmaxWithLoss", "type: 'SoftmaxWithLoss'", {{3, 4, 2}, {3, 2}}, 1, kSmooth, with_labels(4)},
+    {"SoftmaxWithLossIgnoring",
+     "type: 'SoftmaxWithLoss' loss_param { ignore_label: 1 }",
+     {{3, 4, 2}, {3, 2}},
+     1,
+     kSmooth,
+     with_labels(4)},
+    {"SoftmaxWithLossBatch",
+     "type: 'SoftmaxWithLoss' loss_param { normalization: BATCH_SIZE }",
+     {{3, 4, 2}, {3, 2}},
+     1,
+     kSmooth,
+     with_labels(4)},
+    {"SoftmaxWithLossSum",
+     "type: 'SoftmaxWithLoss' loss_param { normalization: NONE }",
+     {{3, 4, 2}, {3, 2}},
+     1,
+     kSmooth,
+     with_labels(4)},
+});
 
 class Gradient : public testing::TestWithParam<GradientCase> {};
 
 TEST_P(Gradient, EqualsFiniteDifferences) {
   const GradientCase& one = GetParam();
   LayerFixture fixture(one.prototxt, one.bottoms, one.tops);
+  if (one.prepare) one.prepare(&fixture);
   check_gradients(&fixture, one.options);
 }
 
-INSTANTIATE_TEST_SUITE_P(Layers, Gradient, testing::ValuesIn(kCases),
+INSTANTIATE_TEST_SUITE_P(Layers, Gradient, testing::ValuesIn(gradient_cases()),
                          [](const auto& info) { return std::string(info.param.name); });
-
-const char* const kSoftmaxLosses[] = {
-    "type: 'SoftmaxWithLoss'",
-    "type: 'SoftmaxWithLoss' loss_param { ignore_label: 1 }",
-    "type: 'SoftmaxWithLoss' loss_param { normalization: BATCH_SIZE }",
-    "type: 'SoftmaxWithLoss' loss_param { normalization: NONE }",
-};
-
-TEST(SoftmaxWithLossGradient, EqualsFiniteDifferences) {
-  for (const char* loss : kSoftmaxLosses) {
-    LayerFixture fixture(loss, {{3, 4, 2}, {3, 2}});
-    for (int i = 0; i < 6; ++i) fixture.bottom(1).mutable_cpu_data()[i] = static_cast<float>(i % 4);
-    check_gradients(&fixture);
-  }
-}
 
 std::vector<float> values(const float* data, const Blob& blob) {
   return {data, data + blob.count()};
@@ -192,12 +181,11 @@ void expect_near(const std::vector<float>& expected, const std::vector<float>& f
 }
 
 /// Tops, gradients and penalty of the layer on the GPU against those on the CPU.
-void compare_devices(const GradientCase& one, int classes) {
+void compare_devices(const GradientCase& one) {
   LayerFixture cpu(one.prototxt, one.bottoms, one.tops, training_context());
   LayerFixture gpu(one.prototxt, one.bottoms, one.tops, training_context({DeviceType::GPU, 0}));
   for (LayerFixture* fixture : {&cpu, &gpu}) {
-    for (int i = 0; classes > 0 && i < fixture->bottom(1).count(); ++i)
-      fixture->bottom(1).mutable_cpu_data()[i] = static_cast<float>(i % classes);
+    if (one.prepare) one.prepare(fixture);
     fixture->forward();
     fixture->backward();
   }
@@ -240,16 +228,13 @@ TEST(Gpu, ComputesWhatTheCpuComputes) {
   if (gpu_count() == 0)
     GTEST_SKIP() << (untested.empty() ? "this build has no GPU layers"
                                       : "no GPU here: its layers were compiled, not run");
-  for (const GradientCase& one : kCases) {
+  for (const GradientCase& one : gradient_cases()) {
     const std::string type = type_of(one);
     if (gpu_types().count(type) == 0) continue;
     SCOPED_TRACE(one.name);
-    compare_devices(one, 0);
+    compare_devices(one);
     untested.erase(type);
   }
-  for (const char* loss : kSoftmaxLosses)
-    compare_devices({"SoftmaxWithLoss", loss, {{3, 4, 2}, {3, 2}}, 1, kSmooth}, 4);
-  untested.erase("SoftmaxWithLoss");
   EXPECT_TRUE(untested.empty()) << *untested.begin()
                                 << " has a GPU implementation and no case here";
 }

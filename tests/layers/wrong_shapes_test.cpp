@@ -6,22 +6,14 @@
 #include <vector>
 
 #include "support/error_of.h"
+#include "support/layer_cases.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
 
 namespace vibnet {
 namespace {
 
-struct WrongCase {
-  const char* name;
-  const char* prototxt;
-  std::vector<Shape> bottoms;
-  const char* complaint;
-};
-
-std::ostream& operator<<(std::ostream& out, const WrongCase& one) { return out << one.name; }
-
-const WrongCase kCases[] = {
+[[maybe_unused]] const bool kAdded = add_wrong_cases({
     {"ConvolutionOfThreeAxes",
      "type: 'Convolution' convolution_param { num_output: 2 kernel_size: 2 }",
      {{2, 3, 4}},
@@ -94,7 +86,7 @@ const WrongCase kCases[] = {
      "type: 'InformationBottleneck'",
      {{4}},
      "needs a bottom of at least 2 axes"},
-};
+});
 
 /// A net of Input layers b0, b1, ... and the layer on top of them.
 NetParameter net_of(const WrongCase& one) {
@@ -156,7 +148,7 @@ TEST(EmptyBlobs, PassThrough) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Layers, WrongShapes, testing::ValuesIn(kCases),
+INSTANTIATE_TEST_SUITE_P(Layers, WrongShapes, testing::ValuesIn(wrong_cases()),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
