@@ -1,6 +1,8 @@
 #include "solver/training_log.h"
 
 #include <glog/logging.h>
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,6 +44,11 @@ std::string clock_time(double seconds) {
   return text;
 }
 
+void add_point(std::int64_t iteration, double value, Curve* curve) {
+  curve->iterations.push_back(static_cast<double>(iteration));
+  curve->values.push_back(value);
+}
+
 }  // namespace
 
 TrainingLog::TrainingLog(const Solver& solver, const std::string& folder, int images, bool resumes)
@@ -54,8 +61,29 @@ TrainingLog::TrainingLog(const Solver& solver, const std::string& folder, int im
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   const std::string path = folder + "/log.jsonl";
+  if (resumes && std::filesystem::exists(path)) take_up(path);
   file_.open(path, resumes ? std::ios::app : std::ios::trunc);
   if (!file_) fail(path, ": cannot be written");
+}
+
+/// Keeps the lines of before the resume, and their points for the curves.
+void TrainingLog::take_up(const std::string& path) {
+  std::istringstream lines(read_file(path));
+  std::string kept;
+  for (std::string line; std::getline(lines, line);) {
+    google::protobuf::Struct entry;
+    if (!google::protobuf::util::JsonStringToMessage(line, &entry).ok()) continue;  // cut off
+    auto& fields = *entry.mutable_fields();
+    const auto iteration = static_cast<std::int64_t>(fields["iteration"].number_value());
+    const bool is_step = fields.count("loss") > 0;
+    if (is_step ? iteration >= first_iteration_ : iteration > first_iteration_) continue;
+    kept += line + "\n";
+    if (is_step) add_losses(iteration, fields["loss"].number_value(), fields["kl"].number_value());
+    for (const auto& [name, value] : fields["outputs"].struct_value().fields())
+      add_test(iteration, static_cast<int>(fields["test_net"].number_value()), name,
+               value.number_value());
+  }
+  write_file(path, kept);
 }
 
 double TrainingLog::seconds() const {
@@ -99,16 +127,29 @@ void TrainingLog::on_step(const TrainingStep& step) {
   json << "], \"seconds\": " << json_number(seconds()) << "}";
   write_line(json.str());
 
-  const double iteration = static_cast<double>(step.iteration);
-  loss_.iterations.push_back(iteration);
-  loss_.values.push_back(step.loss);
-  kl_.iterations.push_back(iteration);
-  kl_.values.push_back(step.kl);
+  add_losses(step.iteration, step.loss, step.kl);
   kept_.resize(step.kept.size());
   for (std::size_t i = 0; i < step.kept.size(); ++i) {
-    kept_[i].iterations.push_back(iteration);
+    kept_[i].iterations.push_back(static_cast<double>(step.iteration));
     kept_[i].kept.push_back(step.kept[i]);
   }
+}
+
+void TrainingLog::add_losses(std::int64_t iteration, double loss, double kl) {
+  add_point(iteration, loss, &loss_);
+  add_point(iteration, kl, &kl_);
+}
+
+void TrainingLog::add_test(std::int64_t iteration, int net, const std::string& output,
+                           double value) {
+  const bool is_accuracy = output.find("accuracy") != std::string::npos;
+  const std::string of_net = net > 0 ? " of test net " + std::to_string(net) : "";
+  const std::string shown =
+      (is_accuracy ? "test error (1 - " + output + "), %" : "test " + output) + of_net;
+  auto curve = std::find_if(tests_.begin(), tests_.end(),
+                            [&](const Curve& known) { return known.name == shown; });
+  if (curve == tests_.end()) curve = tests_.insert(tests_.end(), {shown, {}, {}});
+  add_point(iteration, is_accuracy ? 100 * (1 - value) : value, &*curve);
 }
 
 void TrainingLog::on_test(const TestResult& result) {
@@ -122,15 +163,7 @@ void TrainingLog::on_test(const TestResult& result) {
               << (result.net > 0 ? "(#" + std::to_string(result.net) + ") " : "") << "output #" << i
               << ": " << name << " = " << value;
     json << (i == 0 ? "" : ", ") << json_string(name) << ": " << json_number(value);
-    const bool is_accuracy = name.find("accuracy") != std::string::npos;
-    const std::string of_net = result.net > 0 ? " of test net " + std::to_string(result.net) : "";
-    const std::string shown =
-        (is_accuracy ? "test error (1 - " + name + "), %" : "test " + name) + of_net;
-    auto curve = std::find_if(tests_.begin(), tests_.end(),
-                              [&](const Curve& known) { return known.name == shown; });
-    if (curve == tests_.end()) curve = tests_.insert(tests_.end(), {shown, {}, {}});
-    curve->iterations.push_back(static_cast<double>(result.iteration));
-    curve->values.push_back(is_accuracy ? 100 * (1 - value) : value);
+    add_test(result.iteration, result.net, name, value);
   }
   write_line(json.str() + "}}");
   draw();

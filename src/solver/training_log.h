@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -15,7 +16,8 @@ namespace vibnet {
 class TrainingLog : public SolverObserver {
  public:
   /// `images` is how many samples an iteration works on; 0 where that is not known. A resumed run
-  /// goes on with the file it finds. Throws Error where the folder cannot be written.
+  /// goes on with the file it finds, less what it will write again, and with its curves. Throws
+  /// Error where the folder cannot be written.
   TrainingLog(const Solver& solver, const std::string& folder, int images, bool resumes);
 
   void on_step(const TrainingStep& step) override;
@@ -27,6 +29,9 @@ class TrainingLog : public SolverObserver {
 
  private:
   double seconds() const;
+  void take_up(const std::string& path);
+  void add_losses(std::int64_t iteration, double loss, double kl);
+  void add_test(std::int64_t iteration, int net, const std::string& output, double value);
   void write_line(const std::string& json);
   void show(const TrainingStep& step);
   void draw() const;

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -63,6 +64,25 @@ TEST_F(TrainTool, ResumesToTheSameBytes) {
   EXPECT_EQ(train({"--set", "snapshot=3"}).exit_code, 0);
   EXPECT_EQ(train({"--set", "max_iter=6", "--resume", "run_iter_3.solverstate"}).exit_code, 0);
   EXPECT_EQ(read("run_iter_6.caffemodel"), whole);
+}
+
+/// A log's steps and tests: without snapshots and times, which may differ.
+std::string without_times(const std::string& log) {
+  std::istringstream lines(log);
+  std::string kept;
+  for (std::string line; std::getline(lines, line);)
+    if (line.find("\"snapshot\"") == std::string::npos)
+      kept += line.substr(0, line.find(", \"seconds\"")) + "\n";
+  return kept;
+}
+
+TEST_F(TrainTool, TheLogOfAResumedRunIsThatOfTheWholeOne) {
+  EXPECT_EQ(train({"--set", "max_iter=8", "--log_dir", "whole"}).exit_code, 0);
+  EXPECT_EQ(train({"--set", "max_iter=6", "--set", "snapshot=4"}).exit_code, 0);
+  EXPECT_EQ(train({"--set", "max_iter=8", "--resume", "run_iter_4.solverstate"}).exit_code, 0);
+  EXPECT_EQ(without_times(read("log.jsonl")), without_times(read("whole/log.jsonl")));
+  // Its first point is that of iteration 0: the curves of both runs span the same iterations.
+  EXPECT_EQ(read("curves.svg"), read("whole/curves.svg"));
 }
 
 TEST_F(TrainTool, SnapshotsOnSignalsAsIfItHadRunThatFar) {
