@@ -208,6 +208,51 @@ void compare_devices(const GradientCase& one) {
   EXPECT_NEAR(cpu.layer().penalty(), gpu.layer().penalty(), 1e-5 * (1 + cpu.layer().penalty()));
 }
 
+/// The gradients and blobs of the layer with its first bottom as its top, against those with a top
+/// of its own.
+void compare_in_place(const GradientCase& one) {
+  LayerFixture apart(one.prototxt, one.bottoms);
+  LayerFixture in_place(one.prototxt, one.bottoms);
+  for (LayerFixture* fixture : {&apart, &in_place})
+    if (one.prepare) one.prepare(fixture);
+  apart.forward();
+  apart.backward();
+  Layer& layer = in_place.layer();
+  Blobs bottoms;
+  std::vector<bool> propagate_down;
+  for (int b = 0; b < in_place.bottoms(); ++b) {
+    bottoms.push_back(&in_place.bottom(b));
+    propagate_down.push_back(layer.has_gradient(b));
+  }
+  const Blobs tops = {bottoms[0]};
+  layer.reshape(bottoms, tops);
+  layer.forward(bottoms, tops);
+  expect_near(values(apart.top().cpu_data(), apart.top()), values(tops[0]->cpu_data(), *tops[0]),
+              "top");
+  std::copy_n(apart.top().cpu_diff(), apart.top().count(), tops[0]->mutable_cpu_diff());
+  for (const auto& blob : layer.blobs()) blob->set_diff(0);
+  layer.backward(tops, propagate_down, bottoms);
+  for (int b = 0; b < in_place.bottoms(); ++b)
+    expect_near(values(apart.bottom(b).cpu_diff(), apart.bottom(b)),
+                values(bottoms[b]->cpu_diff(), *bottoms[b]), "gradient of the bottom");
+  for (std::size_t i = 0; i < layer.blobs().size(); ++i)
+    expect_near(values(apart.layer().blobs()[i]->cpu_diff(), *layer.blobs()[i]),
+                values(layer.blobs()[i]->cpu_diff(), *layer.blobs()[i]),
+                "gradient of the parameter");
+}
+
+TEST(InPlace, ComputesWhatItComputesApart) {
+  int layers = 0;
+  for (const GradientCase& one : gradient_cases()) {
+    LayerFixture fixture(one.prototxt, one.bottoms, one.tops);
+    if (!fixture.layer().runs_in_place()) continue;
+    SCOPED_TRACE(one.name);
+    compare_in_place(one);
+    ++layers;
+  }
+  EXPECT_GT(layers, 0);
+}
+
 /// The types that have a GPU implementation in this build.
 std::set<std::string> gpu_types() {
   std::set<std::string> types;

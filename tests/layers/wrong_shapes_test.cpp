@@ -136,7 +136,8 @@ TEST(InPlace, IsRefusedWhereItWouldComputeSomethingElse) {
 TEST(EmptyBlobs, PassThrough) {
   for (const char* layer :
        {"type: 'InformationBottleneck'", "type: 'Softmax'", "type: 'Dropout'", "type: 'Scale'",
-        "type: 'BatchNorm'", "type: 'Pooling' pooling_param { kernel_size: 1 }"})
+        "type: 'BatchNorm'", "type: 'Pooling' pooling_param { kernel_size: 1 }", "type: 'PReLU'",
+        "type: 'Bias'", "type: 'Sigmoid'", "type: 'Clip' clip_param { min: 0 max: 1 }"})
     for (const Shape& shape : {Shape{0, 3, 2, 2}, Shape{3, 0, 2, 2}}) {
       NetParameter net = net_of({"empty", layer, {shape}, ""});
       net.set_force_backward(true);
