@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "math/parallel.h"
 #include "vibnet/layer.h"
 #include "vibnet/registry.h"
@@ -14,7 +16,8 @@ class EuclideanLossLayer : public Layer {
   float default_loss_weight(int /*top*/) const override { return 1; }
 
   void reshape(const Blobs& bottom, const Blobs& top) override {
-    if (bottom[0]->count() != bottom[1]->count() || bottom[0]->axes() == 0)
+    if (bottom[0]->axes() == 0 || bottom[1]->axes() == 0 ||
+        bottom[0]->shape(0) != bottom[1]->shape(0) || bottom[0]->count() != bottom[1]->count())
       fail("needs two bottoms of one size, and they are ", to_string(bottom[0]->shape()), " and ",
            to_string(bottom[1]->shape()));
     top[0]->reshape({});
@@ -28,7 +31,7 @@ class EuclideanLossLayer : public Layer {
       for (std::int64_t i = begin; i < end; ++i) part += (a[i] - b[i]) * (a[i] - b[i]);
       return part;
     });
-    top[0]->mutable_cpu_data()[0] = static_cast<float>(sum / 2 / bottom[0]->shape(0));
+    top[0]->mutable_cpu_data()[0] = static_cast<float>(sum / 2 / batch(bottom));
   }
 
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
@@ -38,12 +41,17 @@ class EuclideanLossLayer : public Layer {
     for (int side = 0; side < 2; ++side) {
       if (!propagate_down[side]) continue;
       const float sign = side == 0 ? 1.0f : -1.0f;
-      const float scale = sign * top[0]->cpu_diff()[0] / static_cast<float>(bottom[0]->shape(0));
+      const float scale = sign * top[0]->cpu_diff()[0] / batch(bottom);
       float* dx = bottom[side]->mutable_cpu_diff();
       parallel_for(bottom[0]->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) dx[i] = scale * (a[i] - b[i]);
       });
     }
+  }
+
+ private:
+  static float batch(const Blobs& bottom) {
+    return static_cast<float>(std::max(1, bottom[0]->shape(0)));
   }
 };
 

@@ -17,7 +17,7 @@ struct Labels {
   bool ignores;
   float ignored;
 
-  __device__ bool is_ignored(int row) const { return ignores && values[row] == ignored; }
+  __device__ bool is_ignored(int row) const { return ignores && truncf(values[row]) == ignored; }
 };
 
 /// A thread a row: its probabilities, and its loss or why it has none.
