@@ -7,7 +7,8 @@
 namespace vibnet {
 
 /// The product, weighted sum or largest of several bottoms, value by value (Caffe's Eltwise). All
-/// bottoms have one shape; `coeff` weighs a sum.
+/// bottoms have one shape; `coeff` weighs a sum. A product's gradient is always the stable one,
+/// which stable_prod_grad: false would spare for NaN at zeros.
 class EltwiseLayer : public Layer {
  public:
   using Layer::Layer;
@@ -19,10 +20,11 @@ class EltwiseLayer : public Layer {
     const int given = parameter.coeff_size();
     if (given != 0 && given != static_cast<int>(bottom.size()))
       fail("has ", given, " coeff for ", bottom.size(), " bottoms");
-    if (given != 0 && parameter.operation() != EltwiseParameter::SUM)
+    if (given != 0 && parameter.operation() == EltwiseParameter::PROD)
       fail("coeff is for operation: SUM");
     coefficients_.assign(bottom.size(), 1);
-    std::copy(parameter.coeff().begin(), parameter.coeff().end(), coefficients_.begin());
+    if (parameter.operation() == EltwiseParameter::SUM)
+      std::copy(parameter.coeff().begin(), parameter.coeff().end(), coefficients_.begin());
   }
 
   void reshape(const Blobs& bottom, const Blobs& top) override {

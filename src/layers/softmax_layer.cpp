@@ -6,10 +6,12 @@
 
 namespace vibnet {
 
-/// exp(x) divided by its sum along `axis` (Caffe's Softmax).
+/// exp(x) divided by its sum along `axis`, in place if asked (Caffe's Softmax).
 class SoftmaxLayer : public Layer {
  public:
   using Layer::Layer;
+
+  bool runs_in_place() const override { return true; }
 
   void reshape(const Blobs& bottom, const Blobs& top) override {
     const int axis = bottom[0]->canonical_axis(parameter_.softmax_param().axis());
