@@ -1,5 +1,7 @@
 #include "layers/labelled_layer.h"
 
+#include <cstdint>
+
 namespace vibnet {
 
 void LabelledLayer::find_rows(const Blobs& bottom, int first, int end) {
@@ -8,8 +10,9 @@ void LabelledLayer::find_rows(const Blobs& bottom, int first, int end) {
   outer_ = bottom[0]->count(0, first);
   classes_ = bottom[0]->count(first, end);
   inner_ = bottom[0]->count(end);
-  if (bottom[1]->count() != rows())
-    fail("needs ", rows(), " labels for a bottom of ", to_string(bottom[0]->shape()), ", and has ",
+  const std::int64_t rows = std::int64_t{outer_} * inner_;
+  if (bottom[1]->count() != rows)
+    fail("needs ", rows, " labels for a bottom of ", to_string(bottom[0]->shape()), ", and has ",
          bottom[1]->count());
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "math/parallel.h"
@@ -31,7 +32,7 @@ class PReLULayer : public Layer {
     channels_ = bottom[0]->shape(1);
     if (!is_shared() && blobs_[0]->count() != channels_)
       fail("was made for ", blobs_[0]->count(), " channels, and the bottom has ", channels_);
-    planes_ = bottom[0]->shape(0) * channels_;
+    planes_ = std::int64_t{bottom[0]->shape(0)} * channels_;
     inner_ = bottom[0]->count(2);
     top[0]->reshape_like(*bottom[0]);
     if (bottom[0] == top[0]) kept_x_.reshape_like(*bottom[0]);
@@ -85,7 +86,7 @@ class PReLULayer : public Layer {
   }
 
   int channels_ = 0;
-  int planes_ = 0;
+  std::int64_t planes_ = 0;
   int inner_ = 0;
   /// x of an in-place forward.
   Blob kept_x_;

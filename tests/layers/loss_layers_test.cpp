@@ -181,6 +181,45 @@ TEST(SigmoidCrossEntropyLoss, HoldsForLargeValues) {
             400);
 }
 
+/// Of two samples' two places with two scores each: 0 and 0, or for the last 0 and log 3.
+float softmax_loss(const std::string& parameters) {
+  return loss("type: 'SoftmaxWithLoss' " + parameters,
+              {{{2, 2, 2}, {0, 0, 0, 0, 0, 0, 0, 1.098612f}}, {{2, 1, 2}, {1, 1, 0, 0}}});
+}
+
+TEST(SoftmaxWithLoss, IsDividedByTheValidUnlessToldElse) {
+  const float last = 2 * kLog2;  // -log of 1/4
+  const float sum = 3 * kLog2 + last;
+  const auto with = [](const std::string& loss_param) {
+    return softmax_loss("loss_param { " + loss_param + " }");
+  };
+  EXPECT_NEAR(with(""), sum / 4, 1e-5f);
+  EXPECT_NEAR(with("normalization: BATCH_SIZE"), sum / 2, 1e-5f);
+  EXPECT_NEAR(with("normalization: NONE"), sum, 1e-5f);
+  EXPECT_NEAR(with("normalize: true"), sum / 4, 1e-5f);
+  EXPECT_NEAR(with("normalize: false"), sum / 2, 1e-5f);
+  EXPECT_NEAR(with("normalize: false normalization: NONE"), sum, 1e-5f);
+  EXPECT_NEAR(with("ignore_label: 1"), (kLog2 + last) / 2, 1e-5f);
+  EXPECT_NEAR(with("ignore_label: 1 normalization: FULL"), (kLog2 + last) / 4, 1e-5f);
+  EXPECT_NEAR(with("ignore_label: 1 normalization: BATCH_SIZE"), (kLog2 + last) / 2, 1e-5f);
+}
+
+TEST(SoftmaxWithLoss, TakesTheClassesFromItsAxis) {
+  // Along the last axis the places are rows: 0 0, 0 0, 0 0 and 0 log 3.
+  EXPECT_NEAR(softmax_loss("softmax_param { axis: -1 }"), 5 * kLog2 / 4, 1e-5f);
+}
+
+TEST(SoftmaxWithLoss, IsZeroWithoutAnyLabel) {
+  EXPECT_EQ(loss("type: 'SoftmaxWithLoss' loss_param { ignore_label: 1 }",
+                 {{{1, 2}, {1, 2}}, {{1}, {1}}}),
+            0);
+}
+
+TEST(EuclideanLoss, IsHalfTheSquaresOverTheBatch) {
+  EXPECT_FLOAT_EQ(loss("type: 'EuclideanLoss'", {{{2, 2}, {1, 2, 3, 4}}, {{2, 2}, {0, 4, 3, 1}}}),
+                  (1 + 4 + 9) / 4.0f);
+}
+
 /// Of two rows with equal probabilities, labels 1 and 0, and the matrix 1 2, 3 4.
 float infogain(const std::string& parameters) {
   return loss("type: 'InfogainLoss' " + parameters,
