@@ -11,6 +11,8 @@ class SoftmaxLayer : public Layer {
  public:
   using Layer::Layer;
 
+  bool runs_in_place() const override { return true; }
+
   void reshape(const Blobs& bottom, const Blobs& top) override {
     const int axis = bottom[0]->canonical_axis(parameter_.softmax_param().axis());
     outer_ = bottom[0]->count(0, axis);
