@@ -108,6 +108,9 @@ class Case {
     const LayerParameter& outputs = stored_.at("outputs");
     for (int i = 0; i < outputs.top_size(); ++i) {
       const Blob& top = blob(outputs.top(i));
+      if (outputs.blobs(i).has_shape() && shape_of(outputs.blobs(i)) != top.shape())
+        fail(outputs.top(i), " is ", to_string(top.shape()), ", and Caffe's ",
+             to_string(shape_of(outputs.blobs(i))));
       compare(outputs.blobs(i).data(), top.cpu_data(), top.count(), kValue, outputs.top(i));
     }
   }

@@ -223,8 +223,10 @@ void Net::find_backward_path(bool force) {
       fail_at(parameter, "has ", parameter.propagate_down_size(), " propagate_down for ", bottoms,
               " bottom(s)");
     bool needs = force;
-    for (int b = 0; b < static_cast<int>(layers_[i]->blobs().size()); ++b)
+    for (int b = 0; b < static_cast<int>(layers_[i]->blobs().size()); ++b) {
+      if (force) layers_[i]->set_learns(b, true);  // frozen ones too, as in Caffe
       needs = needs || layers_[i]->learns(b);
+    }
     for (int b = 0; b < bottoms; ++b) {
       bool down = blob_needs[bottoms_[i][b]] || (force && layers_[i]->has_gradient(b));
       if (parameter.propagate_down_size() != 0) down = parameter.propagate_down(b);
