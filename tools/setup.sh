@@ -3,8 +3,8 @@
 set -eu
 
 packages="g++ cmake ninja-build ccache protobuf-compiler libprotobuf-dev libopenblas-openmp-dev
-  libgoogle-glog-dev libgflags-dev liblmdb-dev librandom123-dev zlib1g-dev libopencv-imgcodecs-dev
-  libopencv-imgproc-dev libgtest-dev libgmock-dev"
+  libgoogle-glog-dev libgflags-dev liblmdb-dev libhdf5-dev librandom123-dev zlib1g-dev
+  libopencv-imgcodecs-dev libopencv-imgproc-dev libgtest-dev libgmock-dev"
 
 missing=""
 for package in $packages; do

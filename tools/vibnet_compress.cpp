@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "core/json.h"
-#include "layers/data_layer.h"
+#include "layers/dataset_layer.h"
 #include "net/cost.h"
 #include "tool.h"
 #include "vibnet/compress.h"
@@ -90,7 +90,7 @@ void fill_input(int batch, const std::string& name, vibnet::Net* masked, vibnet:
 
 int batches_of(const vibnet::Net& net) {
   for (const auto& layer : net.layers())
-    if (const auto* data = dynamic_cast<const vibnet::DataLayer*>(layer.get()))
+    if (const auto* data = dynamic_cast<const vibnet::DatasetLayer*>(layer.get()))
       return static_cast<int>(
           std::clamp<std::int64_t>(data->size() / data->batch_size(), 1, kVerifiedBatches));
   return kVerifiedBatches;

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <sstream>
 #include <utility>
 
 #include "data/image.h"
 #include "data/lmdb.h"
+#include "data/picture_list.h"
 #include "tool.h"
 #include "vibnet.pb.h"
 #include "vibnet/error.h"
@@ -23,36 +23,7 @@ DEFINE_bool(encoded, false, "keep the pictures in their files' form (JPEG, PNG, 
 
 namespace {
 
-struct Entry {
-  std::string path;
-  int label;
-  /// Where it stands: "train.txt:12".
-  std::string line;
-};
-
-/// "path label", the path with spaces if it likes.
-std::vector<Entry> read_list(const std::string& path) {
-  std::istringstream lines(vibnet::read_file(path));
-  std::vector<Entry> entries;
-  int number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    const std::size_t end = line.find_last_not_of(" \t\r");
-    if (end == std::string::npos) continue;
-    line.resize(end + 1);
-    const std::size_t space = line.find_last_of(" \t");
-    const std::string label = space == std::string::npos ? "" : line.substr(space + 1);
-    if (label.empty() || label.size() > 9 ||
-        label.find_first_not_of("0123456789") != std::string::npos)
-      vibnet::fail(path, ":", number, ": needs a picture's path, a space and a label from 0 on");
-    entries.push_back({line.substr(0, line.find_last_not_of(" \t", space) + 1), std::stoi(label),
-                       path + ":" + std::to_string(number)});
-  }
-  if (entries.empty()) vibnet::fail(path, ": lists no pictures");
-  return entries;
-}
-
-void shuffle(std::vector<Entry>* entries) {
+void shuffle(std::vector<vibnet::ListedPicture>* entries) {
   vibnet::RandomSequence random(
       vibnet::random_key(static_cast<std::uint64_t>(FLAGS_seed), "convert-imageset"));
   for (std::size_t i = entries->size() - 1; i > 0; --i)
@@ -74,7 +45,8 @@ std::string encoded_like(const std::filesystem::path& path, const vibnet::Image&
 }
 
 /// What the records state, field by field, is what Caffe's convert_imageset writes.
-vibnet::Datum read_record(const std::string& root, const Entry& entry) {
+vibnet::Datum read_record(const std::string& root, const vibnet::ListedPicture& entry) {
+  if (entry.label < 0) vibnet::fail("needs a picture's path, a space and a label from 0 on");
   const std::filesystem::path path = std::filesystem::path(root) / entry.path;
   const std::string bytes = vibnet::read_file(path);
   const auto color = FLAGS_gray ? vibnet::ImageColor::GRAY : vibnet::ImageColor::COLOR;
@@ -99,7 +71,7 @@ int convert(const std::vector<std::string>& arguments) {
   if (arguments.size() != 3) throw vibnet::UsageError("needs ROOT LIST.txt OUT.lmdb; see --help");
   if (FLAGS_resize_height < 0 || FLAGS_resize_width < 0)
     throw vibnet::UsageError("--resize_height and --resize_width cannot be negative");
-  std::vector<Entry> entries = read_list(arguments[1]);
+  std::vector<vibnet::ListedPicture> entries = vibnet::read_picture_list(arguments[1]);
   if (FLAGS_shuffle) shuffle(&entries);
   return vibnet::write_records(arguments[2], entries.size(), [&](std::size_t i) {
     try {

@@ -5,7 +5,7 @@
 #include <iostream>
 #include <utility>
 
-#include "layers/data_layer.h"
+#include "layers/dataset_layer.h"
 #include "tool.h"
 #include "vibnet/error.h"
 #include "vibnet/net.h"
@@ -22,7 +22,7 @@ namespace {
 constexpr int kIterationsOfUnknownData = 50;
 
 /// One pass over the data.
-int batches_of(const vibnet::DataLayer& data) {
+int batches_of(const vibnet::DatasetLayer& data) {
   const std::int64_t batches = (data.size() + data.batch_size() - 1) / data.batch_size();
   const std::int64_t twice = batches * data.batch_size() - data.size();
   LOG_IF(WARNING, twice > 0) << data.size() << " records are no multiple of batch_size "
@@ -33,7 +33,7 @@ int batches_of(const vibnet::DataLayer& data) {
 int iterations_of(const vibnet::Net& net) {
   if (FLAGS_iterations > 0) return FLAGS_iterations;
   for (const auto& layer : net.layers())
-    if (const auto* data = dynamic_cast<const vibnet::DataLayer*>(layer.get()))
+    if (const auto* data = dynamic_cast<const vibnet::DatasetLayer*>(layer.get()))
       return batches_of(*data);
   return kIterationsOfUnknownData;
 }

@@ -6,7 +6,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "layers/data_layer.h"
+#include "layers/dataset_layer.h"
 #include "solver/set_field.h"
 #include "solver/training_log.h"
 #include "tool.h"
@@ -78,10 +78,10 @@ std::string log_folder(const vibnet::Solver& solver) {
   return folder.empty() ? "." : folder.string();
 }
 
-/// Samples an iteration works on; 0 where no Data layer says.
+/// Samples an iteration works on; 0 where no data layer says.
 int images_of_iteration(const vibnet::Solver& solver) {
   for (const auto& layer : solver.net().layers())
-    if (const auto* data = dynamic_cast<const vibnet::DataLayer*>(layer.get()))
+    if (const auto* data = dynamic_cast<const vibnet::DatasetLayer*>(layer.get()))
       return data->batch_size() * solver.parameter().iter_size();
   return 0;
 }

@@ -1,10 +1,7 @@
 #include "data/image.h"
 
-#include <dlfcn.h>
-
-#include <filesystem>
-
 #include "data/image/module.h"
+#include "data/module.h"
 #include "data/whole_picture.h"
 #include "vibnet/error.h"
 
@@ -13,25 +10,11 @@ namespace {
 
 constexpr const char* kModule = "libvibnet_image.so";
 
-/// The module beside the library that holds this code, or else where the system finds it.
-void* open_module() {
-  Dl_info library{};
-  dladdr(reinterpret_cast<const void*>(&decode_image), &library);
-  const std::string beside = std::filesystem::path(library.dli_fname).replace_filename(kModule);
-  void* module = dlopen(beside.c_str(), RTLD_NOW | RTLD_LOCAL);
-  return module != nullptr ? module : dlopen(kModule, RTLD_NOW | RTLD_LOCAL);
-}
-
 /// Loaded when the first picture is met: OpenCV and what it brings along take longer to load than a
 /// small net to run. `where` says for whom, in the message of a build without OpenCV.
 const ImageModule& image_module(const std::string& where) {
-  static const ImageModule* const module = []() -> const ImageModule* {
-    void* library = open_module();
-    if (library == nullptr) return nullptr;
-    using Entry = const ImageModule* (*)();
-    const auto entry = reinterpret_cast<Entry>(dlsym(library, "vibnet_image_module"));
-    return entry == nullptr ? nullptr : entry();
-  }();
+  static const auto* const module =
+      static_cast<const ImageModule*>(load_module(kModule, "vibnet_image_module"));
   if (module == nullptr)
     fail(where, ": a picture needs OpenCV, and ", kModule,
          " cannot be loaded: build vibnet with -DWITH_OPENCV=ON");

@@ -78,11 +78,12 @@ void LmdbReader::index_keys() {
 }
 
 Record LmdbReader::at(std::int64_t position) {
-  const bool is_next = position == position_ + 1;
+  const std::int64_t last = position_;
   position_ = position;
   if (!records_.empty()) return records_[position];
   if (position == 0) return move(MDB_FIRST);
-  if (is_next) return move(MDB_NEXT);
+  if (position == last) return move(MDB_GET_CURRENT);
+  if (position == last + 1) return move(MDB_NEXT);
   index_keys();
   return records_[position];
 }

@@ -156,6 +156,31 @@ TEST_F(DataLayerTest, StartsOverWhereAnotherBatchIsAskedFor) {
   }
 }
 
+TEST_F(DataLayerTest, SkipsADrawnNumberOfRecordsOnce) {
+  std::set<float> firsts;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    Source source(path_, "data_param { batch_size: 3 rand_skip: 4 }", TRAIN, seed);
+    const auto labels = source.labels(0, 10);
+    firsts.insert(labels[0]);
+    for (std::size_t i = 0; i < labels.size(); ++i)
+      ASSERT_EQ(labels[i], static_cast<int>(labels[0] + static_cast<float>(i)) % kRecords);
+    Source resumed(path_, "data_param { batch_size: 3 rand_skip: 4 }", TRAIN, seed);
+    const auto rest = resumed.labels(7, 10);
+    ASSERT_TRUE(std::equal(rest.begin(), rest.end(), labels.begin() + 21));
+  }
+  EXPECT_THAT(firsts, ElementsAre(0, 1, 2, 3));
+  int refused = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const std::string error = error_of(
+        [&] { Source source(path_, "data_param { batch_size: 3 rand_skip: 20 }", TRAIN, seed); });
+    if (error.empty()) continue;
+    ++refused;
+    EXPECT_THAT(error, HasSubstr("records this time, and there are 10"));
+  }
+  EXPECT_GT(refused, 3);
+  EXPECT_LT(refused, 17);
+}
+
 TEST_F(DataLayerTest, MixedSizesNeedBatchesOfOne) {
   const std::string path = folder_ / "mixed.lmdb";
   write_lmdb(path, {make_datum(1, 1, 1, "a", 0), make_datum(1, 1, 2, "bc", 1)});
@@ -191,8 +216,6 @@ TEST_F(DataLayerTest, NamesWhatIsWrongInThePrototxt) {
   EXPECT_THAT(set_up_error(path_, ""), HasSubstr("batch_size of at least 1"));
   EXPECT_THAT(set_up_error(path_, "data_param { batch_size: 4000000000 }"),
               HasSubstr("batch_size of at least 1"));
-  EXPECT_THAT(set_up_error(path_, "data_param { batch_size: 1 rand_skip: 3 }"),
-              HasSubstr("rand_skip: 3 is not supported"));
   EXPECT_THAT(set_up_error(path_, "data_param { batch_size: 1 } transform_param { crop_size: 2 }"),
               HasSubstr("crop_size: 2 is larger"));
   EXPECT_THAT(set_up_error(folder_ / "none", "data_param { batch_size: 1 }"),

@@ -113,7 +113,7 @@ bool encode(const Image& image, const std::string& extension, std::string* bytes
 }  // namespace
 }  // namespace vibnet
 
-extern "C" const vibnet::ImageModule* vibnet_image_module() {
+extern "C" const void* vibnet_image_module() {
   cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
   cv::setNumThreads(1);
   vibnet::CerrFilter::install();
