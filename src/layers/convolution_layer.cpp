@@ -1,11 +1,12 @@
+#include "layers/convolution_layer.h"
+
 #include <omp.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "math/gemm.h"
-#include "math/im2col.h"
 #include "math/parallel.h"
-#include "vibnet/layer.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -15,168 +16,130 @@ namespace {
 /// that the sum is always the same.
 constexpr int kGradientChunks = 8;
 
-using Sizes = google::protobuf::RepeatedField<google::protobuf::uint32>;
-
-/// One of Caffe's pairs: the _h/_w fields, or a repeated field of one or two values.
-std::uint32_t one_of(bool has_own, std::uint32_t own, const Sizes& both, int axis,
-                     std::uint32_t missing) {
-  if (has_own) return own;
-  if (both.empty()) return missing;
-  return both.Get(std::min(axis, both.size() - 1));
-}
-
 }  // namespace
 
-/// Cross-correlation with num_output filters over 2-D maps (Caffe's Convolution).
-///
-/// Bottoms: N x C x H x W each; tops: N x num_output x H' x W'. Parameters: filters, num_output x
-/// C/group x kernel_h x kernel_w, and biases, unless bias_term is false.
-class ConvolutionLayer : public Layer {
- public:
-  using Layer::Layer;
-
-  BlobCount bottom_count() const override { return {1, BlobCount::kAny}; }
-  BlobCount top_count() const override { return {1, BlobCount::kAny}; }
-
-  void set_up(const Blobs& bottom, const Blobs& top) override;
-  void reshape(const Blobs& bottom, const Blobs& top) override;
-  void forward(const Blobs& bottom, const Blobs& top) override;
-  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override;
-  double flops() const override { return 2.0 * samples_ * outputs_ * window_.taps() * spatial_; }
-
- private:
-  bool has_bias() const { return parameter_.convolution_param().bias_term(); }
-  int outputs_of_group() const { return outputs_ / groups_; }
-  const float* columns_of(const float* x, float* buffer) const;
-  void forward_one(const float* x, float* buffer, float* y) const;
-  void add_weight_gradient(const float* x, const float* dy, float* buffer, float* dw) const;
-  void backward_to_bottom(const float* dy, float* buffer, float* dx) const;
-  void add_chunks(const Blob& chunks, Blob* parameter) const;
-
-  /// The window over one group's channels.
-  Window window_;
-  int samples_ = 0;
-  int outputs_ = 0;
-  int groups_ = 1;
-  int spatial_ = 0;
-  bool is_pointwise_ = false;
-  Blob columns_;
-  Blob weight_chunks_;
-  Blob bias_chunks_;
-};
+int ConvolutionLayer::groups(int /*channels*/) const {
+  return size_of("group", parameter_.convolution_param().group());
+}
 
 void ConvolutionLayer::set_up(const Blobs& bottom, const Blobs& top) {
   const ConvolutionParameter& p = parameter_.convolution_param();
   if (bottom.size() != top.size()) fail("needs as many tops as bottoms");
   if (p.num_output() == 0) fail("num_output is missing or 0");
-  if (bottom[0]->axes() != 4 || bottom[0]->canonical_axis(p.axis()) != 1)
-    fail("works on N x C x H x W, axis 1; the bottom is ", to_string(bottom[0]->shape()));
-  if (p.kernel_size_size() > 2 || p.stride_size() > 2 || p.pad_size() > 2 || p.dilation_size() > 2)
-    fail("kernel_size, stride, pad and dilation take one or two values");
+  read_window(*bottom[0]);
+  channels_ = bottom[0]->shape(channel_axis_);
   outputs_ = size_of("num_output", p.num_output());
-  groups_ = size_of("group", p.group());
-  const int channels = bottom[0]->shape(1);
-  if (groups_ < 1 || channels % groups_ != 0 || outputs_ % groups_ != 0)
-    fail("group: ", groups_, " must divide the ", channels, " channels and the ", outputs_,
+  groups_ = groups(channels_);
+  if (groups_ < 1 || channels_ % groups_ != 0 || outputs_ % groups_ != 0)
+    fail("group: ", groups_, " must divide the ", channels_, " channels and the ", outputs_,
          " outputs");
-  window_.channels = channels / groups_;
-  window_.kernel_h =
-      size_of("kernel_size", one_of(p.has_kernel_h(), p.kernel_h(), p.kernel_size(), 0, 0));
-  window_.kernel_w =
-      size_of("kernel_size", one_of(p.has_kernel_w(), p.kernel_w(), p.kernel_size(), 1, 0));
-  window_.stride_h = size_of("stride", one_of(p.has_stride_h(), p.stride_h(), p.stride(), 0, 1));
-  window_.stride_w = size_of("stride", one_of(p.has_stride_w(), p.stride_w(), p.stride(), 1, 1));
-  window_.pad_h = size_of("pad", one_of(p.has_pad_h(), p.pad_h(), p.pad(), 0, 0));
-  window_.pad_w = size_of("pad", one_of(p.has_pad_w(), p.pad_w(), p.pad(), 1, 0));
-  window_.dilation_h = size_of("dilation", one_of(false, 0, p.dilation(), 0, 1));
-  window_.dilation_w = size_of("dilation", one_of(false, 0, p.dilation(), 1, 1));
-  if (window_.kernel_h < 1 || window_.kernel_w < 1) fail("kernel_size is missing or 0");
-  if (window_.stride_h < 1 || window_.stride_w < 1) fail("stride cannot be 0");
-  if (window_.dilation_h < 1 || window_.dilation_w < 1) fail("dilation cannot be 0");
-  add_blob({outputs_, window_.channels, window_.kernel_h, window_.kernel_w}, &p.weight_filler());
+  filters_ = (is_transposed() ? channels_ : outputs_) / groups_;
+  window_.channels = (is_transposed() ? outputs_ : channels_) / groups_;
+  is_pointwise_ = std::all_of(window_.axes.begin(), window_.axes.end(), [](const WindowAxis& axis) {
+    return axis.kernel == 1 && axis.stride == 1 && axis.pad == 0;
+  });
+  Shape weights{filters_ * groups_, window_.channels};
+  for (int axis = 0; axis < spatial_axes_; ++axis)
+    weights.push_back(window_.axes[first_axis() + axis].kernel);
+  add_blob(weights, &p.weight_filler());
   if (has_bias()) add_blob({outputs_}, &p.bias_filler());
+}
+
+/// The shape of what the windows move over: the bottom's, or, turned round, the one whose places
+/// the bottom's values are.
+Shape ConvolutionLayer::map_shape(const Shape& bottom) const {
+  if (!is_transposed()) return bottom;
+  Shape map = bottom;
+  map[channel_axis_] = outputs_;
+  for (int axis = 0; axis < spatial_axes_; ++axis) {
+    const WindowAxis& along = window_.axes[first_axis() + axis];
+    const std::int64_t places = bottom[channel_axis_ + 1 + axis];
+    const std::int64_t size = along.stride * (places - 1) + along.reach() - 2LL * along.pad;
+    if (size < 1 || size > std::numeric_limits<int>::max())
+      fail("the top would have ", size, " values along axis ", channel_axis_ + 1 + axis);
+    map[channel_axis_ + 1 + axis] = static_cast<int>(size);
+  }
+  return map;
 }
 
 void ConvolutionLayer::reshape(const Blobs& bottom, const Blobs& top) {
   for (const Blob* blob : bottom)
     if (blob->shape() != bottom[0]->shape()) fail("needs all bottoms of one shape");
-  if (bottom[0]->axes() != 4 || bottom[0]->shape(1) != window_.channels * groups_)
-    fail("was made for ", window_.channels * groups_, " channels, and the bottom is ",
-         to_string(bottom[0]->shape()));
-  samples_ = bottom[0]->shape(0);
-  window_.height = bottom[0]->shape(2);
-  window_.width = bottom[0]->shape(3);
-  if (!window_.fits())
-    fail("the kernel, ", window_.kernel_h, "x", window_.kernel_w, ", is larger than the padded ",
-         "bottom, ", to_string(bottom[0]->shape()));
-  spatial_ = window_.out_height() * window_.out_width();
-  is_pointwise_ = window_.kernel_h == 1 && window_.kernel_w == 1 && window_.stride_h == 1 &&
-                  window_.stride_w == 1 && window_.pad_h == 0 && window_.pad_w == 0;
-  for (Blob* blob : top)
-    blob->reshape({samples_, outputs_, window_.out_height(), window_.out_width()});
+  const Shape& shape = bottom[0]->shape();
+  if (bottom[0]->axes() != channel_axis_ + 1 + spatial_axes_ || shape[channel_axis_] != channels_)
+    fail("was made for ", channels_, " channels at axis ", channel_axis_, " of ",
+         channel_axis_ + 1 + spatial_axes_, ", and the bottom is ", to_string(shape));
+  const Shape map = map_shape(shape);
+  set_sizes(map);
+  for (Blob* blob : top) blob->reshape(is_transposed() ? map : shape_of_places(shape, outputs_));
+  columns_size_ = is_pointwise_ ? 0 : column_count();
+  samples_ = bottom[0]->count(0, channel_axis_);
+  map_size_ = window_.values();
+  places_ = window_.positions();
+  output_size_ = top[0]->count(channel_axis_ + 1);
 }
 
-/// The column matrix of one group of one image; the image itself where the kernel is 1x1.
-const float* ConvolutionLayer::columns_of(const float* x, float* buffer) const {
-  if (is_pointwise_) return x;
-  im2col(x, window_, buffer);
+/// The column matrix of one group of one map; the map itself where the kernel is 1x1.
+const float* ConvolutionLayer::columns_of(const float* map, float* buffer) const {
+  if (is_pointwise_) return map;
+  im2col(map, window_, buffer);
   return buffer;
 }
 
-void ConvolutionLayer::forward_one(const float* x, float* buffer, float* y) const {
-  const int m = outputs_of_group();
-  const int k = window_.taps();
+/// places = weights * columns of the map + beta * places.
+void ConvolutionLayer::map_to_places(const float* map, float* buffer, float beta,
+                                     float* places) const {
+  const int taps = window_.taps();
   const float* weights = blobs_[0]->cpu_data();
-  if (has_bias())
-    for (int output = 0; output < outputs_; ++output)
-      std::fill_n(y + output * spatial_, spatial_, blobs_[1]->cpu_data()[output]);
+  for (int g = 0; g < groups_; ++g)
+    gemm(Transpose::NO, Transpose::NO, filters_, places_, taps, 1, weights + g * filters_ * taps,
+         columns_of(map + g * map_size_, buffer), beta, places + g * filters_ * places_);
+}
+
+/// The columns of the map = transposed weights * places. Overwrites the map.
+void ConvolutionLayer::places_to_map(const float* places, float* buffer, float* map) const {
+  const int taps = window_.taps();
+  const float* weights = blobs_[0]->cpu_data();
   for (int g = 0; g < groups_; ++g) {
-    const float* columns =
-        columns_of(x + g * window_.channels * window_.height * window_.width, buffer);
-    gemm(Transpose::NO, Transpose::NO, m, spatial_, k, 1, weights + g * m * k, columns,
-         has_bias() ? 1 : 0, y + g * m * spatial_);
+    gemm(Transpose::YES, Transpose::NO, taps, places_, filters_, 1, weights + g * filters_ * taps,
+         places + g * filters_ * places_, 0, is_pointwise_ ? map + g * map_size_ : buffer);
+    if (!is_pointwise_) col2im(buffer, window_, map + g * map_size_);
   }
 }
 
+void ConvolutionLayer::add_weight_gradient(const float* map, const float* places, float* buffer,
+                                           float* dw) const {
+  const int taps = window_.taps();
+  for (int g = 0; g < groups_; ++g)
+    gemm(Transpose::NO, Transpose::YES, filters_, taps, places_, 1, places + g * filters_ * places_,
+         columns_of(map + g * map_size_, buffer), 1, dw + g * filters_ * taps);
+}
+
+void ConvolutionLayer::forward_one(const float* x, float* buffer, float* y) const {
+  const float* bias = has_bias() ? blobs_[1]->cpu_data() : nullptr;
+  if (!is_transposed()) {
+    for (int output = 0; bias != nullptr && output < outputs_; ++output)
+      std::fill_n(y + output * output_size_, output_size_, bias[output]);
+    return map_to_places(x, buffer, bias != nullptr ? 1 : 0, y);
+  }
+  places_to_map(x, buffer, y);
+  for (int output = 0; bias != nullptr && output < outputs_; ++output)
+    for (int i = 0; i < output_size_; ++i) y[output * output_size_ + i] += bias[output];
+}
+
 void ConvolutionLayer::forward(const Blobs& bottom, const Blobs& top) {
-  const int column_count = window_.taps() * spatial_;
-  columns_.reshape({omp_get_max_threads(), column_count});
+  columns_.reshape({omp_get_max_threads(), columns_size_});
   float* columns = columns_.mutable_cpu_data();
   blobs_[0]->cpu_data();  // brought to the host before the threads ask for it
   if (has_bias()) blobs_[1]->cpu_data();
   for (std::size_t b = 0; b < bottom.size(); ++b) {
     const float* x = bottom[b]->cpu_data();
     float* y = top[b]->mutable_cpu_data();
-    const int x_step = bottom[b]->count(1);
-    const int y_step = top[b]->count(1);
+    const int x_step = bottom[b]->count(channel_axis_);
+    const int y_step = top[b]->count(channel_axis_);
 #pragma omp parallel for schedule(static) if (samples_ > 1)
     for (int n = 0; n < samples_; ++n)
-      forward_one(x + n * x_step, columns + omp_get_thread_num() * column_count, y + n * y_step);
-  }
-}
-
-void ConvolutionLayer::add_weight_gradient(const float* x, const float* dy, float* buffer,
-                                           float* dw) const {
-  const int m = outputs_of_group();
-  const int k = window_.taps();
-  for (int g = 0; g < groups_; ++g) {
-    const float* columns =
-        columns_of(x + g * window_.channels * window_.height * window_.width, buffer);
-    gemm(Transpose::NO, Transpose::YES, m, k, spatial_, 1, dy + g * m * spatial_, columns, 1,
-         dw + g * m * k);
-  }
-}
-
-void ConvolutionLayer::backward_to_bottom(const float* dy, float* buffer, float* dx) const {
-  const int m = outputs_of_group();
-  const int k = window_.taps();
-  const float* weights = blobs_[0]->cpu_data();
-  for (int g = 0; g < groups_; ++g) {
-    float* plane = dx + g * window_.channels * window_.height * window_.width;
-    gemm(Transpose::YES, Transpose::NO, k, spatial_, m, 1, weights + g * m * k,
-         dy + g * m * spatial_, 0, is_pointwise_ ? plane : buffer);
-    if (!is_pointwise_) col2im(buffer, window_, plane);
+      forward_one(x + n * x_step, columns + omp_get_thread_num() * columns_size_, y + n * y_step);
   }
 }
 
@@ -184,9 +147,8 @@ void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propa
                                 const Blobs& bottom) {
   const bool learns_weights = learns(0);
   const bool learns_biases = has_bias() && learns(1);
-  const int column_count = window_.taps() * spatial_;
   const int weights = blobs_[0]->count();
-  columns_.reshape({omp_get_max_threads(), column_count});
+  columns_.reshape({omp_get_max_threads(), columns_size_});
   weight_chunks_.reshape({kGradientChunks, learns_weights ? weights : 0});
   bias_chunks_.reshape({kGradientChunks, learns_biases ? outputs_ : 0});
   float* columns = columns_.mutable_cpu_data();
@@ -195,24 +157,30 @@ void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propa
     const float* x = bottom[b]->cpu_data();
     const float* dy = top[b]->cpu_diff();
     float* dx = propagate_down[b] ? bottom[b]->mutable_cpu_diff() : nullptr;
-    const int x_step = bottom[b]->count(1);
-    const int y_step = top[b]->count(1);
+    const int x_step = bottom[b]->count(channel_axis_);
+    const int y_step = top[b]->count(channel_axis_);
     weight_chunks_.set_data(0);
     bias_chunks_.set_data(0);
     float* weight_chunks = weight_chunks_.mutable_cpu_data();
     float* bias_chunks = bias_chunks_.mutable_cpu_data();
 #pragma omp parallel for schedule(dynamic)
     for (int chunk = 0; chunk < kGradientChunks; ++chunk) {
-      float* buffer = columns + omp_get_thread_num() * column_count;
+      float* buffer = columns + omp_get_thread_num() * columns_size_;
       const int end = (chunk + 1) * samples_ / kGradientChunks;
       for (int n = chunk * samples_ / kGradientChunks; n < end; ++n) {
+        const float* x_n = x + n * x_step;
         const float* dy_n = dy + n * y_step;
         if (learns_weights)
-          add_weight_gradient(x + n * x_step, dy_n, buffer, weight_chunks + chunk * weights);
+          add_weight_gradient(is_transposed() ? dy_n : x_n, is_transposed() ? x_n : dy_n, buffer,
+                              weight_chunks + chunk * weights);
         for (int output = 0; learns_biases && output < outputs_; ++output)
-          for (int s = 0; s < spatial_; ++s)
-            bias_chunks[chunk * outputs_ + output] += dy_n[output * spatial_ + s];
-        if (dx != nullptr) backward_to_bottom(dy_n, buffer, dx + n * x_step);
+          for (int i = 0; i < output_size_; ++i)
+            bias_chunks[chunk * outputs_ + output] += dy_n[output * output_size_ + i];
+        if (dx == nullptr) continue;
+        if (is_transposed())
+          map_to_places(dy_n, buffer, 0, dx + n * x_step);
+        else
+          places_to_map(dy_n, buffer, dx + n * x_step);
       }
     }
     if (learns_weights) add_chunks(weight_chunks_, blobs_[0].get());

@@ -55,6 +55,10 @@ struct Product {
 void gemm(Transpose transpose_a, Transpose transpose_b, int m, int n, int k, float alpha,
           const float* a, const float* b, float beta, float* c) {
   if (m == 0 || n == 0) return;
+  if (k == 0) {  // BLAS takes no matrix of no columns
+    for (std::int64_t i = 0; i < std::int64_t{m} * n; ++i) c[i] = beta == 0 ? 0 : beta * c[i];
+    return;
+  }
   const Product product{transpose_a, transpose_b, m, n, k, alpha, a, b, beta, c};
   if (std::int64_t{m} * n * k <= kSmallProduct) return product.compute(0, m, 0, n);
   const int tile_rows = std::min(m, kTileRows);

@@ -1,34 +1,40 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace vibnet {
 
-/// How a 2-D window moves over C planes of height x width.
-struct Window {
-  int channels = 0;
-  int height = 0, width = 0;
-  int kernel_h = 0, kernel_w = 0;
-  int pad_h = 0, pad_w = 0;
-  int stride_h = 1, stride_w = 1;
-  int dilation_h = 1, dilation_w = 1;
+/// How a window moves along one axis.
+struct WindowAxis {
+  int size = 1;
+  int kernel = 1;
+  int pad = 0;
+  int stride = 1;
+  int dilation = 1;
 
-  int out_height() const {
-    return (height + 2 * pad_h - (dilation_h * (kernel_h - 1) + 1)) / stride_h + 1;
-  }
-  int out_width() const {
-    return (width + 2 * pad_w - (dilation_w * (kernel_w - 1) + 1)) / stride_w + 1;
-  }
-  /// Whether the kernel is no larger than the padded planes.
-  bool fits() const {
-    return height + 2 * pad_h > std::int64_t{dilation_h} * (kernel_h - 1) &&
-           width + 2 * pad_w > std::int64_t{dilation_w} * (kernel_w - 1);
-  }
-  /// Rows of the column matrix: what one output value sees.
-  int taps() const { return channels * kernel_h * kernel_w; }
+  /// What the kernel spans, its holes included.
+  std::int64_t reach() const { return std::int64_t{dilation} * (kernel - 1) + 1; }
+  /// Whether the kernel reaches beyond the padded axis by less than a stride, as Caffe allows.
+  bool fits() const { return size + 2LL * pad - reach() > -stride; }
+  int outputs() const { return static_cast<int>((size + 2LL * pad - reach()) / stride + 1); }
 };
 
-/// Unfolds a picture (C x height x width) into columns: taps() x (out_height * out_width).
+/// How a window moves over C planes, or volumes, of any number of axes.
+struct Window {
+  int channels = 0;
+  /// At least two; what has fewer axes has some of size 1 in front.
+  std::vector<WindowAxis> axes;
+
+  /// Values of the picture.
+  int values() const;
+  /// Rows of the column matrix: what one output value sees.
+  int taps() const;
+  /// Columns of the column matrix: the places where the window stands.
+  int positions() const;
+};
+
+/// Unfolds a picture (C x the axes' sizes) into columns: taps() x positions().
 void im2col(const float* picture, const Window& window, float* columns);
 
 /// The transposed step: adds every column value back to the pixel it came from. Overwrites picture.

@@ -14,10 +14,6 @@ namespace vibnet {
 namespace {
 
 [[maybe_unused]] const bool kAdded = add_wrong_cases({
-    {"ConvolutionOfThreeAxes",
-     "type: 'Convolution' convolution_param { num_output: 2 kernel_size: 2 }",
-     {{2, 3, 4}},
-     "2x3x4"},
     {"ConvolutionKernelTooLarge",
      "type: 'Convolution' convolution_param { num_output: 2 kernel_size: 5 }",
      {{2, 3, 4, 4}},
