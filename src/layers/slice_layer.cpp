@@ -47,16 +47,21 @@ class SliceLayer : public Layer {
   std::vector<int> find_ends(int size, int parts) const {
     const auto& points = parameter_.slice_param().slice_point();
     std::vector<int> ends(points.begin(), points.end());
-    if (ends.empty() && size % parts != 0)
-      fail("cannot cut ", size, " into ", parts, " equal parts; give slice_point");
-    if (ends.empty())
-      for (int i = 1; i < parts; ++i) ends.push_back(i * (size / parts));
+    if (ends.empty()) return equal_ends(size, parts);
     ends.push_back(size);
     if (static_cast<int>(ends.size()) != parts)
       fail("needs ", parts - 1, " slice_point for ", parts, " tops, and has ", ends.size() - 1);
     for (std::size_t i = 0; i < ends.size(); ++i)
       if (ends[i] <= (i == 0 ? 0 : ends[i - 1]))
         fail("slice_point must rise and stay under the axis' size, ", size);
+    return ends;
+  }
+
+  std::vector<int> equal_ends(int size, int parts) const {
+    if (size % parts != 0)
+      fail("cannot cut ", size, " into ", parts, " equal parts; give slice_point");
+    std::vector<int> ends;
+    for (int i = 1; i <= parts; ++i) ends.push_back(i * (size / parts));
     return ends;
   }
 
