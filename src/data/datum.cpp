@@ -42,20 +42,25 @@ std::string name_of(const Record& record, const std::string& path) {
   return path + ": record '" + std::string(record.key) + "'";
 }
 
+void complete_datum(const TransformationParameter& transform, const std::string& where,
+                    Datum* datum) {
+  if (datum->encoded()) decode_in_place(transform, where, datum);
+  const std::int64_t needed = size_of(*datum);
+  const std::int64_t found = datum->data().empty()
+                                 ? datum->float_data_size()
+                                 : static_cast<std::int64_t>(datum->data().size());
+  if (needed < 1 || found != needed)
+    fail(where, " is no whole Datum: it states ", datum->channels(), "x", datum->height(), "x",
+         datum->width(), ", and holds ", found, " values");
+}
+
 void read_datum(const Record& record, const TransformationParameter& transform,
                 const std::string& path, Datum* datum) {
   constexpr std::size_t kMostBytes = std::size_t{1} << 30;
   if (record.value.empty() || record.value.size() > kMostBytes ||
       !datum->ParseFromArray(record.value.data(), static_cast<int>(record.value.size())))
     fail(name_of(record, path), " is no Datum");
-  if (datum->encoded()) decode_in_place(transform, name_of(record, path), datum);
-  const std::int64_t needed = size_of(*datum);
-  const std::int64_t found = datum->data().empty()
-                                 ? datum->float_data_size()
-                                 : static_cast<std::int64_t>(datum->data().size());
-  if (needed < 1 || found != needed)
-    fail(name_of(record, path), " is no whole Datum: it states ", datum->channels(), "x",
-         datum->height(), "x", datum->width(), ", and holds ", found, " values");
+  complete_datum(transform, name_of(record, path), datum);
 }
 
 }  // namespace vibnet

@@ -13,6 +13,10 @@ namespace vibnet {
 void read_datum(const Record& record, const TransformationParameter& transform,
                 const std::string& path, Datum* datum);
 
+/// The same for a datum that is read already; `where` names it in an Error.
+void complete_datum(const TransformationParameter& transform, const std::string& where,
+                    Datum* datum);
+
 /// "PATH: record 'KEY'", to name a record in an Error.
 std::string name_of(const Record& record, const std::string& path);
 

@@ -28,7 +28,7 @@ Image decode_image(const std::string& bytes, ImageColor color, const std::string
   Image image;
   if (!is_whole_picture(bytes)) fail(where, ": the picture is cut off or damaged");
   if (!module.decode(bytes, color, &image))
-    fail(where, ": is no picture that OpenCV can read (PNG, JPEG, ...)");
+    fail(where, ": is no picture of 8 bits a value that OpenCV can read (PNG, JPEG, ...)");
   return image;
 }
 

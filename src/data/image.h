@@ -12,6 +12,7 @@ struct Image {
   std::string pixels;
 };
 
+/// AS_STORED keeps an alpha channel, and no turning that a JPEG asks for.
 enum class ImageColor { AS_STORED, GRAY, COLOR };
 
 /// Decodes a PNG, JPEG or other picture. Throws Error, `where` first, if it is none, or if this

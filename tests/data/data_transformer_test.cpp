@@ -74,6 +74,35 @@ TEST(DataTransformer, TakesAMeanFileOffWhereTheCropLies) {
               ElementsAre(0));
 }
 
+TEST(DataTransformer, ReadsAMeanFileInAnyOfCaffesForms) {
+  const TemporaryFolder folder;
+  const auto with = [&](const BlobProto& mean) {
+    write_binary(mean, folder / "mean.binaryproto");
+    return transform("mean_file: '" + (folder / "mean.binaryproto") + "'", TEST,
+                     make_datum(1, 1, 3, "\5\6\7", 0));
+  };
+  BlobProto old;  // 1 x 1 x 1 x 3, floats
+  old.set_num(1);
+  old.set_channels(1);
+  old.set_height(1);
+  old.set_width(3);
+  for (const float value : {1.5f, 2.5f, 3.5f}) old.add_data(value);
+  EXPECT_THAT(with(old), ElementsAre(3.5, 3.5, 3.5));
+  for (const std::vector<int>& dimensions : {std::vector<int>{1, 1, 1, 3}, {1, 1, 3}}) {
+    BlobProto shaped;
+    for (const int dimension : dimensions) shaped.mutable_shape()->add_dim(dimension);
+    for (const double value : {1.5, 2.5, 3.5}) shaped.add_double_data(value);
+    EXPECT_THAT(with(shaped), ElementsAre(3.5, 3.5, 3.5));
+  }
+  old.mutable_data()->RemoveLast();
+  EXPECT_THAT(error_of([&] { with(old); }), HasSubstr("2 "));
+  EXPECT_THAT(error_of([&] { with(BlobProto()); }), HasSubstr("mean.binaryproto"));
+  folder.write("text", "this is no binaryproto");
+  EXPECT_THAT(
+      error_of([&] { transform("mean_file: '" + (folder / "text") + "'", TEST, counting()); }),
+      HasSubstr(folder / "text"));
+}
+
 TEST(DataTransformer, CropsTheMiddleInTest) {
   EXPECT_THAT(transform("crop_size: 1", TEST, counting()), ElementsAre(5));
   EXPECT_THAT(transform("crop_size: 2", TEST, counting()), ElementsAre(1, 2, 4, 5));

@@ -51,7 +51,7 @@ TEST_F(ImageTest, TurnsToGrayAndToColour) {
 }
 
 TEST_F(ImageTest, PngKeepsEveryPixel) {
-  for (const int channels : {1, 3}) {
+  for (const int channels : {1, 3, 4}) {
     const Image image = gradient(channels);
     const Image read = decode_image(encode_image(image, ".png"), ImageColor::AS_STORED, "test");
     EXPECT_EQ(read.pixels, image.pixels);

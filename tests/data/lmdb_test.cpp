@@ -2,12 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "support/error_of.h"
+#include "support/small_disk.h"
 #include "support/temporary_folder.h"
 #include "vibnet/proto_io.h"
 #include "vibnet/random.h"
@@ -109,6 +112,129 @@ TEST_F(LmdbTest, ManyProcessesReadAtOnceAndWriteNothing) {
   }
   EXPECT_FALSE(std::filesystem::exists(path_ + "/lock.mdb"));
   std::filesystem::permissions(path_, std::filesystem::perms(0755));
+}
+
+/// An environment and a transaction as another program has them.
+class OtherProgram {
+ public:
+  OtherProgram(const std::string& path, std::size_t map_bytes, unsigned flags) {
+    std::filesystem::create_directories(path);
+    check(mdb_env_create(&environment_));
+    if (map_bytes > 0) check(mdb_env_set_mapsize(environment_, map_bytes));
+    check(mdb_env_open(environment_, path.c_str(), flags, 0664));
+    check(mdb_txn_begin(environment_, nullptr, flags & MDB_RDONLY, &transaction_));
+    check(mdb_dbi_open(transaction_, nullptr, 0, &database_));
+  }
+  OtherProgram(const OtherProgram&) = delete;
+  OtherProgram& operator=(const OtherProgram&) = delete;
+  ~OtherProgram() {
+    if (transaction_ != nullptr) mdb_txn_abort(transaction_);
+    mdb_env_close(environment_);
+  }
+
+  /// Puts a value whose bytes are left a hole in the file, but for the first and the last.
+  void put_hole(const std::string& key, std::size_t bytes) {
+    MDB_val mdb_key{key.size(), const_cast<char*>(key.data())};
+    MDB_val value{bytes, nullptr};
+    check(mdb_put(transaction_, database_, &mdb_key, &value, MDB_RESERVE));
+    static_cast<char*>(value.mv_data)[0] = 'f';
+    static_cast<char*>(value.mv_data)[bytes - 1] = 'l';
+  }
+  void put(const std::string& key, const std::string& value) {
+    MDB_val mdb_key{key.size(), const_cast<char*>(key.data())};
+    MDB_val mdb_value{value.size(), const_cast<char*>(value.data())};
+    check(mdb_put(transaction_, database_, &mdb_key, &mdb_value, 0));
+  }
+  void commit() {
+    check(mdb_txn_commit(transaction_));
+    transaction_ = nullptr;
+  }
+
+ private:
+  static void check(int status) { ASSERT_EQ(status, MDB_SUCCESS) << mdb_strerror(status); }
+
+  MDB_env* environment_ = nullptr;
+  MDB_txn* transaction_ = nullptr;
+  MDB_dbi database_ = 0;
+};
+
+// Five records of 900 MB, which on the disk are holes, and one after them.
+TEST_F(LmdbTest, ReadsRecordsBeyondFourGigabytes) {
+  constexpr std::size_t kMegabyte = std::size_t{1} << 20;
+  {
+    OtherProgram writer(path_, 5000 * kMegabyte, MDB_WRITEMAP | MDB_NOSYNC);
+    for (int i = 0; i < 5; ++i) writer.put_hole(record_key(i), 900 * kMegabyte);
+    writer.put_hole(record_key(5), 5000);
+    writer.put(record_key(6), "the last");
+    writer.commit();
+  }
+  ASSERT_GT(std::filesystem::file_size(path_ + "/data.mdb"), std::uintmax_t{1} << 32);
+  LmdbReader reader(path_);
+  ASSERT_EQ(reader.size(), 7);
+  const char* first = reader.at(0).value.data();
+  for (const int i : {0, 1, 2, 3, 4, 5, 2, 5, 0}) {
+    const Record record = reader.at(i);
+    EXPECT_EQ(record.key, record_key(i));
+    ASSERT_EQ(record.value.size(), i < 5 ? 900 * kMegabyte : 5000);
+    EXPECT_EQ(record.value.front(), 'f');
+    EXPECT_EQ(record.value.back(), 'l');
+  }
+  EXPECT_GT(std::abs(reader.at(5).value.data() - first), std::ptrdiff_t{1} << 32);
+  EXPECT_EQ(reader.at(6).value, "the last");
+}
+
+// Caffe's converters asked for that much; the file holds what was written.
+TEST_F(LmdbTest, ReadsADatabaseWhoseMapIsATerabyte) {
+  {
+    OtherProgram writer(path_, std::size_t{1} << 40, 0);
+    for (int i = 0; i < 100; ++i) writer.put(record_key(i), value_of_record(i));
+    writer.commit();
+  }
+  EXPECT_TRUE(reads_as_written(path_, 100));
+}
+
+TEST_F(LmdbTest, ReadsWhileAProgramThatLocksReadsToo) {
+  write_records(path_, 300);
+  const OtherProgram caffe(path_, 0, MDB_RDONLY | MDB_NOTLS);
+  EXPECT_TRUE(std::filesystem::exists(path_ + "/lock.mdb"));
+  std::vector<pid_t> children;
+  for (int i = 0; i < 3; ++i) {
+    const pid_t child = fork();
+    if (child == 0) _exit(reads_as_written(path_, 300) ? 0 : 1);
+    children.push_back(child);
+  }
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(reads_as_written(path_, 300));
+  for (const pid_t child : children) {
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+}
+
+// As a train and a test net of one source do.
+TEST_F(LmdbTest, OneProcessOpensADatabaseTwice) {
+  write_records(path_, 100);
+  LmdbReader first(path_);
+  {
+    LmdbReader second(path_);
+    for (int i = 0; i < 50; ++i) {
+      EXPECT_EQ(first.at(i).value, value_of_record(i));
+      EXPECT_EQ(second.at(99 - i).value, value_of_record(99 - i));
+    }
+  }
+  for (int i = 50; i < 100; ++i) EXPECT_EQ(first.at(i).value, value_of_record(i));
+}
+
+TEST_F(LmdbTest, ReadsFromADiskThatTakesNoWrites) {
+  const SmallDisk disk(folder_ / "disk", "8m");
+  if (!disk.is_mounted()) GTEST_SKIP() << "a disk of its own needs root";
+  const std::string path = folder_ / "disk/records.lmdb";
+  write_records(path, 100);
+  std::filesystem::remove(path + "/lock.mdb");
+  ASSERT_EQ(mount("tmpfs", (folder_ / "disk").c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr),
+            0);
+  EXPECT_TRUE(reads_as_written(path, 100));
+  EXPECT_TRUE(reads_as_written(path + "/data.mdb", 100));
 }
 
 TEST_F(LmdbTest, ReadsADatabaseThatCaffeWrote) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "data/image.h"
 #include "support/error_of.h"
 #include "support/temporary_folder.h"
 #include "support/write_lmdb.h"
@@ -195,6 +196,36 @@ TEST_F(DataLayerTest, MixedSizesNeedBatchesOfOne) {
   const std::string error = error_of([&] { pair.labels(0); });
   EXPECT_THAT(error, StartsWith("layer 'data' (Data): " + path + ": record '00000001'"));
   EXPECT_THAT(error, HasSubstr("only batch_size: 1 can mix sizes"));
+}
+
+TEST_F(DataLayerTest, EncodedRawAndFloatRecordsMixInABatch) {
+  const std::string error = error_of([] { resize_image({1, 1, 1, "a"}, 1, 1); });
+  if (error.find("WITH_OPENCV") != std::string::npos) GTEST_SKIP() << error;
+  Datum encoded;
+  encoded.set_encoded(true);
+  encoded.set_data(encode_image({1, 1, 2, "\x0a\x14"}, ".png"));
+  Datum floats = make_datum(1, 1, 2, "", 2);
+  floats.add_float_data(-0.5f);
+  floats.add_float_data(1e6f);
+  const std::string path = folder_ / "kinds.lmdb";
+  write_lmdb(path, {encoded, make_datum(1, 1, 2, "\x1e\xff", 1), floats});
+  Source source(path, "data_param { batch_size: 3 } transform_param { scale: 0.5 }");
+  source.labels(0);
+  EXPECT_THAT(std::vector<float>(source.data.cpu_data(), source.data.cpu_data() + 6),
+              ElementsAre(5, 10, 15, 127.5, -0.25, 5e5));
+}
+
+TEST_F(DataLayerTest, TwoLayersReadOneSource) {
+  Source train(path_, "data_param { batch_size: 3 shuffle: true }");
+  Source test(path_, "data_param { batch_size: 4 }", TEST);
+  const auto expected = Source(path_, "data_param { batch_size: 3 shuffle: true }").labels(0, 30);
+  std::vector<float> found;
+  for (int batch = 0; batch < 30; ++batch) {
+    const auto labels = train.labels(batch);
+    found.insert(found.end(), labels.begin(), labels.end());
+    EXPECT_EQ(test.labels(batch)[0], 4 * batch % kRecords);
+  }
+  EXPECT_EQ(found, expected);
 }
 
 TEST_F(DataLayerTest, ABadRecordIsNamedWhenItsBatchIsReached) {

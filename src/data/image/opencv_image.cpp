@@ -76,7 +76,7 @@ int flag_of(ImageColor color) {
     case ImageColor::COLOR:
       return cv::IMREAD_COLOR;
     default:
-      return cv::IMREAD_ANYCOLOR;
+      return cv::IMREAD_UNCHANGED;
   }
 }
 
