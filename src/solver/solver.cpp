@@ -67,10 +67,8 @@ Solver::~Solver() = default;
 void Solver::make_nets(const std::string& path, const Device& device) {
   const SolverNets nets = read_solver_nets(parameter_, path);
   net_ = make_solver_net(nets.train, seed_, device);
-  for (const SolverNet& test : nets.tests) {
-    test_nets_.push_back(make_solver_net(test, seed_, device));
-    test_nets_.back()->share_weights(*net_);
-  }
+  for (const SolverNet& test : nets.tests)
+    test_nets_.push_back(make_solver_net(test, seed_, device, net_.get()));
 }
 
 void Solver::make_history() {

@@ -133,6 +133,24 @@ TEST(UpdateRule, ResumesFromCaffesOrderOfHistory) {
   EXPECT_NEAR(value_of(solver, 1), 0.5 - 0.2 * step(0.2, 0.4), 1e-6);
 }
 
+/// Files of 2014 state each shape as num, channels, height and width.
+TEST(UpdateRule, ResumesFromHistoryWithFourAxes) {
+  const TemporaryFolder folder;
+  const SolverParameter parameter = parameter_of("momentum: 0.5");
+  write_binary(Solver(parameter, "solver", Device()).net().to_proto(), folder / "w.caffemodel");
+  SolverState state;
+  parse_prototxt(R"(iter: 4
+    history { num: 1 channels: 1 height: 1 width: 1 data: 2 }
+    history { num: 1 channels: 1 height: 1 width: 1 data: 4 })",
+                 "state", &state);
+  state.set_learned_net(folder / "w.caffemodel");
+  write_binary(state, folder / "s.solverstate");
+  Solver solver(parameter, "solver", Device(), folder / "s.solverstate");
+  solver.step(1);
+  EXPECT_NEAR(value_of(solver, 0), 3 - (1 + 0.1 * 2.5), 1e-6);
+  EXPECT_NEAR(value_of(solver, 1), 0.5 - (2 + 0.2 * 2.5), 1e-6);
+}
+
 TEST(UpdateRule, OldSolverTypesAreTheirRules) {
   const std::pair<const char*, const char*> same[] = {
       {"solver_type: SGD momentum: 0.9", "type: 'SGD' momentum: 0.9"},
