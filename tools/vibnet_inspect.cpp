@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <vector>
 
 #include "core/bottleneck_rule.h"
+#include "core/stored_net.h"
 #include "data/lmdb.h"
 #include "net/cost.h"
 #include "net/filter.h"
@@ -27,6 +29,7 @@ namespace {
 using vibnet::LayerParameter;
 using vibnet::NetParameter;
 using vibnet::Shape;
+using vibnet::StoredNet;
 using vibnet::Table;
 
 enum class Kind { LMDB, PROTOTXT, CAFFEMODEL };
@@ -134,16 +137,19 @@ void inspect_prototxt(const std::string& path) {
 }
 
 /// "97 of 784", for a bottleneck with its parameters.
-std::string kept_units(const LayerParameter& layer) {
+std::string kept_units(const LayerParameter& layer, const StoredNet& stored) {
   if (layer.type() != "InformationBottleneck" || layer.blobs_size() != 2) return "";
-  const auto& mu = layer.blobs(0).data();
-  const auto& log_sigma2 = layer.blobs(1).data();
-  if (mu.size() != log_sigma2.size()) return "?";
+  const std::int64_t units = StoredNet::value_count(layer.blobs(0));
+  if (units != StoredNet::value_count(layer.blobs(1))) return "?";
+  std::vector<float> mu(units);
+  std::vector<float> log_sigma2(units);
+  stored.read(layer.blobs(0), mu.data());
+  stored.read(layer.blobs(1), log_sigma2.data());
   const float threshold = layer.information_bottleneck_param().threshold();
   int kept = 0;
-  for (int i = 0; i < mu.size(); ++i)
-    kept += vibnet::is_kept(mu.Get(i), log_sigma2.Get(i), threshold) ? 1 : 0;
-  return std::to_string(kept) + " of " + std::to_string(mu.size());
+  for (std::int64_t i = 0; i < units; ++i)
+    kept += vibnet::is_kept(mu[i], log_sigma2[i], threshold) ? 1 : 0;
+  return std::to_string(kept) + " of " + std::to_string(units);
 }
 
 /// Without the 1s that Caffe's old files put in front to make four axes.
@@ -155,7 +161,8 @@ Shape shape_today(const vibnet::BlobProto& blob) {
 }
 
 void inspect_caffemodel(const std::string& path) {
-  const NetParameter net = vibnet::read_caffemodel(path);
+  const StoredNet stored(path);
+  const NetParameter& net = stored.net();
   std::cout << path << ": the weights of net '" << net.name() << "', "
             << std::filesystem::file_size(path) << " bytes\n";
   Table table({"layer", "type", "blobs", "kept", "weights", "parameters"}, 4);
@@ -166,12 +173,12 @@ void inspect_caffemodel(const std::string& path) {
     std::int64_t weights = 0;
     std::int64_t parameters = 0;
     for (const vibnet::BlobProto& blob : layer.blobs()) {
-      const std::int64_t values = std::max(blob.data_size(), blob.double_data_size());
+      const std::int64_t values = StoredNet::value_count(blob);
       shapes.push_back(shape_today(blob));
       parameters += values;
       if (shapes.back().size() > 1) weights += values;
     }
-    table.add({layer.name(), layer.type(), text_of(shapes), kept_units(layer),
+    table.add({layer.name(), layer.type(), text_of(shapes), kept_units(layer, stored),
                cell(static_cast<double>(weights)), cell(static_cast<double>(parameters))});
     all_weights += weights;
     all_parameters += parameters;

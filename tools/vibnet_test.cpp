@@ -46,7 +46,7 @@ int test(const std::vector<std::string>& arguments) {
   vibnet::NetOptions options;
   options.device = vibnet::device_flag(FLAGS_device);
   vibnet::Net net = vibnet::make_net(vibnet::read_net_prototxt(FLAGS_model), FLAGS_model, options);
-  net.copy_weights(vibnet::read_caffemodel(FLAGS_weights), FLAGS_weights, vibnet::Missing::FAIL);
+  net.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
   const int iterations = iterations_of(net);
   std::vector<std::pair<std::string, double>> means;
   for (int i = 0; i < iterations; ++i) {

@@ -63,6 +63,9 @@ class Blob {
   void set_data(float value);
   void set_diff(float value);
 
+  /// Whether a stored blob is of this shape. Old files state 4 axes for every blob: there, 1s in
+  /// front do not count.
+  bool fits(const BlobProto& stored) const;
   /// Reads shape (Caffe's old num/channels/height/width too), data and diff, float or double.
   /// Throws Error when the values do not fill the shape.
   void from_proto(const BlobProto& proto);

@@ -19,6 +19,8 @@ struct Context {
   int passes = 1;
   /// Multiplies the gamma of every bottleneck.
   float kl_weight = 1;
+  /// False while a layer is made that will use another net's parameters: it fills none of its own.
+  bool fills_parameters = true;
 
   /// Counts forward passes over the whole run.
   std::int64_t batch() const { return iteration * passes + pass; }

@@ -14,6 +14,7 @@
 namespace vibnet {
 
 class InformationBottleneckLayer;
+class Net;
 
 struct NetOptions {
   Phase phase = TEST;
@@ -21,6 +22,8 @@ struct NetOptions {
   std::uint64_t seed = 0;
   int level = 0;
   std::vector<std::string> stages;
+  /// A net whose parameter memory this one uses, layer by layer name; none if null.
+  const Net* weights_of = nullptr;
 };
 
 /// What copy_weights does with a layer of the net that the file holds nothing for.
@@ -47,6 +50,8 @@ class Net {
   /// Copies blobs by layer name. Layers that only the file has are passed over. Throws Error, and
   /// copies nothing, when a count or shape does not fit; `source` names the file in the message.
   void copy_weights(const NetParameter& weights, const std::string& source, Missing missing);
+  /// The same from a caffemodel, which is read blob by blob and never stands in memory as a whole.
+  void copy_weights(const std::string& caffemodel, Missing missing);
   /// Uses the other net's parameter memory, layer by layer name.
   void share_weights(const Net& other);
   /// The net as it stands, weights in.
@@ -96,7 +101,12 @@ class Net {
     int parameter;
   };
 
-  void append_layer(const LayerParameter& parameter);
+  /// The layers that a file has weights for, and what they are there.
+  using Matches = std::vector<std::pair<Layer*, const LayerParameter*>>;
+
+  Matches match_weights(const NetParameter& weights, const std::string& source,
+                        Missing missing) const;
+  void append_layer(const LayerParameter& parameter, const Net* weights_of);
   Blob* connect_bottom(const LayerParameter& parameter, int index);
   Blob* connect_top(const LayerParameter& parameter, int index, const std::string& name);
   void set_loss_weights(const LayerParameter& parameter, int layer);

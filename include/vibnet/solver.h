@@ -42,7 +42,8 @@ enum class SolverAction { NONE, SNAPSHOT, STOP };
 
 class UpdateRule;
 
-/// Trains a net as a SolverParameter says (Caffe's Solver): SGD, Nesterov or Adam.
+/// Trains a net as a SolverParameter says (Caffe's Solver): by SGD, Nesterov, AdaGrad, RMSProp,
+/// AdaDelta, Adam or AdamW.
 class Solver {
  public:
   /// Makes the train and test nets. `path` is the solver's file, for messages. With `resume`, a
@@ -87,7 +88,7 @@ class Solver {
   void apply_update();
   void normalize_gradients();
   void clip_gradients();
-  void regularize(const Net::Parameter& parameter);
+  void regularize(const Net::Parameter& parameter, float rate);
   double smoothed_loss(double loss);
   TrainingStep describe(double loss) const;
   TestResult test_net(int index);

@@ -84,6 +84,16 @@ Shape shape_of(const BlobProto& proto) {
   return shape_of(proto.shape());
 }
 
+bool Blob::fits(const BlobProto& stored) const {
+  const auto without_leading_ones = [](const Shape& shape) {
+    return Shape(std::find_if(shape.begin(), shape.end(), [](int d) { return d != 1; }),
+                 shape.end());
+  };
+  const Shape shape = shape_of(stored);
+  if (stored.has_shape()) return shape == shape_;
+  return without_leading_ones(shape) == without_leading_ones(shape_);
+}
+
 void Blob::from_proto(const BlobProto& proto) {
   reshape(shape_of(proto));
   const auto read = [this](const auto& values, const char* what, float* (Blob::*target)()) {

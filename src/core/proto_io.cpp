@@ -5,7 +5,6 @@
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/io/zero_copy_stream_impl.h>
 #include <google/protobuf/text_format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,6 +15,7 @@
 #include <memory>
 #include <sstream>
 
+#include "core/file.h"
 #include "core/upgrade.h"
 #include "vibnet/error.h"
 
@@ -44,21 +44,6 @@ class FirstError : public google::protobuf::io::ErrorCollector {
  private:
   std::string file_;
   std::string text_;
-};
-
-/// A file descriptor that closes itself.
-class File {
- public:
-  File(const std::string& path, int flags) : descriptor_(open(path.c_str(), flags, 0666)) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  int descriptor() const { return descriptor_; }
-
- private:
-  int descriptor_;
 };
 
 void write_all(int descriptor, const std::string& bytes, const std::string& path) {
@@ -104,22 +89,6 @@ class NewFile {
   bool in_place_ = false;
 };
 
-void check_is_readable_file(const std::string& path) {
-  struct stat status {};
-  if (stat(path.c_str(), &status) != 0) fail(path, ": cannot be read: ", std::strerror(errno));
-  if (S_ISDIR(status.st_mode)) fail(path, ": is a folder, and a file is needed");
-}
-
-NetParameter upgraded(NetParameter net, const std::string& path) {
-  try {
-    upgrade_net(&net);
-  } catch (const Error& error) {
-    fail(path, ": ", error.what());
-  }
-  if (net.layer_size() == 0) fail(path, ": holds no layers");
-  return net;
-}
-
 }  // namespace
 
 std::string read_file(const std::string& path) {
@@ -162,6 +131,7 @@ void read_binary(const std::string& path, Message* message) {
 std::string to_prototxt(const Message& message) {
   google::protobuf::TextFormat::Printer printer;
   printer.SetUseShortRepeatedPrimitives(true);
+  printer.SetHideUnknownFields(true);  // a prototxt cannot name them
   std::string text;
   printer.PrintToString(message, &text);
   return text;
@@ -197,13 +167,13 @@ void write_files(const std::vector<std::pair<std::string, std::string>>& files) 
 NetParameter read_net_prototxt(const std::string& path) {
   NetParameter net;
   read_prototxt(path, &net);
-  return upgraded(std::move(net), path);
+  return upgraded_net(std::move(net), path);
 }
 
 NetParameter read_caffemodel(const std::string& path) {
   NetParameter net;
   read_binary(path, &net);
-  return upgraded(std::move(net), path);
+  return upgraded_net(std::move(net), path);
 }
 
 }  // namespace vibnet

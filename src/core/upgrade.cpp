@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "core/upgrade_v0.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -61,32 +62,21 @@ void copy_equal_fields(const Message& from, Message* to) {
   }
 }
 
-ParamSpec* param_of(LayerParameter* layer, int index) {
-  while (layer->param_size() <= index) layer->add_param();
-  return layer->mutable_param(index);
-}
-
-LayerParameter upgrade_v1_layer(const V1LayerParameter& v1) {
-  if (v1.has_layer())
-    fail("layer '", v1.layer().name(),
-         "' is in Caffe's V0 form, from before 2014; upgrade it with Caffe's "
-         "upgrade_net_proto_text");
+LayerParameter upgrade_v1_layer(V1LayerParameter* v1) {
   LayerParameter layer;
-  layer.set_name(v1.name());
-  if (v1.type() != V1LayerParameter::NONE)
-    layer.set_type(type_of(V1LayerParameter::LayerType_Name(v1.type())));
-  *layer.mutable_bottom() = v1.bottom();
-  *layer.mutable_top() = v1.top();
-  *layer.mutable_loss_weight() = v1.loss_weight();
-  copy_equal_fields(v1, &layer);
-  layer.clear_param();
-  for (int i = 0; i < v1.param_size(); ++i) param_of(&layer, i)->set_name(v1.param(i));
-  for (int i = 0; i < v1.blob_share_mode_size(); ++i)
+  layer.set_name(v1->name());
+  if (v1->type() != V1LayerParameter::NONE)
+    layer.set_type(type_of(V1LayerParameter::LayerType_Name(v1->type())));
+  *layer.mutable_bottom() = v1->bottom();
+  *layer.mutable_top() = v1->top();
+  *layer.mutable_loss_weight() = v1->loss_weight();
+  layer.mutable_blobs()->Swap(v1->mutable_blobs());
+  copy_equal_fields(*v1, &layer);
+  for (int i = 0; i < v1->param_size(); ++i) param_of(&layer, i)->set_name(v1->param(i));
+  for (int i = 0; i < v1->blob_share_mode_size(); ++i)
     param_of(&layer, i)->set_share_mode(
-        static_cast<ParamSpec::DimCheckMode>(v1.blob_share_mode(i)));
-  for (int i = 0; i < v1.blobs_lr_size(); ++i) param_of(&layer, i)->set_lr_mult(v1.blobs_lr(i));
-  for (int i = 0; i < v1.weight_decay_size(); ++i)
-    param_of(&layer, i)->set_decay_mult(v1.weight_decay(i));
+        static_cast<ParamSpec::DimCheckMode>(v1->blob_share_mode(i)));
+  set_multipliers(*v1, &layer);
   return layer;
 }
 
@@ -118,7 +108,14 @@ void upgrade_transform(LayerParameter* layer) {
     move_transform(layer->mutable_window_data_param(), layer->mutable_transform_param());
 }
 
-/// The Input layer for the net's `input` fields.
+/// Before Caffe 1.0 a prototxt had to keep the solver off a BatchNorm's three blobs itself.
+void upgrade_batch_norm(LayerParameter* layer) {
+  if (layer->type() != "BatchNorm" || layer->param_size() != 3) return;
+  for (ParamSpec& param : *layer->mutable_param())
+    if (param.lr_mult() != 0) param.set_lr_mult(0);
+}
+
+/// The Input layer for the net's `input` fields. A caffemodel may name inputs without shapes.
 LayerParameter input_layer(const NetParameter& net) {
   LayerParameter layer;
   layer.set_name("input");
@@ -137,23 +134,44 @@ LayerParameter input_layer(const NetParameter& net) {
   return layer;
 }
 
+void upgrade_inputs(NetParameter* net) {
+  if (net->input_size() == 0) return;
+  *net->add_layer() = input_layer(*net);
+  for (int i = net->layer_size() - 1; i > 0; --i) net->mutable_layer()->SwapElements(i, i - 1);
+  net->clear_input();
+  net->clear_input_shape();
+  net->clear_input_dim();
+}
+
 }  // namespace
+
+ParamSpec* param_of(LayerParameter* layer, int index) {
+  while (layer->param_size() <= index) layer->add_param();
+  return layer->mutable_param(index);
+}
 
 void upgrade_net(NetParameter* net) {
   if (net->layers_size() > 0 && net->layer_size() > 0)
     fail("mixes `layers`, the old form, with `layer`; use one of them");
-  for (const V1LayerParameter& layer : net->layers()) *net->add_layer() = upgrade_v1_layer(layer);
+  fold_v0_padding(net);
+  for (V1LayerParameter& old : *net->mutable_layers())
+    *net->add_layer() = old.has_layer() ? upgrade_v0_layer(&old) : upgrade_v1_layer(&old);
   net->clear_layers();
-  for (LayerParameter& layer : *net->mutable_layer()) upgrade_transform(&layer);
-  if (net->input_size() == 0) return;
-  const LayerParameter input = input_layer(*net);
-  const auto layers = net->layer();
-  net->clear_layer();
-  *net->add_layer() = input;
-  net->mutable_layer()->MergeFrom(layers);
-  net->clear_input();
-  net->clear_input_shape();
-  net->clear_input_dim();
+  for (LayerParameter& layer : *net->mutable_layer()) {
+    upgrade_transform(&layer);
+    upgrade_batch_norm(&layer);
+  }
+  upgrade_inputs(net);
+}
+
+NetParameter upgraded_net(NetParameter net, const std::string& path) {
+  try {
+    upgrade_net(&net);
+  } catch (const Error& error) {
+    fail(path, ": ", error.what());
+  }
+  if (net.layer_size() == 0) fail(path, ": holds no layers");
+  return net;
 }
 
 }  // namespace vibnet

@@ -1,5 +1,7 @@
 #include "data/image.h"
 
+#include <cstdlib>
+
 #include "data/image/module.h"
 #include "data/module.h"
 #include "data/whole_picture.h"
@@ -9,12 +11,16 @@ namespace vibnet {
 namespace {
 
 constexpr const char* kModule = "libvibnet_image.so";
+/// A file of some bytes can ask for any size of picture; OpenCV's own bound is 2^30 pixels.
+constexpr const char* kMostPixels = "134217728";
 
 /// Loaded when the first picture is met: OpenCV and what it brings along take longer to load than a
 /// small net to run. `where` says for whom, in the message of a build without OpenCV.
 const ImageModule& image_module(const std::string& where) {
-  static const auto* const module =
-      static_cast<const ImageModule*>(load_module(kModule, "vibnet_image_module"));
+  static const auto* const module = [] {
+    setenv("OPENCV_IO_MAX_IMAGE_PIXELS", kMostPixels, 0);  // which OpenCV reads as it is loaded
+    return static_cast<const ImageModule*>(load_module(kModule, "vibnet_image_module"));
+  }();
   if (module == nullptr)
     fail(where, ": a picture needs OpenCV, and ", kModule,
          " cannot be loaded: build vibnet with -DWITH_OPENCV=ON");

@@ -24,7 +24,7 @@ int Layer::size_of(const char* field, std::uint32_t value) const {
 void Layer::add_blob(const Shape& shape, const FillerParameter* filler) {
   auto blob = std::make_shared<Blob>(shape);
   const std::string user = name() + "/" + std::to_string(blobs_.size());
-  if (filler != nullptr) {
+  if (filler != nullptr && context_.fills_parameters) {
     try {
       fill(*filler, vibnet::random_key(context_.seed, user), blob.get());
     } catch (const Error& error) {

@@ -91,12 +91,15 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   warn_of_equal_names(filtered);
   check_bottoms(filtered);
   const NetParameter complete = insert_splits(filtered);
-  for (const LayerParameter& layer : complete.layer()) append_layer(layer);
+  for (const LayerParameter& layer : complete.layer()) append_layer(layer, options.weights_of);
+  if (options.weights_of != nullptr) share_weights(*options.weights_of);
   find_backward_path(parameter.force_backward());
   find_outputs();
 }
 
-void Net::append_layer(const LayerParameter& parameter) {
+void Net::append_layer(const LayerParameter& parameter, const Net* weights_of) {
+  context_.fills_parameters =
+      weights_of == nullptr || weights_of->layer(parameter.name()) == nullptr;
   LayerParameter completed = parameter;
   completed.set_phase(context_.phase);
   const int index = static_cast<int>(layers_.size());

@@ -3,23 +3,12 @@
 #include <algorithm>
 #include <map>
 
+#include "core/stored_net.h"
 #include "vibnet/error.h"
 #include "vibnet/net.h"
 
 namespace vibnet {
 namespace {
-
-/// Caffe's old files state 4 axes for every blob: 1s in front do not count.
-Shape without_leading_ones(const Shape& shape) {
-  const auto first = std::find_if(shape.begin(), shape.end(), [](int d) { return d != 1; });
-  return {first, shape.end()};
-}
-
-bool fits(const Blob& blob, const BlobProto& stored) {
-  const Shape shape = shape_of(stored);
-  if (stored.has_shape()) return shape == blob.shape();
-  return without_leading_ones(shape) == without_leading_ones(blob.shape());
-}
 
 void check_fits(const Layer& layer, const LayerParameter& stored, const std::string& source) {
   const int count = static_cast<int>(layer.blobs().size());
@@ -27,33 +16,28 @@ void check_fits(const Layer& layer, const LayerParameter& stored, const std::str
     fail(source, ": layer '", layer.name(), "' holds ", stored.blobs_size(), " blob(s), and ",
          count, " are needed");
   for (int i = 0; i < count; ++i)
-    if (!fits(*layer.blobs()[i], stored.blobs(i)))
+    if (!layer.blobs()[i]->fits(stored.blobs(i)))
       fail(source, ": layer '", layer.name(), "' blob ", i, " is ",
            to_string(shape_of(stored.blobs(i))), ", and ", to_string(layer.blobs()[i]->shape()),
            " is needed");
   for (int i = 0; i < count; ++i) {
-    const int values = std::max(stored.blobs(i).data_size(), stored.blobs(i).double_data_size());
+    const std::int64_t values = StoredNet::value_count(stored.blobs(i));
     if (values != layer.blobs()[i]->count())
       fail(source, ": layer '", layer.name(), "' blob ", i, " holds ", values, " of its ",
            layer.blobs()[i]->count(), " values");
   }
 }
 
-void copy_blob(const BlobProto& stored, Blob* blob) {
-  Blob read;
-  read.from_proto(stored);
-  std::copy_n(read.cpu_data(), read.count(), blob->mutable_cpu_data());
-}
-
 }  // namespace
 
-void Net::copy_weights(const NetParameter& weights, const std::string& source, Missing missing) {
+Net::Matches Net::match_weights(const NetParameter& weights, const std::string& source,
+                                Missing missing) const {
   std::map<std::string, const LayerParameter*> stored;
   for (const LayerParameter& layer : weights.layer()) stored[layer.name()] = &layer;
   for (const auto& [name, layer] : stored)
     LOG_IF(INFO, layer->blobs_size() > 0 && this->layer(name) == nullptr)
         << source << ": layer '" << name << "' is not in this net; its weights are passed over";
-  std::vector<std::pair<Layer*, const LayerParameter*>> matches;
+  Matches matches;
   for (const auto& layer : layers_) {
     if (layer->blobs().empty()) continue;
     const auto found = stored.find(layer->name());
@@ -68,8 +52,22 @@ void Net::copy_weights(const NetParameter& weights, const std::string& source, M
     matches.emplace_back(layer.get(), found->second);
   }
   if (matches.empty()) fail(source, ": holds weights for no layer of this net");
-  for (const auto& [layer, from] : matches)
-    for (int i = 0; i < from->blobs_size(); ++i) copy_blob(from->blobs(i), layer->blobs()[i].get());
+  return matches;
+}
+
+void Net::copy_weights(const NetParameter& weights, const std::string& source, Missing missing) {
+  for (const auto& [layer, stored] : match_weights(weights, source, missing))
+    for (int i = 0; i < stored->blobs_size(); ++i) {
+      Blob& blob = *layer->blobs()[i];
+      copy_values(stored->blobs(i), blob.count(), blob.mutable_cpu_data());
+    }
+}
+
+void Net::copy_weights(const std::string& caffemodel, Missing missing) {
+  const StoredNet stored_net(caffemodel);
+  for (const auto& [layer, stored] : match_weights(stored_net.net(), caffemodel, missing))
+    for (int i = 0; i < stored->blobs_size(); ++i)
+      stored_net.read(stored->blobs(i), layer->blobs()[i]->mutable_cpu_data());
 }
 
 void Net::share_weights(const Net& other) {

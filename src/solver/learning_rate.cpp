@@ -51,13 +51,20 @@ void check_learning_rate(const SolverParameter& parameter) {
   }
   if (!(parameter.base_lr() >= 0 && std::isfinite(parameter.base_lr())))
     fail("base_lr: ", parameter.base_lr(), " must be a number that is not negative");
+  if (parameter.warmup_iter() < 0) fail("warmup_iter cannot be negative");
+  if (!(parameter.warmup_start_lr() >= 0 && std::isfinite(parameter.warmup_start_lr())))
+    fail("warmup_start_lr: ", parameter.warmup_start_lr(),
+         " must be a number that is not negative");
   if (policy == "step" && parameter.stepsize() < 1) fail("lr_policy step needs a stepsize");
   if (policy == "poly" && parameter.max_iter() < 1) fail("lr_policy poly needs a max_iter");
 }
 
 double learning_rate(const SolverParameter& parameter, std::int64_t iteration) {
   const Policy policy = policies().at(parameter.lr_policy());
-  return parameter.base_lr() * policy(parameter, static_cast<double>(iteration));
+  const double rate = parameter.base_lr() * policy(parameter, static_cast<double>(iteration));
+  if (iteration >= parameter.warmup_iter()) return rate;
+  const double start = parameter.warmup_start_lr();
+  return start + (rate - start) * static_cast<double>(iteration) / parameter.warmup_iter();
 }
 
 }  // namespace vibnet

@@ -3,10 +3,12 @@
 #include <glog/logging.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
+#include "core/stored_net.h"
 #include "solver/update_rule.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
@@ -51,7 +53,7 @@ std::string Solver::snapshot() {
 }
 
 void Solver::copy_weights(const std::string& caffemodel) {
-  net_->copy_weights(read_caffemodel(caffemodel), caffemodel, Missing::KEEP);
+  net_->copy_weights(caffemodel, Missing::KEEP);
 }
 
 void Solver::check_state(const SolverState& state, const std::string& path) const {
@@ -65,7 +67,8 @@ void Solver::check_state(const SolverState& state, const std::string& path) cons
     const std::size_t parameter = i % history_.size();
     const Blob& blob = *history_[parameter][i / history_.size()];
     const BlobProto& stored = state.history(i);
-    if (shape_of(stored) != blob.shape() || stored.data_size() != blob.count())
+    const int values = std::max(stored.data_size(), stored.double_data_size());
+    if (!blob.fits(stored) || values != blob.count())
       fail(path, ": is a snapshot of another net: the history of ",
            net_->parameters()[parameter].name, " is ", to_string(shape_of(stored)), ", and ",
            to_string(blob.shape()), " is needed");
@@ -79,9 +82,11 @@ void Solver::restore(const SolverState& state, const std::string& path) {
     weights =
         (std::filesystem::path(path).parent_path() / std::filesystem::path(weights).filename())
             .string();
-  net_->copy_weights(read_caffemodel(weights), weights, Missing::FAIL);
-  for (int i = 0; i < state.history_size(); ++i)
-    history_[i % history_.size()][i / history_.size()]->from_proto(state.history(i));
+  net_->copy_weights(weights, Missing::FAIL);
+  for (int i = 0; i < state.history_size(); ++i) {
+    Blob& history = *history_[i % history_.size()][i / history_.size()];
+    copy_values(state.history(i), history.count(), history.mutable_cpu_data());
+  }
   iteration_ = state.iter();
 }
 

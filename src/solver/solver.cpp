@@ -67,10 +67,8 @@ Solver::~Solver() = default;
 void Solver::make_nets(const std::string& path, const Device& device) {
   const SolverNets nets = read_solver_nets(parameter_, path);
   net_ = make_solver_net(nets.train, seed_, device);
-  for (const SolverNet& test : nets.tests) {
-    test_nets_.push_back(make_solver_net(test, seed_, device));
-    test_nets_.back()->share_weights(*net_);
-  }
+  for (const SolverNet& test : nets.tests)
+    test_nets_.push_back(make_solver_net(test, seed_, device, net_.get()));
 }
 
 void Solver::make_history() {
@@ -195,9 +193,17 @@ void Solver::clip_gradients() {
   }
 }
 
-void Solver::regularize(const Net::Parameter& parameter) {
+void Solver::regularize(const Net::Parameter& parameter, float rate) {
   const float decay = parameter_.weight_decay() * parameter.decay_mult;
   if (decay == 0) return;
+  if (rule_->decouples_decay()) {
+    float* data = parameter.blob->mutable_cpu_data();
+    parallel_for(parameter.blob->count(), kParallelGrain,
+                 [=](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = begin; i < end; ++i) data[i] -= rate * decay * data[i];
+                 });
+    return;
+  }
   const bool is_l1 = parameter_.regularization_type() == "L1";
   const float* data = parameter.blob->cpu_data();
   float* gradient = parameter.blob->mutable_cpu_diff();
@@ -212,15 +218,15 @@ void Solver::regularize(const Net::Parameter& parameter) {
 void Solver::apply_update() {
   clip_gradients();
   normalize_gradients();
-  const double rate = learning_rate();
   for (std::size_t i = 0; i < history_.size(); ++i) {
     const Net::Parameter& parameter = net_->parameters()[i];
     if (parameter.lr_mult == 0) continue;
-    regularize(parameter);
+    const auto rate = static_cast<float>(learning_rate() * parameter.lr_mult);
+    regularize(parameter, rate);
     std::vector<float*> history;
     for (const auto& blob : history_[i]) history.push_back(blob->mutable_cpu_data());
-    rule_->update(parameter.blob->count(), static_cast<float>(rate * parameter.lr_mult), iteration_,
-                  parameter.blob->cpu_diff(), history, parameter.blob->mutable_cpu_data());
+    rule_->update(parameter.blob->count(), rate, iteration_, parameter.blob->cpu_diff(), history,
+                  parameter.blob->mutable_cpu_data());
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "core/upgrade.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
 
@@ -27,14 +28,15 @@ SolverNet train_net(const SolverParameter& p, const std::string& path) {
          "train_net_param");
   if (p.has_net()) return from_file(p.net(), path);
   if (p.has_train_net()) return from_file(p.train_net(), path);
-  if (p.has_net_param()) return {p.net_param(), {}, path};
-  return {p.train_net_param(), {}, path};
+  if (p.has_net_param()) return {upgraded_net(p.net_param(), path), {}, path};
+  return {upgraded_net(p.train_net_param(), path), {}, path};
 }
 
 std::vector<SolverNet> test_nets(const SolverParameter& p, const SolverNet& train,
                                  const std::string& path) {
   std::vector<SolverNet> tests;
-  for (const NetParameter& net : p.test_net_param()) tests.push_back({net, {}, path});
+  for (const NetParameter& net : p.test_net_param())
+    tests.push_back({upgraded_net(net, path), {}, path});
   for (const std::string& name : p.test_net()) tests.push_back(from_file(name, path));
   const int named = static_cast<int>(tests.size());
   if (!p.has_net() && !p.has_net_param()) {
@@ -69,11 +71,12 @@ SolverNets read_solver_nets(const SolverParameter& p, const std::string& path) {
   return nets;
 }
 
-std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed,
-                                     const Device& device) {
+std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed, const Device& device,
+                                     const Net* weights_of) {
   const auto& stages = net.state.stage();
   const NetOptions options{
-      net.state.phase(), device, seed, net.state.level(), {stages.begin(), stages.end()}};
+      net.state.phase(), device, seed, net.state.level(), {stages.begin(), stages.end()},
+      weights_of};
   return std::unique_ptr<Net>(new Net(make_net(net.net, net.source, options)));
 }
 

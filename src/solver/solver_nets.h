@@ -26,7 +26,8 @@ struct SolverNets {
 /// they are missing, named twice, or do not match test_iter, train_state and test_state.
 SolverNets read_solver_nets(const SolverParameter& parameter, const std::string& path);
 
-std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed,
-                                     const Device& device);
+/// `weights_of`, where given, is the net whose parameters this one uses.
+std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed, const Device& device,
+                                     const Net* weights_of = nullptr);
 
 }  // namespace vibnet

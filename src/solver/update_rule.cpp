@@ -10,6 +10,11 @@
 namespace vibnet {
 namespace {
 
+void refuse_momentum(const SolverParameter& parameter, const char* type) {
+  if (parameter.momentum() != 0)
+    fail("type ", type, " takes no momentum, and momentum: ", parameter.momentum(), " is given");
+}
+
 /// v = momentum v + rate g; data -= v.
 class SGD : public UpdateRule {
  public:
@@ -51,24 +56,103 @@ class Nesterov : public UpdateRule {
   float momentum_;
 };
 
-/// Kingma and Ba 2015, with the bias correction in the rate and delta outside the root, as Caffe.
+/// Duchi et al. 2011: h += g^2; data -= rate g / (sqrt(h) + delta).
+class AdaGrad : public UpdateRule {
+ public:
+  explicit AdaGrad(const SolverParameter& parameter) : delta_(parameter.delta()) {
+    refuse_momentum(parameter, "AdaGrad");
+  }
+  int history_count() const override { return 1; }
+  void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
+              const std::vector<float*>& history, float* data) const override {
+    float* squares = history[0];
+    parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        squares[i] += gradient[i] * gradient[i];
+        data[i] -= rate * (gradient[i] / (std::sqrt(squares[i]) + delta_));
+      }
+    });
+  }
+
+ private:
+  float delta_;
+};
+
+/// Tieleman and Hinton 2012: h = rms_decay h + (1 - rms_decay) g^2, and AdaGrad's step.
+class RMSProp : public UpdateRule {
+ public:
+  explicit RMSProp(const SolverParameter& parameter)
+      : decay_(parameter.rms_decay()), delta_(parameter.delta()) {
+    refuse_momentum(parameter, "RMSProp");
+    if (!(decay_ >= 0 && decay_ < 1)) fail("rms_decay: ", decay_, " must be from 0 to below 1");
+  }
+  int history_count() const override { return 1; }
+  void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
+              const std::vector<float*>& history, float* data) const override {
+    float* squares = history[0];
+    parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        squares[i] = decay_ * squares[i] + (1 - decay_) * gradient[i] * gradient[i];
+        data[i] -= rate * (gradient[i] / (std::sqrt(squares[i]) + delta_));
+      }
+    });
+  }
+
+ private:
+  float decay_;
+  float delta_;
+};
+
+/// Zeiler 2012, with momentum as the share of the past: h = momentum h + (1 - momentum) g^2,
+/// step = g sqrt((s + delta) / (h + delta)), s = momentum s + (1 - momentum) step^2;
+/// data -= rate step.
+class AdaDelta : public UpdateRule {
+ public:
+  explicit AdaDelta(const SolverParameter& parameter)
+      : momentum_(parameter.momentum()), delta_(parameter.delta()) {}
+  int history_count() const override { return 2; }
+  void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
+              const std::vector<float*>& history, float* data) const override {
+    float* gradients = history[0];
+    float* steps = history[1];
+    parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        gradients[i] = momentum_ * gradients[i] + (1 - momentum_) * gradient[i] * gradient[i];
+        const float step = gradient[i] * std::sqrt((steps[i] + delta_) / (gradients[i] + delta_));
+        steps[i] = momentum_ * steps[i] + (1 - momentum_) * step * step;
+        data[i] -= rate * step;
+      }
+    });
+  }
+
+ private:
+  float momentum_;
+  float delta_;
+};
+
+/// Kingma and Ba 2015. Caffe adds delta to the root before the bias of the squares is corrected,
+/// AdamW after it, as PyTorch does.
 class Adam : public UpdateRule {
  public:
   explicit Adam(const SolverParameter& parameter)
-      : beta1_(parameter.momentum()), beta2_(parameter.momentum2()), delta_(parameter.delta()) {}
+      : beta1_(parameter.momentum()), beta2_(parameter.momentum2()), delta_(parameter.delta()) {
+    if (!(beta1_ >= 0 && beta1_ < 1) || !(beta2_ >= 0 && beta2_ < 1))
+      fail("momentum and momentum2 must be from 0 to below 1; they are ", beta1_, " and ", beta2_);
+  }
   int history_count() const override { return 2; }
   void update(std::int64_t count, float rate, std::int64_t iteration, const float* gradient,
               const std::vector<float*>& history, float* data) const override {
     const double steps = static_cast<double>(iteration + 1);
-    const float step = static_cast<float>(rate * std::sqrt(1 - std::pow(double{beta2_}, steps)) /
-                                          (1 - std::pow(double{beta1_}, steps)));
+    const double root = std::sqrt(1 - std::pow(double{beta2_}, steps));
+    const float step = static_cast<float>(rate * root / (1 - std::pow(double{beta1_}, steps)));
+    const float delta = decouples_decay() ? static_cast<float>(delta_ * root) : delta_;
     float* mean = history[0];
     float* square = history[1];
     parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         mean[i] = beta1_ * mean[i] + (1 - beta1_) * gradient[i];
         square[i] = beta2_ * square[i] + (1 - beta2_) * gradient[i] * gradient[i];
-        data[i] -= step * mean[i] / (std::sqrt(square[i]) + delta_);
+        data[i] -= step * mean[i] / (std::sqrt(square[i]) + delta);
       }
     });
   }
@@ -77,6 +161,16 @@ class Adam : public UpdateRule {
   float beta1_;
   float beta2_;
   float delta_;
+};
+
+/// Loshchilov and Hutter 2019: Adam on the plain gradient, and the decay apart from it.
+class AdamW : public Adam {
+ public:
+  explicit AdamW(const SolverParameter& parameter) : Adam(parameter) {
+    if (parameter.regularization_type() != "L2")
+      fail("type AdamW decays weights itself; regularization_type must be L2");
+  }
+  bool decouples_decay() const override { return true; }
 };
 
 using Factory = std::unique_ptr<UpdateRule> (*)(const SolverParameter&);
@@ -88,19 +182,29 @@ std::unique_ptr<UpdateRule> make(const SolverParameter& parameter) {
 
 const std::map<std::string, Factory>& rules() {
   static const std::map<std::string, Factory> all = {
-      {"SGD", make<SGD>}, {"Nesterov", make<Nesterov>}, {"Adam", make<Adam>}};
+      {"SGD", make<SGD>},         {"Nesterov", make<Nesterov>}, {"AdaGrad", make<AdaGrad>},
+      {"RMSProp", make<RMSProp>}, {"AdaDelta", make<AdaDelta>}, {"Adam", make<Adam>},
+      {"AdamW", make<AdamW>}};
   return all;
 }
 
 std::string type_of(const SolverParameter& parameter) {
-  if (parameter.has_type() || !parameter.has_solver_type()) return parameter.type();
-  static const std::map<SolverParameter::SolverType, std::string> older = {
-      {SolverParameter::SGD, "SGD"},
-      {SolverParameter::NESTEROV, "Nesterov"},
-      {SolverParameter::ADAM, "Adam"}};
-  const auto found = older.find(parameter.solver_type());
-  return found == older.end() ? SolverParameter::SolverType_Name(parameter.solver_type())
-                              : found->second;
+  if (!parameter.has_solver_type()) return parameter.type();
+  if (parameter.has_type()) fail("has both type and solver_type, its older form; give one");
+  switch (parameter.solver_type()) {
+    case SolverParameter::NESTEROV:
+      return "Nesterov";
+    case SolverParameter::ADAGRAD:
+      return "AdaGrad";
+    case SolverParameter::RMSPROP:
+      return "RMSProp";
+    case SolverParameter::ADADELTA:
+      return "AdaDelta";
+    case SolverParameter::ADAM:
+      return "Adam";
+    default:
+      return "SGD";
+  }
 }
 
 }  // namespace

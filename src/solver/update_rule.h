@@ -15,6 +15,8 @@ class UpdateRule {
   virtual ~UpdateRule() = default;
   /// Blobs of history for each parameter.
   virtual int history_count() const = 0;
+  /// True for a rule whose weight decay is no part of the gradient: data -= rate decay data.
+  virtual bool decouples_decay() const { return false; }
   /// One pass over `count` values: data -= step. `rate` has lr_mult in it; `iteration` counts from
   /// 0.
   virtual void update(std::int64_t count, float rate, std::int64_t iteration, const float* gradient,

@@ -61,59 +61,41 @@ TEST(ProtoIo, ReplacesAFileOrLeavesIt) {
   EXPECT_EQ(files, 1) << "temporary files are left";
 }
 
-NetParameter upgraded(const std::string& text) {
+/// A newer net's layers, weights and fields, which this schema does not have.
+TEST(ProtoIo, WhatIsNotKnownIsKept) {
   const TemporaryFolder folder;
-  return read_net_prototxt(folder.write("net.prototxt", text));
+  NetParameter net;
+  parse_prototxt("name: 'n' layer { name: 'a' type: 'OfTheFuture' blobs { data: 1 data: 2 } }",
+                 "text", &net);
+  net.mutable_unknown_fields()->AddVarint(7000, 5);
+  net.mutable_layer(0)->mutable_unknown_fields()->AddLengthDelimited(7001, "future");
+  write_binary(net, folder / "net.caffemodel");
+  const NetParameter again = read_caffemodel(folder / "net.caffemodel");
+  EXPECT_EQ(again.SerializeAsString(), read_file(folder / "net.caffemodel"));
+  EXPECT_EQ(again.layer(0).unknown_fields().field(0).length_delimited(), "future");
+  write_prototxt(again, folder / "net.prototxt");
+  EXPECT_EQ(read_net_prototxt(folder / "net.prototxt").layer(0).type(), "OfTheFuture");
 }
 
-TEST(Upgrade, V1LayersBecomeLayers) {
-  const NetParameter net = upgraded(
-      "layers { name: 'd' type: DATA top: 'data' data_param { source: 's' scale: 0.5 "
-      "  mean_file: 'm' crop_size: 20 mirror: true batch_size: 4 } include { phase: TRAIN } }"
-      "layers { name: 'c' type: CONVOLUTION bottom: 'data' top: 'c' blobs_lr: 1 blobs_lr: 2 "
-      "  weight_decay: 1 weight_decay: 0 convolution_param { num_output: 3 kernel_size: 2 } }"
-      "layers { name: 'l' type: SOFTMAX_LOSS bottom: 'c' bottom: 'c' top: 'l' loss_weight: 2 }"
-      "layers { name: 'h' type: HDF5_DATA top: 'h' param: 'shared' blob_share_mode: PERMISSIVE }");
-  ASSERT_EQ(net.layer_size(), 4);
-  EXPECT_EQ(net.layers_size(), 0);
-  EXPECT_EQ(net.layer(0).type(), "Data");
-  EXPECT_EQ(net.layer(0).include(0).phase(), TRAIN);
-  EXPECT_FLOAT_EQ(net.layer(0).transform_param().scale(), 0.5f);
-  EXPECT_EQ(net.layer(0).transform_param().mean_file(), "m");
-  EXPECT_EQ(net.layer(0).transform_param().crop_size(), 20u);
-  EXPECT_TRUE(net.layer(0).transform_param().mirror());
-  EXPECT_FALSE(net.layer(0).data_param().has_scale());
-  EXPECT_EQ(net.layer(0).data_param().batch_size(), 4u);
-  EXPECT_EQ(net.layer(1).type(), "Convolution");
-  EXPECT_EQ(net.layer(1).convolution_param().num_output(), 3u);
-  EXPECT_FLOAT_EQ(net.layer(1).param(1).lr_mult(), 2);
-  EXPECT_FLOAT_EQ(net.layer(1).param(1).decay_mult(), 0);
-  EXPECT_EQ(net.layer(2).type(), "SoftmaxWithLoss");
-  EXPECT_FLOAT_EQ(net.layer(2).loss_weight(0), 2);
-  EXPECT_EQ(net.layer(3).type(), "HDF5Data");
-  EXPECT_EQ(net.layer(3).param(0).name(), "shared");
-  EXPECT_EQ(net.layer(3).param(0).share_mode(), ParamSpec::PERMISSIVE);
+/// Caffe's own bytes: parsed and serialized, they are the same.
+TEST(ProtoIo, CaffesFileIsWrittenAsItWasRead) {
+  const std::string path = VIBNET_SOURCE_DIR "/tests/data/caffe/lenet_bn.caffemodel";
+  const TemporaryFolder folder;
+  write_binary(read_caffemodel(path), folder / "again.caffemodel");
+  EXPECT_TRUE(read_file(folder / "again.caffemodel") == read_file(path));
 }
 
-TEST(Upgrade, InputFieldsBecomeAnInputLayer) {
-  for (const char* input : {"input: 'data' input_shape { dim: 1 dim: 3 dim: 8 dim: 9 }",
-                            "input: 'data' input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9"}) {
-    const NetParameter net = upgraded(std::string(input) + " layer { name: 'r' type: 'ReLU' }");
-    ASSERT_EQ(net.layer_size(), 2);
-    EXPECT_EQ(net.layer(0).type(), "Input");
-    EXPECT_EQ(net.layer(0).top(0), "data");
-    EXPECT_EQ(net.layer(0).input_param().shape(0).dim(3), 9);
-    EXPECT_EQ(net.input_size(), 0);
-  }
-}
-
-TEST(Upgrade, NamesWhatCannotBe) {
-  const auto error = [](const std::string& text) { return error_of([&] { upgraded(text); }); };
-  EXPECT_THAT(error("layers { name: 'a' type: RELU } layer { name: 'b' type: 'ReLU' }"),
-              HasSubstr("mixes `layers`, the old form, with `layer`"));
-  EXPECT_THAT(error("input: 'd' input_dim: 1 layer { name: 'b' }"),
-              HasSubstr("has 1 input_dim for 1 input(s); 4 are needed for each"));
-  EXPECT_THAT(error("layers { layer { name: 'old' type: 'conv' } }"), HasSubstr("V0"));
+TEST(ProtoIo, AnUpgradedFileIsReadAgainAsItWasWritten) {
+  const std::string caffe = VIBNET_SOURCE_DIR "/tests/data/caffe/";
+  const TemporaryFolder folder;
+  const NetParameter weights = read_caffemodel(caffe + "lenet_v1.caffemodel");
+  write_binary(weights, folder / "v2.caffemodel");
+  EXPECT_TRUE(read_caffemodel(folder / "v2.caffemodel").SerializeAsString() ==
+              weights.SerializeAsString());
+  const NetParameter model = read_net_prototxt(caffe + "lenet_v1.prototxt");
+  write_prototxt(model, folder / "v2.prototxt");
+  EXPECT_EQ(read_net_prototxt(folder / "v2.prototxt").SerializeAsString(),
+            model.SerializeAsString());
 }
 
 }  // namespace

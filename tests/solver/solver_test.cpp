@@ -78,7 +78,11 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values("type: 'SGD' momentum: 0.9 weight_decay: 0.01",
                     "type: 'Nesterov' momentum: 0.9 iter_size: 3 clip_gradients: 1",
                     "type: 'Adam' momentum: 0.9 kl_warmup: 10 regularization_type: 'L1' "
-                    "weight_decay: 0.001"));
+                    "weight_decay: 0.001",
+                    "type: 'AdaGrad' weight_decay: 0.01 warmup_iter: 8",
+                    "type: 'RMSProp' rms_decay: 0.9 iter_size: 2",
+                    "type: 'AdaDelta' momentum: 0.95 delta: 1e-6",
+                    "type: 'AdamW' momentum: 0.9 weight_decay: 0.1"));
 
 TEST(Solver, ADrawnSeedIsKeptInTheSnapshot) {
   const TemporaryFolder folder;
@@ -155,6 +159,20 @@ TEST(LearningRate, FollowsCaffesPolicies) {
   EXPECT_NEAR(rate("lr_policy: 'poly' power: 2 max_iter: 10", 5), 0.5, 1e-9);
   EXPECT_NEAR(rate("lr_policy: 'sigmoid' gamma: 1 stepsize: 5", 5), 1, 1e-9);
   EXPECT_THROW(rate("lr_policy: 'stepp' gamma: 1", 5), Error);
+}
+
+TEST(LearningRate, WarmsUpLinearly) {
+  SolverParameter parameter;
+  parse_prototxt(
+      "base_lr: 2 lr_policy: 'multistep' gamma: 0.1 stepvalue: 20 warmup_iter: 10 "
+      "warmup_start_lr: 0.5",
+      "solver", &parameter);
+  EXPECT_NEAR(learning_rate(parameter, 0), 0.5, 1e-9);
+  EXPECT_NEAR(learning_rate(parameter, 4), 1.1, 1e-9);
+  EXPECT_NEAR(learning_rate(parameter, 10), 2, 1e-9);
+  EXPECT_NEAR(learning_rate(parameter, 20), 0.2, 1e-8);
+  parameter.set_warmup_iter(-1);
+  EXPECT_THROW(check_learning_rate(parameter), Error);
 }
 
 TEST(Solver, RefusesASnapshotOfAnotherNet) {

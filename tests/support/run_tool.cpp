@@ -1,6 +1,7 @@
 #include "support/run_tool.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,11 +70,13 @@ bool RunningTool::says(const std::string& text) const {
 
 ToolResult RunningTool::wait() {
   int status = 0;
-  if (waitpid(child_, &status, 0) != child_) throw std::runtime_error(path_ + " is lost");
+  rusage usage{};
+  if (wait4(child_, &status, 0, &usage) != child_) throw std::runtime_error(path_ + " is lost");
   child_ = -1;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   if (code == kCannotStart) throw std::runtime_error(path_ + " cannot be started");
-  return {code, contents_of(scratch_ / "output"), contents_of(scratch_ / "errors")};
+  return {code, contents_of(scratch_ / "output"), contents_of(scratch_ / "errors"),
+          usage.ru_maxrss * std::int64_t{1024}};
 }
 
 ToolResult run_tool(const std::string& tool, const std::vector<std::string>& arguments,

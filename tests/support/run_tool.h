@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct ToolResult {
   int exit_code = -1;
   std::string output;
   std::string errors;
+  /// The most memory it held at once; never less than the test held when it started the tool.
+  std::int64_t peak_bytes = 0;
 };
 
 /// A tool of this build ("vibnet-train") that runs beside the test, in `folder` if one is given.

@@ -14,23 +14,26 @@ namespace {
 
 /// OpenCV's interleaved rows to planes, and back.
 Image to_image(const cv::Mat& mat) {
-  Image image{mat.channels(), mat.rows, mat.cols, {}};
-  image.pixels.resize(mat.total() * mat.channels());
-  std::size_t i = 0;
-  for (int c = 0; c < mat.channels(); ++c)
-    for (int y = 0; y < mat.rows; ++y)
-      for (int x = 0; x < mat.cols; ++x)
-        image.pixels[i++] = static_cast<char>(mat.ptr(y)[x * mat.channels() + c]);
+  const int channels = mat.channels();
+  Image image{channels, mat.rows, mat.cols, {}};
+  image.pixels.resize(mat.total() * channels);
+  char* to = image.pixels.data();
+  for (int c = 0; c < channels; ++c)
+    for (int y = 0; y < mat.rows; ++y) {
+      const auto* from = mat.ptr<char>(y) + c;
+      for (int x = 0; x < mat.cols; ++x, from += channels) *to++ = *from;
+    }
   return image;
 }
 
 cv::Mat to_mat(const Image& image) {
   cv::Mat mat(image.height, image.width, CV_8UC(image.channels));
-  std::size_t i = 0;
+  const char* from = image.pixels.data();
   for (int c = 0; c < image.channels; ++c)
-    for (int y = 0; y < image.height; ++y)
-      for (int x = 0; x < image.width; ++x)
-        mat.ptr(y)[x * image.channels + c] = static_cast<unsigned char>(image.pixels[i++]);
+    for (int y = 0; y < image.height; ++y) {
+      auto* to = mat.ptr<char>(y) + c;
+      for (int x = 0; x < image.width; ++x, to += image.channels) *to = *from++;
+    }
   return mat;
 }
 
