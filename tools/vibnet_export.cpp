@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <limits>
 #include <sstream>
@@ -63,6 +64,9 @@ int export_net(const std::vector<std::string>& arguments) {
   vibnet::require_flag("out", FLAGS_out);
   if (FLAGS_format != "onnx")
     throw vibnet::UsageError("--format " + FLAGS_format + " is not known; there is onnx");
+  for (const std::string& input : {FLAGS_model, FLAGS_weights})
+    if (std::filesystem::weakly_canonical(input) == std::filesystem::weakly_canonical(FLAGS_out))
+      throw vibnet::UsageError(FLAGS_out + " is read, and would be overwritten; give another name");
   const vibnet::ExportOptions options{read_input_shape()};
   const onnx::ModelProto model =
       vibnet::to_onnx(vibnet::read_net_prototxt(FLAGS_model),

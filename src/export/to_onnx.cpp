@@ -47,8 +47,12 @@ InputShapes find_input_shapes(const NetParameter& net, const ExportOptions& opti
   if (std::all_of(inputs.begin(), inputs.end(),
                   [&](const std::string& input) { return has_shape(net, input); }))
     return shapes;
-  const Net with_data(net, NetOptions());
-  for (const std::string& input : inputs) shapes[input] = with_data.blob(input)->shape();
+  try {
+    const Net with_data(net, NetOptions());
+    for (const std::string& input : inputs) shapes[input] = with_data.blob(input)->shape();
+  } catch (const Error& error) {
+    fail(error.what(), "; without its data the net can be exported with --input_shape");
+  }
   return shapes;
 }
 

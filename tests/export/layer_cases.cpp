@@ -163,11 +163,12 @@ void add_poolings(std::vector<OnnxCase>* cases) {
                                        "type: 'Pooling' pooling_param { pool: " + method +
                                            " round_mode: " + rounding + sizes + " }"));
           }
-  const auto add = [&](const char* name, const std::string& fields, const char* more = "") {
-    cases->push_back(one_layer(name, "steps 2 3 9 8",
-                               "type: 'Pooling' pooling_param { " + fields + " } " + more));
+  const auto add = [&](const char* name, const std::string& fields, const char* more = "",
+                       const char* input = "x 2 3 9 8") {
+    cases->push_back(
+        one_layer(name, input, "type: 'Pooling' pooling_param { " + fields + " } " + more));
   };
-  add("pooling_mask", "pool: MAX kernel_size: 3 stride: 2 pad: 1", "top: 'mask'");
+  add("pooling_mask", "pool: MAX kernel_size: 3 stride: 2 pad: 1", "top: 'mask'", "steps 2 3 9 8");
   add("pooling_global_max", "pool: MAX global_pooling: true");
   add("pooling_global_mask", "pool: MAX global_pooling: true", "top: 'mask'");
   add("pooling_global_ave", "pool: AVE global_pooling: true");
@@ -212,7 +213,6 @@ void add_shapes(std::vector<OnnxCase>* cases) {
   add("flatten", "type: 'Flatten'");
   add("flatten_middle", "type: 'Flatten' flatten_param { axis: 1 end_axis: 2 }");
   add("flatten_all", "type: 'Flatten' flatten_param { axis: 0 }");
-  add("parameter", "type: 'Parameter' parameter_param { shape { dim: 2 dim: 3 } }", "");
   add("reshape", "type: 'Reshape' reshape_param { shape { dim: 0 dim: 3 dim: -1 dim: 10 } }");
   add("reshape_middle",
       "type: 'Reshape' reshape_param { axis: 1 num_axes: 2 shape { dim: 3 dim: -1 } }");
@@ -309,6 +309,10 @@ std::vector<OnnxCase> graph_cases() {
                     "top: 'both' }\n"
                     "layer { name: 'accuracy' type: 'Accuracy' bottom: 'a' bottom: 'l1' "
                     "top: 'accuracy' }\n"},
+      {"parameter",
+       input + "layer { name: 'p' type: 'Parameter' top: 'p' parameter_param { shape { dim: 3 } } "
+               "}\n"
+               "layer { name: 'y' type: 'Bias' bottom: 'x' bottom: 'p' top: 'y' }\n"},
       {"shared_weights",
        input + "layer { name: 'a' type: 'InnerProduct' bottom: 'x' top: 'a' param { name: 'w' } "
                "param { name: 'b' } inner_product_param { num_output: 4 } }\n"

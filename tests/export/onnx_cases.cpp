@@ -205,7 +205,7 @@ void write_compressed(const std::string& name, const NetParameter& model,
   CompressOptions options;
   options.input_shape = input;
   const CompressedNet small = compress(model, weights, options);
-  cases->write(name, small.model, small.weights, input);
+  cases->write(name, small.deploy, small.weights, {});
 }
 
 struct Model {
