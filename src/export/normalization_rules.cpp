@@ -22,8 +22,7 @@ struct Centred {
   std::string variance;
 };
 
-Centred centre(const Integers& axes, LayerExport* layer) {
-  const std::string& x = layer->bottom().name;
+Centred centre(const std::string& x, const Integers& axes, LayerExport* layer) {
   const Attributes over = {integers("axes", axes), integer("keepdims", 1)};
   const std::string values = layer->step("Sub", {x, layer->step("ReduceMean", {x}, over)});
   const std::string squares = layer->step("Mul", {values, values});
@@ -33,7 +32,7 @@ Centred centre(const Integers& axes, LayerExport* layer) {
 /// The statistics of the batch itself.
 void export_batch_statistics(LayerExport* layer) {
   const Integers axes = axes_of(layer->bottom(), 0, 1);
-  const Centred x = centre(axes, layer);
+  const Centred x = centre(layer->bottom().name, axes, layer);
   const std::string eps = layer->scalar(layer->parameter().batch_norm_param().eps());
   const std::string deviation = layer->step("Sqrt", {layer->step("Add", {x.variance, eps})});
   layer->make_top(0, "Div", {x.values, deviation});
@@ -85,20 +84,18 @@ void export_lrn(LayerExport* layer) {
                    number("beta", p.beta()), number("bias", p.k())});
 }
 
+/// Over all of a channel, or of a sample; the top has four axes whatever the bottom has.
 void export_mvn(LayerExport* layer) {
   const MVNParameter& p = layer->parameter().mvn_param();
-  const int first = p.across_channels() ? 1 : 2;
-  if (layer->bottom().axes() <= first)
-    layer->fail("has no ONNX form for a bottom without axes to normalize over");
-  const Integers axes = axes_of(layer->bottom(), first, -1);
-  if (!p.normalize_variance()) {
-    const Attributes over = {integers("axes", axes), integer("keepdims", 1)};
-    const std::string& x = layer->bottom().name;
-    return layer->make_top(0, "Sub", {x, layer->step("ReduceMean", {x}, over)});
-  }
-  const Centred x = centre(axes, layer);
-  const std::string deviation = layer->step("Sqrt", {x.variance});
-  layer->make_top(0, "Div", {x.values, layer->step("Add", {deviation, layer->scalar(p.eps())})});
+  const Value& top = layer->top();
+  const std::string& bottom = layer->bottom().name;
+  const std::string x =
+      layer->bottom().axes() == top.axes() ? bottom : layer->reshaped(bottom, top.dims);
+  const Centred centred = centre(x, axes_of(top, p.across_channels() ? 1 : 2, -1), layer);
+  if (!p.normalize_variance()) return layer->alias(0, centred.values);
+  const std::string deviation = layer->step("Sqrt", {centred.variance});
+  layer->make_top(0, "Div",
+                  {centred.values, layer->step("Add", {deviation, layer->scalar(p.eps())})});
 }
 
 void export_softmax(LayerExport* layer) {

@@ -24,6 +24,7 @@ void export_embed(LayerExport* layer);
 // pooling_rules.cpp
 void export_pooling(LayerExport* layer);
 void export_interp(LayerExport* layer);
+void export_spp(LayerExport* layer);
 
 // normalization_rules.cpp
 void export_batch_norm(LayerExport* layer);

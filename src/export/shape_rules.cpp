@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "export/rules.h"
 
@@ -59,6 +60,28 @@ void export_crop(LayerExport* layer) {
   layer->make_top(
       0, "Slice",
       {layer->bottom().name, layer->ints(begins), layer->ints(ends), layer->ints(axes)});
+}
+
+/// The axes left out follow in their own order.
+void export_permute(LayerExport* layer) {
+  const auto& order = layer->parameter().permute_param().order();
+  Integers axes(order.begin(), order.end());
+  for (int axis = 0; axis < layer->bottom().axes(); ++axis)
+    if (std::count(axes.begin(), axes.end(), axis) == 0) axes.push_back(axis);
+  layer->make_top(0, "Transpose", {layer->bottom().name}, {integers("perm", axes)});
+}
+
+void export_shuffle_channel(LayerExport* layer) {
+  const Value& x = layer->bottom();
+  const int groups = static_cast<int>(layer->parameter().shuffle_channel_param().group());
+  Integers dims = x.dims;
+  dims[1] = x.size(1) / groups;
+  dims.insert(dims.begin() + 1, groups);
+  Integers order(dims.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order[1], order[2]);
+  const std::string grouped = layer->reshaped(x.name, dims);
+  layer->reshape_top(0, layer->step("Transpose", {grouped}, {integers("perm", order)}));
 }
 
 }  // namespace vibnet

@@ -172,9 +172,21 @@ void add_poolings(std::vector<OnnxCase>* cases) {
   add("pooling_global_max", "pool: MAX global_pooling: true");
   add("pooling_global_mask", "pool: MAX global_pooling: true", "top: 'mask'");
   add("pooling_global_ave", "pool: AVE global_pooling: true");
+  add("pooling_stochastic", "pool: STOCHASTIC kernel_size: 3 stride: 2", "", "positive 2 3 8 7");
+  add("pooling_stochastic_global", "pool: STOCHASTIC global_pooling: true", "", "positive 2 3 8 7");
   add("pooling_rect_max", "kernel_h: 2 kernel_w: 5 stride_h: 2 stride_w: 3 pad_h: 0 pad_w: 2");
   add("pooling_rect_ave",
       "pool: AVE kernel_h: 4 kernel_w: 3 stride_h: 3 stride_w: 2 pad_h: 1 pad_w: 0");
+}
+
+void add_pyramids(std::vector<OnnxCase>* cases) {
+  const auto add = [&](const char* name, const std::string& fields) {
+    cases->push_back(
+        one_layer(name, "positive 2 3 9 7", "type: 'SPP' spp_param { " + fields + " }"));
+  };
+  add("spp_one", "pyramid_height: 1");
+  add("spp_max", "pyramid_height: 3");
+  add("spp_ave", "pyramid_height: 3 pool: AVE");
 }
 
 void add_normalizations(std::vector<OnnxCase>* cases) {
@@ -192,6 +204,7 @@ void add_normalizations(std::vector<OnnxCase>* cases) {
       "type: 'LRN' lrn_param { norm_region: WITHIN_CHANNEL local_size: 3 alpha: 0.7 beta: 0.5 }");
   add("mvn", "type: 'MVN'");
   add("mvn_across", "type: 'MVN' mvn_param { across_channels: true eps: 0.1 }");
+  add("mvn_matrix", "type: 'MVN' mvn_param { across_channels: true }", "x 2 9");
   add("mvn_mean", "type: 'MVN' mvn_param { normalize_variance: false }");
   add("softmax", "type: 'Softmax'");
   add("softmax_axis", "type: 'Softmax' softmax_param { axis: -1 }");
@@ -213,6 +226,14 @@ void add_shapes(std::vector<OnnxCase>* cases) {
   add("flatten", "type: 'Flatten'");
   add("flatten_middle", "type: 'Flatten' flatten_param { axis: 1 end_axis: 2 }");
   add("flatten_all", "type: 'Flatten' flatten_param { axis: 0 }");
+  add("permute", "type: 'Permute' permute_param { order: 0 order: 2 order: 3 order: 1 }");
+  add("permute_two", "type: 'Permute' permute_param { order: 1 order: 0 }");
+  add("shuffle_channel", "type: 'ShuffleChannel' shuffle_channel_param { group: 3 }");
+  add("interp_size", "type: 'Interp' interp_param { height: 7 width: 9 }");
+  add("interp_zoom", "type: 'Interp' interp_param { zoom_factor: 3 }");
+  add("interp_shrink", "type: 'Interp' interp_param { shrink_factor: 2 }");
+  add("interp_pad", "type: 'Interp' interp_param { zoom_factor: 2 pad_beg: -1 pad_end: -1 }");
+  add("interp_one", "type: 'Interp' interp_param { height: 1 width: 1 }");
   add("reshape", "type: 'Reshape' reshape_param { shape { dim: 0 dim: 3 dim: -1 dim: 10 } }");
   add("reshape_middle",
       "type: 'Reshape' reshape_param { axis: 1 num_axes: 2 shape { dim: 3 dim: -1 } }");
@@ -254,6 +275,7 @@ std::vector<OnnxCase> layer_cases() {
   add_scales(&cases);
   add_convolutions(&cases);
   add_poolings(&cases);
+  add_pyramids(&cases);
   add_normalizations(&cases);
   add_shapes(&cases);
   add_reductions(&cases);
