@@ -1,6 +1,6 @@
 # The libraries that bring no CMake package in Debian 12: vibnet::openblas, vibnet::lmdb,
-# vibnet::random123 and, with WITH_OPENCV, vibnet::opencv (core, imgproc and imgcodecs), with
-# WITH_HDF5 vibnet::hdf5.
+# vibnet::random123; with WITH_OPENCV, vibnet::opencv (core, imgproc and imgcodecs), with WITH_HDF5
+# vibnet::hdf5, and with WITH_ONNX vibnet::onnx (the format's messages).
 
 # vibnet_library(NAME HEADER [LIBRARY...])
 function(vibnet_library name header)
@@ -29,5 +29,9 @@ if(WITH_OPENCV)
 endif()
 if(WITH_HDF5)
   vibnet_library(hdf5 hdf5.h hdf5)
+endif()
+if(WITH_ONNX)
+  vibnet_library(onnx onnx/onnx_pb.h onnx_proto)
+  target_compile_definitions(vibnet::onnx INTERFACE ONNX_ML ONNX_NAMESPACE=onnx)
 endif()
 set(VibnetLibraries_FOUND TRUE)

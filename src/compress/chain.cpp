@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "compress/rule.h"
+#include "net/deploy.h"
 #include "vibnet/error.h"
 
 namespace vibnet {

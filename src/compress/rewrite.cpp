@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "compress/rule.h"
-#include "vibnet/error.h"
+#include "net/deploy.h"
 
 namespace vibnet {
 namespace {
@@ -79,43 +78,6 @@ void add_selection(const std::string& layer, const std::string& blob, const Mask
   *net->add_layer() = concat;
 }
 
-bool reads_any(const LayerParameter& layer, const std::set<std::string>& blobs) {
-  return std::any_of(layer.bottom().begin(), layer.bottom().end(),
-                     [&](const std::string& bottom) { return blobs.count(bottom) > 0; });
-}
-
-bool feeds_chain(const NetParameter& net, const std::string& blob) {
-  return std::any_of(net.layer().begin(), net.layer().end(), [&](const LayerParameter& layer) {
-    return !is_head(layer) && layer.bottom_size() > 0 && layer.bottom(0) == blob;
-  });
-}
-
-LayerParameter input_layer(const std::string& name, const std::string& top,
-                           const std::vector<int>& shape) {
-  LayerParameter input;
-  input.set_name(name);
-  input.set_type("Input");
-  input.add_top(top);
-  BlobShape* input_shape = input.mutable_input_param()->add_shape();
-  for (const int dimension : shape) input_shape->add_dim(dimension);
-  return input;
-}
-
-bool has_layer(const NetParameter& net, const std::string& name) {
-  return std::any_of(net.layer().begin(), net.layer().end(),
-                     [&](const LayerParameter& layer) { return layer.name() == name; });
-}
-
-LayerParameter softmax_of(const LayerParameter& loss, const NetParameter& net) {
-  LayerParameter softmax;
-  softmax.set_name(has_layer(net, "prob") ? loss.name() + "_prob" : "prob");
-  softmax.set_type("Softmax");
-  softmax.add_bottom(loss.bottom(0));
-  softmax.add_top(softmax.name());
-  if (loss.has_softmax_param()) *softmax.mutable_softmax_param() = loss.softmax_param();
-  return softmax;
-}
-
 bool is_part_of_selection(const std::string& name, const std::string& selection) {
   return name == selection + "_slice" || name == selection + "_silence" ||
          name == selection + "_concat";
@@ -147,38 +109,23 @@ NetParameter Rewrite::apply(const NetParameter& net, const NetParameter& edited)
 }
 
 NetParameter Rewrite::deploy(const NetParameter& net, const std::vector<int>& input_shape) const {
-  NetParameter out;
-  out.set_name(net.name());
-  std::set<std::string> missing;       // labels, and what is made from them
-  std::set<std::string> with_softmax;  // scores that have one
+  const NetParameter whole = input_selection_.empty() ? net : without_selection(net);
+  std::map<std::string, std::vector<int>> shapes;
+  for (const std::string& input : deployed_inputs(whole)) shapes[input] = input_shape;
+  return deploy_net(whole, shapes);
+}
+
+NetParameter Rewrite::without_selection(const NetParameter& net) const {
+  NetParameter out = net;
+  out.clear_layer();
   Names names;
   for (const LayerParameter& given : net.layer()) {
     LayerParameter layer = given;
-    layer.clear_blobs();
-    layer.clear_include();
-    layer.clear_exclude();
     rename(names, &layer);
-    if (layer.bottom_size() == 0) {
-      for (const std::string& top : layer.top()) {
-        if (feeds_chain(net, top))
-          *out.add_layer() = input_layer(layer.name(), top, input_shape);
-        else
-          missing.insert(top);
-      }
-      continue;
-    }
-    if (!input_selection_.empty() && is_part_of_selection(layer.name(), input_selection_)) {
-      if (layer.type() == "Slice") names[layer.bottom(0) + kSelected] = layer.bottom(0);
-      continue;
-    }
-    if (layer.type() == "SoftmaxWithLoss") {
-      if (with_softmax.insert(layer.bottom(0)).second) *out.add_layer() = softmax_of(layer, out);
-    } else if (!reads_any(layer, missing) && !is_loss(layer)) {
-      if (layer.type() == "Softmax") with_softmax.insert(layer.bottom(0));
+    if (!is_part_of_selection(layer.name(), input_selection_))
       *out.add_layer() = layer;
-    } else {
-      missing.insert(layer.top().begin(), layer.top().end());
-    }
+    else if (layer.type() == "Slice")
+      names[layer.bottom(0) + kSelected] = layer.bottom(0);
   }
   return out;
 }

@@ -32,6 +32,9 @@ class Rewrite {
   NetParameter deploy(const NetParameter& net, const std::vector<int>& input_shape) const;
 
  private:
+  /// The net as it is when its input comes selected already.
+  NetParameter without_selection(const NetParameter& net) const;
+
   std::set<std::string> removed_;
   std::map<std::string, Mask> selections_;
   std::string input_selection_;

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <string>
-#include <string_view>
 
 namespace vibnet {
 namespace {
@@ -65,16 +64,6 @@ int per_channel_blobs(const LayerParameter& layer) {
   if (layer.type() == "BatchNorm") return 2;
   if (layer.type() == "PReLU" && layer.prelu_param().channel_shared()) return 0;
   return layer.blobs_size();
-}
-
-bool is_loss(const LayerParameter& layer) {
-  constexpr std::string_view kLoss = "Loss";
-  const std::string_view type = layer.type();
-  return type.size() > kLoss.size() && type.substr(type.size() - kLoss.size()) == kLoss;
-}
-
-bool is_head(const LayerParameter& layer) {
-  return is_loss(layer) || layer.type() == "Accuracy" || layer.type() == "Silence";
 }
 
 }  // namespace vibnet

@@ -27,10 +27,4 @@ Rule rule_of(const LayerParameter& layer);
 /// The blobs of a channelwise layer that hold one value for each channel.
 int per_channel_blobs(const LayerParameter& layer);
 
-/// True for a type whose name ends in "Loss".
-bool is_loss(const LayerParameter& layer);
-
-/// True for layers that end a chain: losses, Accuracy, Silence.
-bool is_head(const LayerParameter& layer);
-
 }  // namespace vibnet

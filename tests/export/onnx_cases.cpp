@@ -1,0 +1,254 @@
+// Writes what check_onnx.py compares: onnx_cases FOLDER. For each net of layer_cases.h, and each of
+// models/, plain and compressed: NAME.onnx, and as raw floats the inputs and the outputs that
+// vibnet computes. manifest.txt has a line for each of these: NAME, "in" or "out", file, value,
+// shape.
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "export/layer_cases.h"
+#include "export/to_onnx.h"
+#include "net/deploy.h"
+#include "net/filter.h"
+#include "vibnet/compress.h"
+#include "vibnet/error.h"
+#include "vibnet/net.h"
+#include "vibnet/proto_io.h"
+#include "vibnet/registry.h"
+
+namespace vibnet {
+namespace {
+
+using Random = std::mt19937;
+
+float normal(float scale, Random* random) {
+  return std::normal_distribution<float>(0, scale)(*random);
+}
+
+float uniform(float from, float to, Random* random) {
+  return std::uniform_real_distribution<float>(from, to)(*random);
+}
+
+void set_batch_norm(Random* random, Layer* layer) {
+  float* variances = layer->blobs()[1]->mutable_cpu_data();
+  for (int c = 0; c < layer->blobs()[1]->count(); ++c) {
+    layer->blobs()[0]->mutable_cpu_data()[c] = normal(0.2f, random);
+    variances[c] = uniform(0.5f, 1.5f, random);
+  }
+  layer->blobs()[2]->set_data(1.5f);
+}
+
+/// Two of three units are kept, the first one always.
+void set_bottleneck(Random* random, Layer* layer) {
+  float* mu = layer->blobs()[0]->mutable_cpu_data();
+  float* log_sigma2 = layer->blobs()[1]->mutable_cpu_data();
+  for (int c = 0; c < layer->blobs()[0]->count(); ++c) {
+    mu[c] = uniform(0.7f, 1.3f, random);
+    log_sigma2[c] = c % 3 == 1 ? 4 : -6;
+  }
+}
+
+/// Adds noise to what the fillers made, little enough that deep nets' values stay small.
+void add_noise(Random* random, Blob* blob) {
+  const int fan_in = blob->axes() < 2 ? 100 : std::max(1, blob->count(1));
+  float* values = blob->mutable_cpu_data();
+  for (int i = 0; i < blob->count(); ++i)
+    values[i] += normal(0.7f / std::sqrt(static_cast<float>(fan_in)), random);
+}
+
+void set_weights(Net* net) {
+  Random random(1);
+  for (const auto& layer : net->layers()) {
+    if (layer->type() == "BatchNorm") {
+      set_batch_norm(&random, layer.get());
+    } else if (layer->type() == "InformationBottleneck") {
+      set_bottleneck(&random, layer.get());
+    } else {
+      for (const auto& blob : layer->blobs()) add_noise(&random, blob.get());
+    }
+  }
+}
+
+float value_for(const std::string& input, Random* random) {
+  if (input.rfind("index", 0) == 0) return static_cast<float>((*random)() % 3);
+  if (input.rfind("positive", 0) == 0) return uniform(0.1f, 3, random);
+  if (input.rfind("steps", 0) == 0) return static_cast<float>((*random)() % 5) - 2;
+  return normal(1.5f, random);
+}
+
+void fill_inputs(Net* net) {
+  Random random(2);
+  for (const std::string& name : net->input_names()) {
+    Blob* input = net->blob(name);
+    for (int i = 0; i < input->count(); ++i)
+      input->mutable_cpu_data()[i] = value_for(name, &random);
+  }
+}
+
+/// An open batch is checked with one that is not the net's.
+void grow_open_batches(const onnx::ModelProto& model, Net* net) {
+  for (const auto& input : model.graph().input()) {
+    Shape shape = net->blob(input.name())->shape();
+    const auto& dims = input.type().tensor_type().shape().dim();
+    if (dims.empty() || !dims[0].has_dim_param()) continue;
+    ++shape[0];
+    net->blob(input.name())->reshape(shape);
+  }
+  net->reshape();
+}
+
+NetParameter deployed(const NetParameter& model, const Shape& shape) {
+  if (!shape.empty()) return make_deploy(model, shape);
+  NetState state;
+  state.set_phase(TEST);
+  return deploy_net(filter_net(model, state), {});
+}
+
+class Cases {
+ public:
+  explicit Cases(std::string folder)
+      : folder_(std::move(folder)), manifest_(folder_ + "/manifest.txt") {}
+
+  /// Calls write(), which makes the case; where that fails, the manifest says why.
+  template <typename Write>
+  void attempt(const std::string& name, const Write& write) {
+    try {
+      write();
+    } catch (const Error& error) {
+      manifest_ << name << "\tfail\t" << error.what() << "\n";
+    }
+  }
+
+  /// `shape` is that of the net's one input; empty where its Input layers state theirs.
+  void write(const std::string& name, const NetParameter& model, const NetParameter& weights,
+             const Shape& shape) {
+    const onnx::ModelProto exported = to_onnx(model, weights, "weights", {shape});
+    write_binary(exported, folder_ + "/" + name + ".onnx");
+    Net net(deployed(model, shape), NetOptions());
+    if (has_weights(net)) net.copy_weights(weights, "weights", Missing::FAIL);
+    grow_open_batches(exported, &net);
+    fill_inputs(&net);
+    for (const auto& input : exported.graph().input())
+      write_blob(name, "in", input.name(), *net.blob(input.name()));
+    net.forward();
+    for (int i = 0; i < exported.graph().output_size(); ++i)
+      write_blob(name, "out", exported.graph().output(i).name(), *net.blob(net.output_names()[i]));
+  }
+
+  static bool has_weights(const Net& net) {
+    return std::any_of(net.layers().begin(), net.layers().end(),
+                       [](const auto& layer) { return !layer->blobs().empty(); });
+  }
+
+  void write_blob(const std::string& name, const char* what, const std::string& value,
+                  const Blob& blob) {
+    const std::string file = std::to_string(files_++) + ".bin";
+    std::ofstream(folder_ + "/" + file, std::ios::binary)
+        .write(reinterpret_cast<const char*>(blob.cpu_data()),
+               static_cast<std::streamsize>(blob.count() * sizeof(float)));
+    manifest_ << name << "\t" << what << "\t" << file << "\t" << value << "\t";
+    for (int axis = 0; axis < blob.axes(); ++axis)
+      manifest_ << (axis == 0 ? "" : "x") << blob.shape(axis);
+    manifest_ << "\n";
+    if (!manifest_) fail(folder_, ": cannot be written");
+  }
+
+  std::string folder_;
+  std::ofstream manifest_;
+  int files_ = 0;
+};
+
+NetParameter weights_for(const NetParameter& deploy) {
+  Net net(deploy, NetOptions());
+  set_weights(&net);
+  return net.to_proto();
+}
+
+std::set<std::string> layer_types() {
+  std::set<std::string> types;
+  for (const RegisteredLayer& layer : registered_layers()) types.insert(layer.type);
+  return types;
+}
+
+bool is_in_this_build(const NetParameter& model) {
+  static const std::set<std::string> types = layer_types();
+  return std::all_of(model.layer().begin(), model.layer().end(),
+                     [&](const LayerParameter& layer) { return types.count(layer.type()) > 0; });
+}
+
+void write_small_nets(Cases* cases) {
+  std::vector<OnnxCase> nets = layer_cases();
+  for (OnnxCase& net : graph_cases()) nets.push_back(std::move(net));
+  for (const OnnxCase& net : nets) {
+    NetParameter model;
+    parse_prototxt(net.prototxt, net.name, &model);
+    if (!is_in_this_build(model)) {
+      std::cout << "not in this build: " << net.name << "\n";
+      continue;
+    }
+    cases->attempt(net.name,
+                   [&] { cases->write(net.name, model, weights_for(deployed(model, {})), {}); });
+  }
+}
+
+void write_compressed(const std::string& name, const NetParameter& model,
+                      const NetParameter& weights, const Shape& input, Cases* cases) {
+  CompressOptions options;
+  options.input_shape = input;
+  const CompressedNet small = compress(model, weights, options);
+  cases->write(name, small.deploy, small.weights, {});
+}
+
+struct Model {
+  const char* folder;
+  Shape input;
+};
+
+void write_model(const Model& stated, Cases* cases) {
+  const std::string name = stated.folder;
+  const NetParameter model =
+      read_net_prototxt(VIBNET_SOURCE_DIR "/models/" + name + "/train_val.prototxt");
+  const NetParameter weights = weights_for(deployed(model, stated.input));
+  cases->attempt(name, [&] { cases->write(name, model, weights, stated.input); });
+  cases->attempt(name + "_compressed", [&] {
+    write_compressed(name + "_compressed", model, weights, stated.input, cases);
+  });
+}
+
+void write_all(const std::string& folder) {
+  std::filesystem::create_directories(folder);
+  Cases cases(folder);
+  write_small_nets(&cases);
+  for (const Model& model :
+       {Model{"lenet_300_100", {1, 1, 28, 28}}, Model{"lenet5", {1, 1, 28, 28}}})
+    write_model(model, &cases);
+}
+
+}  // namespace
+}  // namespace vibnet
+
+int main(int argc, char** argv) {
+  google::InitGoogleLogging(argv[0]);
+  FLAGS_logtostderr = true;
+  FLAGS_minloglevel = google::GLOG_WARNING;
+  if (argc != 2) {
+    std::cerr << "usage: onnx_cases FOLDER\n";
+    return 2;
+  }
+  try {
+    vibnet::write_all(argv[1]);
+  } catch (const std::exception& error) {
+    std::cerr << "onnx_cases: " << error.what() << "\n";
+    return 1;
+  }
+  return 0;
+}
