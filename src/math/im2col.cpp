@@ -16,13 +16,6 @@ Range inside(int outputs, int stride, int offset, int size) {
   return {std::min(first, outputs), std::min(std::max(last, first), outputs)};
 }
 
-/// The last two axes of a window, and where one tap stands in them.
-struct Tap {
-  WindowAxis rows, columns;
-  int out_h, out_w;
-  int offset_h, offset_w;
-};
-
 /// Calls visit(plane) for the window's places along the axes from `axis` to the last two; the
 /// plane is -1 where the tap stands in the padding.
 template <typename Visit>
@@ -38,25 +31,91 @@ void for_each_plane(const Window& window, std::size_t axis, const std::vector<in
   }
 }
 
-/// Calls visit(plane, tap) for the planes in the order of the column matrix.
+/// Calls visit(plane, offset_h, offset_w) for the planes of all taps in the order of the column
+/// matrix: the tap stands so far from the window's place along the last two axes.
 template <typename Visit>
 void for_each_tap(const Window& window, const Visit& visit) {
-  const int axes = static_cast<int>(window.axes.size());
-  const int taps = window.taps();
-  std::vector<int> offsets(axes);
-  Tap tap{window.axes[axes - 2], window.axes[axes - 1], 0, 0, 0, 0};
-  tap.out_h = tap.rows.outputs();
-  tap.out_w = tap.columns.outputs();
-  for (int i = 0; i < taps; ++i) {
+  const std::size_t outer = window.axes.size() - 2;
+  const WindowAxis rows = window.axes[outer];
+  const WindowAxis columns = window.axes[outer + 1];
+  const auto for_each_tap_of_planes = [&](const auto& visit_offsets) {
+    for (int kh = 0; kh < rows.kernel; ++kh)
+      for (int kw = 0; kw < columns.kernel; ++kw)
+        visit_offsets(kh * rows.dilation - rows.pad, kw * columns.dilation - columns.pad);
+  };
+  if (outer == 0) {
+    for (int c = 0; c < window.channels; ++c)
+      for_each_tap_of_planes([&](int h, int w) { visit(c, h, w); });
+    return;
+  }
+  const int outer_taps = window.taps() / (rows.kernel * columns.kernel);
+  std::vector<int> offsets(outer);
+  for (int i = 0; i < outer_taps; ++i) {
     int rest = i;
-    for (int axis = axes - 1; axis >= 0; --axis) {
+    for (std::size_t axis = outer; axis-- > 0;) {
       const WindowAxis& along = window.axes[axis];
       offsets[axis] = rest % along.kernel * along.dilation - along.pad;
       rest /= along.kernel;
     }
-    tap.offset_h = offsets[axes - 2];
-    tap.offset_w = offsets[axes - 1];
-    for_each_plane(window, 0, offsets, rest, [&](int plane) { visit(plane, tap); });
+    for_each_tap_of_planes([&](int h, int w) {
+      for_each_plane(window, 0, offsets, rest, [&](int plane) { visit(plane, h, w); });
+    });
+  }
+}
+
+/// How a window moves over its last two axes.
+struct Plane {
+  explicit Plane(const Window& window)
+      : rows(window.axes[window.axes.size() - 2]),
+        columns(window.axes.back()),
+        out_h(rows.outputs()),
+        out_w(columns.outputs()) {}
+  int values() const { return rows.size * columns.size; }
+  int places() const { return out_h * out_w; }
+
+  WindowAxis rows, columns;
+  int out_h, out_w;
+};
+
+/// What one tap sees of a plane, place by place. The shape is a copy, so that it stays in
+/// registers.
+void unfold(const float* plane, const Plane& shape, int offset_h, int offset_w, float* columns) {
+  const int height = shape.rows.size;
+  const int width = shape.columns.size;
+  const int stride = shape.columns.stride;
+  const int out_w = shape.out_w;
+  const Range in = inside(out_w, stride, offset_w, width);
+  int row = offset_h;
+  for (int y = shape.out_h; y > 0; --y, columns += out_w, row += shape.rows.stride) {
+    if (row < 0 || row >= height) {
+      std::fill_n(columns, out_w, 0.0f);
+      continue;
+    }
+    const float* pixels = plane + row * width + offset_w;
+    std::fill(columns, columns + in.first, 0.0f);
+    if (stride == 1)
+      std::copy(pixels + in.first, pixels + in.last, columns + in.first);
+    else
+      for (int x = in.first; x < in.last; ++x) columns[x] = pixels[x * stride];
+    std::fill(columns + in.last, columns + out_w, 0.0f);
+  }
+}
+
+/// Adds what unfold would have put there back to the plane.
+void fold(const float* columns, const Plane& shape, int offset_h, int offset_w, float* plane) {
+  const int height = shape.rows.size;
+  const int width = shape.columns.size;
+  const int stride = shape.columns.stride;
+  const int out_w = shape.out_w;
+  const Range in = inside(out_w, stride, offset_w, width);
+  int row = offset_h;
+  for (int y = shape.out_h; y > 0; --y, columns += out_w, row += shape.rows.stride) {
+    if (row < 0 || row >= height) continue;
+    float* pixels = plane + row * width + offset_w;
+    if (stride == 1)
+      for (int x = in.first; x < in.last; ++x) pixels[x] += columns[x];
+    else
+      for (int x = in.first; x < in.last; ++x) pixels[x * stride] += columns[x];
   }
 }
 
@@ -81,48 +140,22 @@ int Window::positions() const {
 }
 
 void im2col(const float* picture, const Window& window, float* columns) {
-  for_each_tap(window, [&](int plane, const Tap& tap) {
-    if (plane < 0) {
-      columns = std::fill_n(columns, tap.out_h * tap.out_w, 0.0f);
-      return;
-    }
-    const int height = tap.rows.size;
-    const int width = tap.columns.size;
-    const int stride = tap.columns.stride;
-    const Range in = inside(tap.out_w, stride, tap.offset_w, width);
-    for (int y = 0; y < tap.out_h; ++y, columns += tap.out_w) {
-      const int row = y * tap.rows.stride + tap.offset_h;
-      if (row < 0 || row >= height) {
-        std::fill_n(columns, tap.out_w, 0.0f);
-        continue;
-      }
-      const float* pixels = picture + (plane * height + row) * width + tap.offset_w;
-      std::fill(columns, columns + in.first, 0.0f);
-      if (stride == 1)
-        std::copy(pixels + in.first, pixels + in.last, columns + in.first);
-      else
-        for (int x = in.first; x < in.last; ++x) columns[x] = pixels[x * stride];
-      std::fill(columns + in.last, columns + tap.out_w, 0.0f);
-    }
+  const Plane shape(window);
+  for_each_tap(window, [&](int plane, int offset_h, int offset_w) {
+    if (plane < 0)
+      std::fill_n(columns, shape.places(), 0.0f);
+    else
+      unfold(picture + plane * shape.values(), shape, offset_h, offset_w, columns);
+    columns += shape.places();
   });
 }
 
 void col2im(const float* columns, const Window& window, float* picture) {
+  const Plane shape(window);
   std::fill_n(picture, window.values(), 0.0f);
-  for_each_tap(window, [&](int plane, const Tap& tap) {
-    const int height = tap.rows.size;
-    const int width = tap.columns.size;
-    const int stride = tap.columns.stride;
-    const Range in = inside(tap.out_w, stride, tap.offset_w, width);
-    for (int y = 0; y < tap.out_h; ++y, columns += tap.out_w) {
-      const int row = y * tap.rows.stride + tap.offset_h;
-      if (plane < 0 || row < 0 || row >= height) continue;
-      float* pixels = picture + (plane * height + row) * width + tap.offset_w;
-      if (stride == 1)
-        for (int x = in.first; x < in.last; ++x) pixels[x] += columns[x];
-      else
-        for (int x = in.first; x < in.last; ++x) pixels[x * stride] += columns[x];
-    }
+  for_each_tap(window, [&](int plane, int offset_h, int offset_w) {
+    if (plane >= 0) fold(columns, shape, offset_h, offset_w, picture + plane * shape.values());
+    columns += shape.places();
   });
 }
 

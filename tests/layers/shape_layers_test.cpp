@@ -1,4 +1,4 @@
-// Reshape, Reduction, Tile, Permute, ShuffleChannel, Slice, Concat and Flatten.
+// Reshape, Reduction, Tile, Permute, ShuffleChannel, Slice and Concat.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -226,12 +226,6 @@ TEST(Concat, TakesItsAxisInEitherForm) {
             .top(),
         ElementsAre(0, 1, 0, 2, 3, 1))
         << axis;
-}
-
-TEST(Flatten, JoinsTheAxesFromOneToAnother) {
-  EXPECT_EQ(Trial("type: 'Flatten'", {{2, 3, 4}}).shape(), (Shape{2, 12}));
-  EXPECT_EQ(Trial("type: 'Flatten' flatten_param { axis: 0 end_axis: -2 }", {{2, 3, 4}}).shape(),
-            (Shape{6, 4}));
 }
 
 }  // namespace
