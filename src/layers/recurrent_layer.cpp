@@ -71,6 +71,18 @@ void RecurrentLayer::reshape(const Blobs& bottom, const Blobs& top) {
   for (std::size_t i = 1; i < top.size(); ++i) top[i]->reshape({1, streams_, units_});
 }
 
+/// Says so where a run was taken up in the midst of a sequence.
+void RecurrentLayer::warn_of_lost_state(const Blob& cont) {
+  const bool is_first = !has_run_;
+  has_run_ = true;
+  if (!is_first || exposed() > 0 || context_.batch() == 0) return;
+  const bool goes_on = std::any_of(cont.cpu_data(), cont.cpu_data() + streams_,
+                                   [](float value) { return value != 0; });
+  LOG_IF(WARNING, goes_on) << "layer '" << name() << "' (" << type()
+                           << ") starts from zeros at batch " << context_.batch()
+                           << ", where cont goes on: no snapshot holds its state, as in Caffe";
+}
+
 void RecurrentLayer::read_states(const Blobs& bottom) {
   const std::int64_t count = std::int64_t{streams_} * units_;
   for (int i = 0; i < states(); ++i) {
@@ -129,6 +141,7 @@ void RecurrentLayer::run_steps(const float* cont) {
 }
 
 void RecurrentLayer::forward(const Blobs& bottom, const Blobs& top) {
+  warn_of_lost_state(*bottom[1]);
   read_states(bottom);
   transform_input(bottom);
   run_steps(bottom[1]->cpu_data());

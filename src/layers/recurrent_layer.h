@@ -14,10 +14,10 @@ namespace vibnet {
 /// expose_hidden the states before the first step, 1 x N x D each. Tops: the outputs, T x N x D, D
 /// being num_output; with expose_hidden the states after the last step. Without it a batch goes on
 /// from the state that the last one left. No file holds that state: a resumed run, as Caffe's,
-/// starts from zeros, and equals the unbroken one bit for bit only where its first cont is 0.
-/// Parameters: W_x, G x K; b, G; W_x_static, G x K_static, if there is x_static; W_h, G x D; G is D
-/// times the cell's gates. As in Caffe no gradient leaves the batch: exposed states have none.
-/// Errors: num_output: 0, T that changes, shapes that do not fit each other.
+/// starts from zeros, and equals the unbroken one bit for bit only where its first cont is 0; else
+/// the log says so. Parameters: W_x, G x K; b, G; W_x_static, G x K_static, if there is x_static;
+/// W_h, G x D; G is D times the cell's gates. As in Caffe no gradient leaves the batch: exposed
+/// states have none. Errors: num_output: 0, T that changes, shapes that do not fit each other.
 class RecurrentLayer : public Layer {
  public:
   using Layer::Layer;
@@ -67,6 +67,7 @@ class RecurrentLayer : public Layer {
   int gate_values() const { return gates() * units_; }
   Blob& recurrent_weights() const { return *blobs_[after_static()]; }
   void check_shapes(const Blobs& bottom) const;
+  void warn_of_lost_state(const Blob& cont);
   void read_states(const Blobs& bottom);
   void transform_input(const Blobs& bottom);
   void run_steps(const float* cont);
@@ -76,6 +77,7 @@ class RecurrentLayer : public Layer {
   void for_each_stream(int step, const float* cont, const Body& body);
 
   bool has_static_ = false;
+  bool has_run_ = false;
   int steps_ = 0;
   int streams_ = 0;
   int units_ = 0;

@@ -250,6 +250,24 @@ TEST_P(RecurrentTest, TheFirstBatchStartsFromZeros) {
     EXPECT_EQ(going_on.top().cpu_data()[i], beginning.top().cpu_data()[i]);
 }
 
+TEST_P(RecurrentTest, SaysThatAResumedRunLostItsState) {
+  const auto logged = [&](int batch, const auto& cont) {
+    LayerFixture fixture(prototxt(GetParam()), {{3, 2, 4}, {3, 2}});
+    fixture.context().iteration = batch;
+    cont(&fixture);
+    ::testing::internal::CaptureStderr();
+    fixture.forward();
+    fixture.forward();
+    return ::testing::internal::GetCapturedStderr();
+  };
+  const std::string log = logged(7, set_cont_to_one);
+  const std::size_t first = log.find("starts from zeros at batch 7");
+  EXPECT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find("starts from zeros", first + 1), std::string::npos) << log;
+  EXPECT_EQ(logged(0, set_cont_to_one), "");
+  EXPECT_EQ(logged(7, set_cont), "");
+}
+
 TEST_P(RecurrentTest, ExposedStatesGoInAndOut) {
   const int states = is_lstm() ? 2 : 1;
   LayerFixture fixture(prototxt(GetParam(), "expose_hidden: true debug_info: true"),
