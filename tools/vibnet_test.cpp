@@ -45,6 +45,7 @@ int test(const std::vector<std::string>& arguments) {
   if (FLAGS_iterations < 0) throw vibnet::UsageError("--iterations cannot be negative");
   vibnet::NetOptions options;
   options.device = vibnet::device_flag(FLAGS_device);
+  options.fills_parameters = false;
   vibnet::Net net = vibnet::make_net(vibnet::read_net_prototxt(FLAGS_model), FLAGS_model, options);
   net.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
   const int iterations = iterations_of(net);

@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
   }
   try {
     vibnet::Net net(vibnet::read_net_prototxt(argv[1]), vibnet::NetOptions());
-    net.copy_weights(vibnet::read_caffemodel(argv[2]), argv[2], vibnet::Missing::FAIL);
+    net.copy_weights(argv[2], vibnet::Missing::FAIL);
     for (const std::string& name : net.input_names()) net.blob(name)->set_data(0);
     net.forward();
     for (const auto& [name, value] : net.outputs()) std::cout << name << " = " << value << "\n";

@@ -22,6 +22,8 @@ struct NetOptions {
   std::uint64_t seed = 0;
   int level = 0;
   std::vector<std::string> stages;
+  /// Whether the fillers run; false for a net whose weights are all copied from a file.
+  bool fills_parameters = true;
   /// A net whose parameter memory this one uses, layer by layer name; none if null.
   const Net* weights_of = nullptr;
 };
@@ -52,8 +54,6 @@ class Net {
   void copy_weights(const NetParameter& weights, const std::string& source, Missing missing);
   /// The same from a caffemodel, which is read blob by blob and never stands in memory as a whole.
   void copy_weights(const std::string& caffemodel, Missing missing);
-  /// Uses the other net's parameter memory, layer by layer name.
-  void share_weights(const Net& other);
   /// The net as it stands, weights in.
   NetParameter to_proto(bool write_diff = false) const;
 
@@ -106,9 +106,10 @@ class Net {
 
   Matches match_weights(const NetParameter& weights, const std::string& source,
                         Missing missing) const;
-  void append_layer(const LayerParameter& parameter, const Net* weights_of);
+  void append_layer(const LayerParameter& parameter, const NetOptions& options);
   Blob* connect_bottom(const LayerParameter& parameter, int index);
   Blob* connect_top(const LayerParameter& parameter, int index, const std::string& name);
+  void share_weights(const Net& other);
   void set_loss_weights(const LayerParameter& parameter, int layer);
   void append_parameters(const LayerParameter& parameter, int layer);
   void append_parameter(const ParamSpec& spec, int layer, int index);

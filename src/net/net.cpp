@@ -91,15 +91,16 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   warn_of_equal_names(filtered);
   check_bottoms(filtered);
   const NetParameter complete = insert_splits(filtered);
-  for (const LayerParameter& layer : complete.layer()) append_layer(layer, options.weights_of);
+  for (const LayerParameter& layer : complete.layer()) append_layer(layer, options);
   if (options.weights_of != nullptr) share_weights(*options.weights_of);
   find_backward_path(parameter.force_backward());
   find_outputs();
 }
 
-void Net::append_layer(const LayerParameter& parameter, const Net* weights_of) {
-  context_.fills_parameters =
-      weights_of == nullptr || weights_of->layer(parameter.name()) == nullptr;
+void Net::append_layer(const LayerParameter& parameter, const NetOptions& options) {
+  const bool has_own =
+      options.weights_of == nullptr || options.weights_of->layer(parameter.name()) == nullptr;
+  context_.fills_parameters = options.fills_parameters && has_own;
   LayerParameter completed = parameter;
   completed.set_phase(context_.phase);
   const int index = static_cast<int>(layers_.size());

@@ -74,9 +74,9 @@ SolverNets read_solver_nets(const SolverParameter& p, const std::string& path) {
 std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed, const Device& device,
                                      const Net* weights_of) {
   const auto& stages = net.state.stage();
-  const NetOptions options{
-      net.state.phase(), device, seed, net.state.level(), {stages.begin(), stages.end()},
-      weights_of};
+  NetOptions options{
+      net.state.phase(), device, seed, net.state.level(), {stages.begin(), stages.end()}};
+  options.weights_of = weights_of;
   return std::unique_ptr<Net>(new Net(make_net(net.net, net.source, options)));
 }
 
