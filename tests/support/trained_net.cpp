@@ -40,6 +40,15 @@ void fill_bottleneck(std::mt19937* random, double share_kept, double share_negat
   }
 }
 
+/// Scales about 1; other parameters of one axis, biases say, around 0.
+void fill_channels(std::mt19937* random, LayerParameter* layer) {
+  std::uniform_real_distribution<float> scales(0.5F, 1.5F);
+  for (BlobProto& blob : *layer->mutable_blobs())
+    if (blob.shape().dim_size() < 2) fill(random, &blob);
+  if (layer->type() != "Scale") return;
+  for (float& value : *layer->mutable_blobs(0)->mutable_data()) value = scales(*random);
+}
+
 /// Runs the net on these values and gives back its last output.
 std::vector<float> output_of(Net* net, const std::vector<float>& input) {
   Blob* blob = net->blob(net->input_names().at(0));
@@ -49,18 +58,6 @@ std::vector<float> output_of(Net* net, const std::vector<float>& input) {
   net->forward();
   const Blob* output = net->blob(net->output_names().back());
   return {output->cpu_data(), output->cpu_data() + output->count()};
-}
-
-/// Of each sample the values of these channels, or features.
-std::vector<float> selected(const std::vector<float>& input, const Shape& from, const Shape& to,
-                            const std::vector<int>& kept) {
-  const int inner = to.size() == 2 ? 1 : count(to, 2, static_cast<int>(to.size()));
-  const int sample = count(from, 1, static_cast<int>(from.size()));
-  std::vector<float> values;
-  for (int n = 0; n < from[0]; ++n)
-    for (const int unit : kept)
-      for (int i = 0; i < inner; ++i) values.push_back(input[n * sample + unit * inner + i]);
-  return values;
 }
 
 double relative_difference(const std::vector<float>& expected, const std::vector<float>& found) {
@@ -105,6 +102,20 @@ NetParameter random_weights(const NetParameter& model, std::uint32_t seed, doubl
   return weights;
 }
 
+NetParameter lively_weights(const NetParameter& model, std::uint32_t seed, double share_kept) {
+  std::mt19937 random(seed);
+  NetParameter weights = Net(model, NetOptions()).to_proto();
+  for (LayerParameter& layer : *weights.mutable_layer()) {
+    if (layer.type() == "BatchNorm")
+      fill_batch_norm(&random, &layer);
+    else if (layer.type() == "InformationBottleneck")
+      fill_bottleneck(&random, share_kept, 0, &layer);
+    else
+      fill_channels(&random, &layer);
+  }
+  return weights;
+}
+
 void set_bottleneck(const std::string& name, const std::vector<float>& mu,
                     const std::vector<bool>& kept, NetParameter* weights) {
   for (LayerParameter& layer : *weights->mutable_layer()) {
@@ -142,6 +153,17 @@ CompressedNet compress_net(const NetParameter& model, const NetParameter& weight
   return compress(model, weights, options);
 }
 
+std::vector<float> selected_values(const std::vector<float>& input, const Shape& from,
+                                   const Shape& to, const std::vector<int>& kept) {
+  const int inner = to.size() == 2 ? 1 : count(to, 2, static_cast<int>(to.size()));
+  const int sample = count(from, 1, static_cast<int>(from.size()));
+  std::vector<float> values;
+  for (int n = 0; n < from[0]; ++n)
+    for (const int unit : kept)
+      for (int i = 0; i < inner; ++i) values.push_back(input[n * sample + unit * inner + i]);
+  return values;
+}
+
 double difference_of(const NetParameter& model, const NetParameter& weights,
                      const CompressedNet& compressed) {
   Net masked(model, NetOptions());
@@ -160,7 +182,7 @@ double difference_of(const NetParameter& model, const NetParameter& weights,
   deployed.copy_weights(compressed.weights, "smaller weights", Missing::FAIL);
   const std::vector<int>& kept = compressed.report.kept_inputs;
   const std::vector<float> short_input =
-      kept.empty() ? input : selected(input, shape, deployed.blob("data")->shape(), kept);
+      kept.empty() ? input : selected_values(input, shape, deployed.blob("data")->shape(), kept);
   return std::max(of_model, relative_difference(expected, output_of(&deployed, short_input)));
 }
 

@@ -21,6 +21,9 @@ std::string input_of(const Shape& shape);
 NetParameter random_weights(const NetParameter& model, std::uint32_t seed, double share_kept = 0.6,
                             double share_negative = 0);
 
+/// The same with the weights of the model's fillers, which keep a deep net's values within bounds.
+NetParameter lively_weights(const NetParameter& model, std::uint32_t seed, double share_kept = 0.6);
+
 /// Sets a bottleneck: mu as given, and kept where `kept` says so at threshold 0.
 void set_bottleneck(const std::string& layer, const std::vector<float>& mu,
                     const std::vector<bool>& kept, NetParameter* weights);
@@ -33,6 +36,10 @@ std::vector<std::string> names_of(const NetParameter& net);
 /// The same, with the options' input shape taken from the model's first Input layer.
 CompressedNet compress_net(const NetParameter& model, const NetParameter& weights,
                            CompressOptions options = {});
+
+/// Of each sample of shape `from` the values of these channels, or features, as `to` has them.
+std::vector<float> selected_values(const std::vector<float>& input, const Shape& from,
+                                   const Shape& to, const std::vector<int>& kept);
 
 /// The largest difference of the last output between the masked net in TEST and the compressed one
 /// (its model, and its deployment form), relative to the largest value. For models that begin with

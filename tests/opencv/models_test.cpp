@@ -1,0 +1,86 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "opencv/dnn.h"
+#include "support/error_of.h"
+#include "support/models.h"
+#include "support/trained_net.h"
+#include "vibnet/compress.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+constexpr double kTolerance = 1e-4;
+constexpr double kShareKept = 0.5;
+
+/// The nets of models/ with random weights, in OpenCV's dnn module and here.
+class OpenCvModels : public testing::TestWithParam<PublishedNet> {
+ protected:
+  NetParameter model() const {
+    return read_net_prototxt(model_file(GetParam().folder, "train_val.prototxt"));
+  }
+  NetParameter deploy_of(const NetParameter& net) const {
+    return make_deploy(net, GetParam().input);
+  }
+};
+
+/// The scores, and what Softmax makes of them.
+std::vector<std::string> outputs_of(const NetParameter& deploy) {
+  const LayerParameter& last = deploy.layer(deploy.layer_size() - 1);
+  EXPECT_EQ(last.type(), "Softmax");
+  return {last.bottom(0), last.top(0)};
+}
+
+void expect_near(const Values& expected, const Values& found, const std::string& what) {
+  ASSERT_EQ(expected.size(), found.size());
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_LE(difference(expected[i], found[i]), kTolerance) << what << ", output " << i;
+}
+
+TEST_P(OpenCvModels, ComputeTheSame) {
+  const NetParameter deploy = deploy_of(without_bottlenecks(model()));
+  const NetParameter weights = lively_weights(deploy, 1);
+  const Values inputs = random_inputs(deploy);
+  const std::vector<std::string> outputs = outputs_of(deploy);
+  expect_near(ours(deploy, weights, inputs, outputs), opencv(deploy, weights, inputs, outputs),
+              "plain");
+}
+
+TEST_P(OpenCvModels, ComputeTheSameCompressed) {
+  const NetParameter with = with_bottlenecks(model());
+  const NetParameter masked = deploy_of(with);
+  NetParameter weights = lively_weights(masked, 1, kShareKept);
+  CompressedNet compressed;
+  const std::string refusal = error_of([&] {
+    CompressOptions options;
+    options.input_shape = GetParam().input;
+    compressed = compress(with, weights, options);
+  });
+  if (!GetParam().is_chain && !refusal.empty()) GTEST_SKIP() << "not compressed: " << refusal;
+  ASSERT_EQ(refusal, "");
+
+  const Values inputs = random_inputs(masked);
+  const Values expected = ours(masked, weights, inputs, outputs_of(masked));
+  EXPECT_LT(compressed.weights.ByteSizeLong(), weights.ByteSizeLong());
+  weights.Clear();
+
+  const NetParameter& deploy = compressed.deploy;
+  const Values smaller_inputs =
+      compressed.report.kept_inputs.empty()
+          ? inputs
+          : Values{selected_values(inputs[0], GetParam().input, input_shapes(deploy).at(0),
+                                   compressed.report.kept_inputs)};
+  const std::vector<std::string> outputs = outputs_of(deploy);
+  const Values found = ours(deploy, compressed.weights, smaller_inputs, outputs);
+  expect_near(expected, found, "masked and compressed");
+  expect_near(found, opencv(deploy, compressed.weights, smaller_inputs, outputs),
+              "compressed, and OpenCV");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, OpenCvModels, testing::ValuesIn(published_nets()),
+                         [](const auto& info) { return test_name(info.param); });
+
+}  // namespace
+}  // namespace vibnet
