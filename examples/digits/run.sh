@@ -11,7 +11,7 @@ say() { printf '\n== %s\n' "$*"; }
 say "Setting up and building"
 tools/setup.sh
 cmake --preset release >/dev/null
-cmake --build --preset release
+cmake --build --preset release --target tools cut_sheet
 PATH=$root/build/release/tools:$PATH
 
 mkdir -p "$out"

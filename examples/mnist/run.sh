@@ -13,7 +13,7 @@ out=${4:-$root/build/mnist/$model-$seed}
 [ -d "models/$model" ] || { echo "run.sh: models/$model is not there" >&2; exit 1; }
 tools/setup.sh
 cmake --preset release >/dev/null
-cmake --build --preset release
+cmake --build --preset release --target tools
 PATH=$root/build/release/tools:$PATH
 
 mkdir -p "$out"
