@@ -142,6 +142,7 @@ NetParameter deploy_net(const NetParameter& net,
   for (int i = 0; i < net.layer_size(); ++i) {
     LayerParameter layer = net.layer(i);
     layer.clear_blobs();
+    layer.clear_loss_weight();
     layer.clear_include();
     layer.clear_exclude();
     if (is_source(layer)) {

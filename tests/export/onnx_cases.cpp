@@ -11,7 +11,6 @@
 #include <fstream>
 #include <iostream>
 #include <random>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -19,11 +18,11 @@
 #include "export/to_onnx.h"
 #include "net/deploy.h"
 #include "net/filter.h"
+#include "support/models.h"
 #include "vibnet/compress.h"
 #include "vibnet/error.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
-#include "vibnet/registry.h"
 
 namespace vibnet {
 namespace {
@@ -173,28 +172,12 @@ NetParameter weights_for(const NetParameter& deploy) {
   return net.to_proto();
 }
 
-std::set<std::string> layer_types() {
-  std::set<std::string> types;
-  for (const RegisteredLayer& layer : registered_layers()) types.insert(layer.type);
-  return types;
-}
-
-bool is_in_this_build(const NetParameter& model) {
-  static const std::set<std::string> types = layer_types();
-  return std::all_of(model.layer().begin(), model.layer().end(),
-                     [&](const LayerParameter& layer) { return types.count(layer.type()) > 0; });
-}
-
 void write_small_nets(Cases* cases) {
   std::vector<OnnxCase> nets = layer_cases();
   for (OnnxCase& net : graph_cases()) nets.push_back(std::move(net));
   for (const OnnxCase& net : nets) {
     NetParameter model;
     parse_prototxt(net.prototxt, net.name, &model);
-    if (!is_in_this_build(model)) {
-      std::cout << "not in this build: " << net.name << "\n";
-      continue;
-    }
     cases->attempt(net.name,
                    [&] { cases->write(net.name, model, weights_for(deployed(model, {})), {}); });
   }
@@ -208,19 +191,19 @@ void write_compressed(const std::string& name, const NetParameter& model,
   cases->write(name, small.deploy, small.weights, {});
 }
 
-struct Model {
-  const char* folder;
-  Shape input;
-};
-
-void write_model(const Model& stated, Cases* cases) {
-  const std::string name = stated.folder;
-  const NetParameter model =
-      read_net_prototxt(VIBNET_SOURCE_DIR "/models/" + name + "/train_val.prototxt");
-  const NetParameter weights = weights_for(deployed(model, stated.input));
-  cases->attempt(name, [&] { cases->write(name, model, weights, stated.input); });
-  cases->attempt(name + "_compressed", [&] {
-    write_compressed(name + "_compressed", model, weights, stated.input, cases);
+void write_model(const PublishedNet& published, Cases* cases) {
+  const std::string name = published.folder;
+  const Shape& input = published.input;
+  const NetParameter model = read_net_prototxt(model_file(name, "train_val.prototxt"));
+  cases->attempt(name, [&] {
+    const NetParameter weights = weights_for(deployed(model, input));
+    cases->write(name, model, weights, input);
+  });
+  if (!published.is_chain) return;
+  const std::string compressed = name + "_compressed";
+  cases->attempt(compressed, [&] {
+    const NetParameter whole = with_bottlenecks(model);
+    write_compressed(compressed, whole, weights_for(deployed(whole, input)), input, cases);
   });
 }
 
@@ -228,9 +211,7 @@ void write_all(const std::string& folder) {
   std::filesystem::create_directories(folder);
   Cases cases(folder);
   write_small_nets(&cases);
-  for (const Model& model :
-       {Model{"lenet_300_100", {1, 1, 28, 28}}, Model{"lenet5", {1, 1, 28, 28}}})
-    write_model(model, &cases);
+  for (const PublishedNet& net : published_nets()) write_model(net, &cases);
 }
 
 }  // namespace
