@@ -196,7 +196,7 @@ TEST(Net, NamesWhatIsWrong) {
   EXPECT_NE(error("layer { name: 'r' type: 'Relu' bottom: 'x' top: 'z' }").find("ReLU"),
             std::string::npos);
   EXPECT_NE(error("layer { name: 'c' type: 'Convolution' bottom: 'x' top: 'z' "
-                  "convolution_param { num_output: 2 kernel_size: 3 } }")
+                  "convolution_param { num_output: 3 group: 2 } }")
                 .find("layer 'c' (Convolution)"),
             std::string::npos);
   EXPECT_NE(error("layer { name: 'r' type: 'ReLU' bottom: 'x' top: 'z' include { phase: TEST } "
