@@ -66,7 +66,8 @@ void check_mixer(LayerParameter* layer) {
 }
 
 void check_channelwise(LayerParameter* layer) {
-  for (BlobProto& blob : *layer->mutable_blobs()) modernize(*layer, 1, &blob);
+  for (BlobProto& blob : *layer->mutable_blobs())
+    if (!shape_of(blob).empty()) modernize(*layer, 1, &blob);  // a shared PReLU's slope is a scalar
   for (int i = 1; i < per_channel_blobs(*layer); ++i)
     if (layer->blobs(i).data_size() != layer->blobs(0).data_size())
       fail(title(*layer), ": the stored blobs hold ", layer->blobs(0).data_size(), " and ",

@@ -173,7 +173,10 @@ NetParameter read_net_prototxt(const std::string& path) {
 NetParameter read_caffemodel(const std::string& path) {
   NetParameter net;
   read_binary(path, &net);
-  return upgraded_net(std::move(net), path);
+  net = upgraded_net(std::move(net), path);
+  for (LayerParameter& layer : *net.mutable_layer())
+    for (BlobProto& blob : *layer.mutable_blobs()) blob.clear_data_at();  // StoredNet's own
+  return net;
 }
 
 }  // namespace vibnet

@@ -41,6 +41,7 @@ std::string Solver::snapshot() {
   state.set_iter(static_cast<int>(iteration_));
   state.set_learned_net(base + ".caffemodel");
   state.set_random_seed(static_cast<std::int64_t>(seed_));
+  state.mutable_recent_loss()->Add(recent_losses_.begin(), recent_losses_.end());
   // Caffe's order: the first history blob of every parameter, then the second of every one.
   for (int i = 0; i < rule_->history_count(); ++i)
     for (const auto& blobs : history_) blobs[i]->to_proto(state.add_history());
@@ -87,6 +88,7 @@ void Solver::restore(const SolverState& state, const std::string& path) {
     Blob& history = *history_[i % history_.size()][i / history_.size()];
     copy_values(state.history(i), history.count(), history.mutable_cpu_data());
   }
+  recent_losses_.assign(state.recent_loss().begin(), state.recent_loss().end());
   iteration_ = state.iter();
 }
 

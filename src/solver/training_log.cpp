@@ -78,7 +78,10 @@ void TrainingLog::take_up(const std::string& path) {
     const bool is_step = fields.count("loss") > 0;
     if (is_step ? iteration >= first_iteration_ : iteration > first_iteration_) continue;
     kept += line + "\n";
-    if (is_step) add_losses(iteration, fields["loss"].number_value(), fields["kl"].number_value());
+    if (is_step) {
+      add_losses(iteration, fields["loss"].number_value(), fields["kl"].number_value());
+      seconds_before_ = fields["seconds"].number_value();
+    }
     for (const auto& [name, value] : fields["outputs"].struct_value().fields())
       add_test(iteration, static_cast<int>(fields["test_net"].number_value()), name,
                value.number_value());
@@ -124,7 +127,7 @@ void TrainingLog::on_step(const TrainingStep& step) {
        << ", \"kl_weight\": " << json_number(step.kl_weight) << ", \"kept\": [";
   for (std::size_t i = 0; i < step.kept.size(); ++i)
     json << (i == 0 ? "" : ", ") << count_kept(step.kept[i]);
-  json << "], \"seconds\": " << json_number(seconds()) << "}";
+  json << "], \"seconds\": " << json_number(seconds_before_ + seconds()) << "}";
   write_line(json.str());
 
   add_losses(step.iteration, step.loss, step.kl);

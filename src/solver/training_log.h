@@ -44,6 +44,8 @@ class TrainingLog : public SolverObserver {
   std::ofstream file_;
   std::chrono::steady_clock::time_point start_;
   std::int64_t first_iteration_;
+  /// Of the run that this one resumes.
+  double seconds_before_ = 0;
   Curve loss_{"loss", {}, {}};
   Curve kl_{"KL", {}, {}};
   std::vector<Curve> tests_;

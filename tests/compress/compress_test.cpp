@@ -153,6 +153,15 @@ TEST(Compress, CutsFiltersAndFoldsMu) {
   EXPECT_TRUE(small.report.notes.empty());
 }
 
+TEST(Compress, KeepsTheOneSlopeOfASharedPReLU) {
+  const std::string shared = "prelu_param { channel_shared: true }";
+  const Chain chain =
+      Chain().convolution(8).in_place("PReLU", shared).bottleneck().inner_product(4);
+  const CompressedNet small = compress_and_compare(chain.text(), 1);
+  EXPECT_LT(units(small.report, "l3"), 8);
+  EXPECT_EQ(layer_of(small.weights, "p2").blobs(0).data_size(), 1);
+}
+
 TEST(Compress, CutsColumnsBehindAMapAndAFlatten) {
   for (const bool flattens : {false, true}) {
     Chain chain;

@@ -77,9 +77,15 @@ std::string without_times(const std::string& log) {
 }
 
 TEST_F(TrainTool, TheLogOfAResumedRunIsThatOfTheWholeOne) {
-  EXPECT_EQ(train({"--set", "max_iter=8", "--log_dir", "whole"}).exit_code, 0);
-  EXPECT_EQ(train({"--set", "max_iter=6", "--set", "snapshot=4"}).exit_code, 0);
-  EXPECT_EQ(train({"--set", "max_iter=8", "--resume", "run_iter_4.solverstate"}).exit_code, 0);
+  EXPECT_EQ(
+      train({"--set", "max_iter=8", "--set", "average_loss=3", "--log_dir", "whole"}).exit_code, 0);
+  EXPECT_EQ(
+      train({"--set", "max_iter=6", "--set", "average_loss=3", "--set", "snapshot=4"}).exit_code,
+      0);
+  EXPECT_EQ(train({"--set", "max_iter=8", "--set", "average_loss=3", "--resume",
+                   "run_iter_4.solverstate"})
+                .exit_code,
+            0);
   EXPECT_EQ(without_times(read("log.jsonl")), without_times(read("whole/log.jsonl")));
   // Its first point is that of iteration 0: the curves of both runs span the same iterations.
   EXPECT_EQ(read("curves.svg"), read("whole/curves.svg"));
