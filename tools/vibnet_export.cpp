@@ -1,15 +1,13 @@
 #include <gflags/gflags.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <limits>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "export/to_onnx.h"
+#include "input_shape.h"
 #include "tool.h"
 #include "vibnet/proto_io.h"
 
@@ -22,20 +20,6 @@ DEFINE_string(
     "the input's shape, batch first (1,3,224,224); without it the net's data is looked at");
 
 namespace {
-
-std::vector<int> read_input_shape() {
-  std::vector<int> shape;
-  std::istringstream list(FLAGS_input_shape);
-  for (std::string word; std::getline(list, word, ',');) {
-    char* end = nullptr;
-    const long size = std::strtol(word.c_str(), &end, 10);
-    if (word.empty() || *end != '\0' || size < 1 || size > std::numeric_limits<int>::max())
-      throw vibnet::UsageError("--input_shape " + FLAGS_input_shape +
-                               " is no shape such as 1,3,224,224");
-    shape.push_back(static_cast<int>(size));
-  }
-  return shape;
-}
 
 /// "data Nx1x28x28".
 std::string describe(const onnx::ValueInfoProto& value) {
@@ -67,7 +51,7 @@ int export_net(const std::vector<std::string>& arguments) {
   for (const std::string& input : {FLAGS_model, FLAGS_weights})
     if (std::filesystem::weakly_canonical(input) == std::filesystem::weakly_canonical(FLAGS_out))
       throw vibnet::UsageError(FLAGS_out + " is read, and would be overwritten; give another name");
-  const vibnet::ExportOptions options{read_input_shape()};
+  const vibnet::ExportOptions options{vibnet::input_shape_flag(FLAGS_input_shape)};
   const onnx::ModelProto model =
       vibnet::to_onnx(vibnet::read_net_prototxt(FLAGS_model),
                       vibnet::read_caffemodel(FLAGS_weights), FLAGS_weights, options);

@@ -12,7 +12,9 @@
 #include "core/bottleneck_rule.h"
 #include "core/stored_net.h"
 #include "data/lmdb.h"
+#include "input_shape.h"
 #include "net/cost.h"
+#include "net/deploy.h"
 #include "net/filter.h"
 #include "set_batch.h"
 #include "table.h"
@@ -22,6 +24,8 @@
 #include "vibnet/proto_io.h"
 #include "vibnet/registry.h"
 
+DEFINE_string(input_shape, "",
+              "the input's shape (1,3,224,224), for a prototxt whose data is not there");
 DEFINE_bool(layers, false, "list the layers of this build and the devices they run on");
 
 namespace {
@@ -91,11 +95,20 @@ std::string joined(const google::protobuf::RepeatedPtrField<std::string>& names)
   return text;
 }
 
-/// The first Data layer whose database is not there.
+/// The file that a data layer reads; empty for other layers.
+std::string source_of(const LayerParameter& layer) {
+  if (layer.type() == "Data") return layer.data_param().source();
+  if (layer.type() == "ImageData") return layer.image_data_param().source();
+  if (layer.type() == "HDF5Data") return layer.hdf5_data_param().source();
+  return layer.type() == "WindowData" ? layer.window_data_param().source() : "";
+}
+
+/// The first data layer whose data is not there.
 const LayerParameter* find_missing_data(const NetParameter& net) {
-  for (const LayerParameter& layer : net.layer())
-    if (layer.type() == "Data" && !std::filesystem::exists(layer.data_param().source()))
-      return &layer;
+  for (const LayerParameter& layer : net.layer()) {
+    const std::string source = source_of(layer);
+    if (!source.empty() && !std::filesystem::exists(source)) return &layer;
+  }
   return nullptr;
 }
 
@@ -120,20 +133,41 @@ void print_costs(const vibnet::NetCost& cost) {
   std::cout << "activations: at most " << cost.activation_bytes << " bytes at once\n";
 }
 
+/// The net at batch 1, so that its FLOPs are one picture's; as it states its shapes where it works
+/// on no other.
+vibnet::Net make_net_of_one(const NetParameter& net, const std::string& path) {
+  NetParameter of_one = net;
+  vibnet::set_batch(1, &of_one);
+  try {
+    return vibnet::Net(of_one, vibnet::NetOptions());
+  } catch (const vibnet::Error&) {
+    return vibnet::make_net(net, path, vibnet::NetOptions());
+  }
+}
+
+/// The net with an Input of --input_shape in place of its data.
+NetParameter with_input_shape(const NetParameter& net, const std::string& path) {
+  const std::vector<int> shape = vibnet::input_shape_flag(FLAGS_input_shape);
+  const std::vector<std::string> inputs = vibnet::deployed_inputs(net);
+  if (inputs.size() != 1)
+    vibnet::fail(path, ": has ", inputs.size(), " inputs, and --input_shape states one");
+  return vibnet::deploy_net(net, {{inputs[0], shape}});
+}
+
 void inspect_prototxt(const std::string& path) {
-  NetParameter model = vibnet::read_net_prototxt(path);
+  const NetParameter model = vibnet::read_net_prototxt(path);
   vibnet::NetState state = model.state();
   state.set_phase(vibnet::TEST);
-  const NetParameter net = vibnet::filter_net(model, state);
-  std::cout << path << ": the prototxt of net '" << model.name() << "', TEST, batch 1\n";
+  NetParameter net = vibnet::filter_net(model, state);
+  if (!FLAGS_input_shape.empty()) net = with_input_shape(net, path);
+  std::cout << path << ": the prototxt of net '" << model.name() << "', TEST\n";
   if (const LayerParameter* data = find_missing_data(net)) {
     print_structure(net);
-    std::cout << "shapes unknown: layer '" << data->name() << "' reads '"
-              << data->data_param().source() << "', which is not there\n";
+    std::cout << "shapes unknown: layer '" << data->name() << "' reads '" << source_of(*data)
+              << "', which is not there; --input_shape states what it would make\n";
     return;
   }
-  vibnet::set_batch(1, &model);
-  print_costs(vibnet::cost_of(vibnet::make_net(model, path, vibnet::NetOptions())));
+  print_costs(vibnet::cost_of(make_net_of_one(net, path)));
 }
 
 /// "97 of 784", for a bottleneck with its parameters.
@@ -247,7 +281,7 @@ int inspect(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
   const vibnet::Tool tool{
       "vibnet-inspect", "shows what a prototxt, caffemodel or LMDB holds",
-      "vibnet-inspect FILE... | --layers",
+      "vibnet-inspect FILE... [--input_shape 1,3,224,224] | --layers",
       "vibnet-inspect models/lenet5/train_val.prototxt lenet5.caffemodel mnist_test.lmdb"};
   return vibnet::run_tool(tool, argc, argv, inspect);
 }

@@ -99,6 +99,9 @@ int train(const std::vector<std::string>& arguments) {
   const vibnet::SolverParameter parameter = read_solver();
   vibnet::Solver solver(parameter, FLAGS_solver, vibnet::device_flag(FLAGS_device), FLAGS_resume);
   copy_weights(&solver);
+  LOG_IF(WARNING, parameter.has_solver_mode() && FLAGS_device == "cpu" &&
+                      parameter.solver_mode() == vibnet::SolverParameter::GPU)
+      << FLAGS_solver << ": solver_mode: GPU is not looked at; --device gpu says so";
   watch_signals();
   vibnet::TrainingLog log(solver, log_folder(solver), images_of_iteration(solver),
                           !FLAGS_resume.empty());

@@ -107,6 +107,7 @@ class Net {
   Matches match_weights(const NetParameter& weights, const std::string& source,
                         Missing missing) const;
   void append_layer(const LayerParameter& parameter, const NetOptions& options);
+  void check_names_of_weights() const;
   Blob* connect_bottom(const LayerParameter& parameter, int index);
   Blob* connect_top(const LayerParameter& parameter, int index, const std::string& name);
   void share_weights(const Net& other);

@@ -46,9 +46,10 @@ class UpdateRule;
 /// AdaDelta, Adam or AdamW.
 class Solver {
  public:
-  /// Makes the train and test nets. `path` is the solver's file, for messages. With `resume`, a
-  /// solverstate, goes on from there and from the caffemodel that it names. Throws Error for what
-  /// the parameter cannot mean, and for a solverstate that does not fit.
+  /// Makes the train and test nets, and starts from the parameter's `weights` if it names any.
+  /// `path` is the solver's file, for messages. With `resume`, a solverstate, goes on from there
+  /// and from the caffemodel that it names. Throws Error for what the parameter cannot mean, and
+  /// for a solverstate that does not fit.
   Solver(const SolverParameter& parameter, const std::string& path, const Device& device,
          const std::string& resume = "");
   ~Solver();

@@ -28,6 +28,7 @@ double second_moment(double mu, double log_sigma2) {
 void InformationBottleneckLayer::set_up(const Blobs& bottom, const Blobs& /*top*/) {
   if (bottom[0]->axes() < 2) fail("needs a bottom of at least 2 axes, N x C");
   const auto& parameter = parameter_.information_bottleneck_param();
+  if (parameter.gamma() < 0) fail("gamma: ", parameter.gamma(), " cannot be negative");
   const FillerParameter mu = parameter.has_mu_filler() ? parameter.mu_filler() : gaussian(1, 0.01f);
   const FillerParameter log_sigma2 =
       parameter.has_log_sigma2_filler() ? parameter.log_sigma2_filler() : gaussian(-9, 0.01f);

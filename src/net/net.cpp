@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "core/nan_field.h"
 #include "layers/information_bottleneck_layer.h"
 #include "math/parallel.h"
 #include "net/filter.h"
@@ -30,13 +31,6 @@ void check_count(const LayerParameter& layer, int found, BlobCount wanted, const
                                 ? std::to_string(wanted.min) + " or more"
                                 : std::to_string(wanted.min) + " to " + std::to_string(wanted.max);
   fail_at(layer, "needs ", range, " ", what, "(s), and ", found, " given");
-}
-
-void warn_of_equal_names(const NetParameter& net) {
-  std::set<std::string> names;
-  for (const LayerParameter& layer : net.layer())
-    LOG_IF(WARNING, !names.insert(layer.name()).second)
-        << "layer name '" << layer.name() << "' is given twice; weights go by name";
 }
 
 /// A bottom that nothing before it makes: says whether something after it does.
@@ -88,10 +82,10 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   const NetParameter filtered = filter_net(parameter, state);
   if (filtered.layer_size() == 0)
     fail("no layer is left in phase ", Phase_Name(options.phase), "; look at the include rules");
-  warn_of_equal_names(filtered);
   check_bottoms(filtered);
   const NetParameter complete = insert_splits(filtered);
   for (const LayerParameter& layer : complete.layer()) append_layer(layer, options);
+  check_names_of_weights();
   if (options.weights_of != nullptr) share_weights(*options.weights_of);
   find_backward_path(parameter.force_backward());
   find_outputs();
@@ -101,6 +95,8 @@ void Net::append_layer(const LayerParameter& parameter, const NetOptions& option
   const bool has_own =
       options.weights_of == nullptr || options.weights_of->layer(parameter.name()) == nullptr;
   context_.fills_parameters = options.fills_parameters && has_own;
+  const std::string nan = nan_field(parameter);
+  if (!nan.empty()) fail_at(parameter, nan, " is nan, and must be a number");
   LayerParameter completed = parameter;
   completed.set_phase(context_.phase);
   const int index = static_cast<int>(layers_.size());
@@ -136,6 +132,14 @@ void Net::append_layer(const LayerParameter& parameter, const NetOptions& option
     input_names_.insert(input_names_.end(), parameter.top().begin(), parameter.top().end());
   set_loss_weights(parameter, index);
   append_parameters(parameter, index);
+}
+
+void Net::check_names_of_weights() const {
+  std::set<std::string> names;
+  for (const auto& layer : layers_)
+    if (!layer->blobs().empty() && !names.insert(layer->name()).second)
+      fail_at(layer->parameter(),
+              "has the name of another layer with weights, and these are stored by name");
 }
 
 Blob* Net::connect_bottom(const LayerParameter& parameter, int index) {

@@ -1,6 +1,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "core/stored_net.h"
@@ -26,6 +27,12 @@ void check_fits(const Layer& layer, const LayerParameter& stored, const std::str
       fail(source, ": layer '", layer.name(), "' blob ", i, " holds ", values, " of its ",
            layer.blobs()[i]->count(), " values");
   }
+}
+
+void check_numbers(const Blob& blob, const Layer& layer, const std::string& source) {
+  const float* values = blob.cpu_data();
+  if (!std::all_of(values, values + blob.count(), [](float v) { return std::isfinite(v); }))
+    fail(source, ": layer '", layer.name(), "' holds values that are no finite numbers");
 }
 
 }  // namespace
@@ -60,14 +67,17 @@ void Net::copy_weights(const NetParameter& weights, const std::string& source, M
     for (int i = 0; i < stored->blobs_size(); ++i) {
       Blob& blob = *layer->blobs()[i];
       copy_values(stored->blobs(i), blob.count(), blob.mutable_cpu_data());
+      check_numbers(blob, *layer, source);
     }
 }
 
 void Net::copy_weights(const std::string& caffemodel, Missing missing) {
   const StoredNet stored_net(caffemodel);
   for (const auto& [layer, stored] : match_weights(stored_net.net(), caffemodel, missing))
-    for (int i = 0; i < stored->blobs_size(); ++i)
+    for (int i = 0; i < stored->blobs_size(); ++i) {
       stored_net.read(stored->blobs(i), layer->blobs()[i]->mutable_cpu_data());
+      check_numbers(*layer->blobs()[i], *layer, caffemodel);
+    }
 }
 
 void Net::share_weights(const Net& other) {

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <random>
 
+#include "core/nan_field.h"
 #include "layers/information_bottleneck_layer.h"
 #include "math/parallel.h"
 #include "solver/learning_rate.h"
@@ -29,6 +30,9 @@ std::uint64_t choose_seed(const SolverParameter& parameter, const SolverState& s
 }
 
 void check(const SolverParameter& p) {
+  const std::string nan = nan_field(p);
+  if (!nan.empty()) fail(nan, " is nan, and must be a number");
+  if (!p.has_base_lr()) fail("base_lr is missing");
   check_learning_rate(p);
   if (p.max_iter() < 0) fail("max_iter: ", p.max_iter(), " cannot be negative");
   if (p.iter_size() < 1) fail("iter_size must be 1 or more");
@@ -59,7 +63,11 @@ Solver::Solver(const SolverParameter& parameter, const std::string& path, const 
   seed_ = choose_seed(parameter_, state);
   make_nets(path, device);
   make_history();
-  if (!resume.empty()) restore(state, resume);
+  if (!resume.empty()) {
+    restore(state, resume);
+    return;
+  }
+  for (const std::string& weights : parameter_.weights()) copy_weights(weights);
 }
 
 Solver::~Solver() = default;

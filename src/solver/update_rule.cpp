@@ -15,10 +15,16 @@ void refuse_momentum(const SolverParameter& parameter, const char* type) {
     fail("type ", type, " takes no momentum, and momentum: ", parameter.momentum(), " is given");
 }
 
+float momentum_of(const SolverParameter& parameter) {
+  const float momentum = parameter.momentum();
+  if (!(momentum >= 0 && momentum < 1)) fail("momentum: ", momentum, " must be from 0 to below 1");
+  return momentum;
+}
+
 /// v = momentum v + rate g; data -= v.
 class SGD : public UpdateRule {
  public:
-  explicit SGD(const SolverParameter& parameter) : momentum_(parameter.momentum()) {}
+  explicit SGD(const SolverParameter& parameter) : momentum_(momentum_of(parameter)) {}
   int history_count() const override { return 1; }
   void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
               const std::vector<float*>& history, float* data) const override {
@@ -38,7 +44,7 @@ class SGD : public UpdateRule {
 /// v' = momentum v + rate g; data -= (1 + momentum) v' - momentum v.
 class Nesterov : public UpdateRule {
  public:
-  explicit Nesterov(const SolverParameter& parameter) : momentum_(parameter.momentum()) {}
+  explicit Nesterov(const SolverParameter& parameter) : momentum_(momentum_of(parameter)) {}
   int history_count() const override { return 1; }
   void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
               const std::vector<float*>& history, float* data) const override {
@@ -109,7 +115,7 @@ class RMSProp : public UpdateRule {
 class AdaDelta : public UpdateRule {
  public:
   explicit AdaDelta(const SolverParameter& parameter)
-      : momentum_(parameter.momentum()), delta_(parameter.delta()) {}
+      : momentum_(momentum_of(parameter)), delta_(parameter.delta()) {}
   int history_count() const override { return 2; }
   void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
               const std::vector<float*>& history, float* data) const override {

@@ -203,6 +203,16 @@ TEST(Net, NamesWhatIsWrong) {
                   "exclude { phase: TRAIN } }")
                 .find("include and exclude"),
             std::string::npos);
+  const std::string weights =
+      "layer { name: 'i' type: 'InnerProduct' bottom: 'x' top: '%' "
+      "inner_product_param { num_output: 1 } }";
+  EXPECT_NE(error(weights + weights.substr(0, weights.find('%')) + "w" +
+                  weights.substr(weights.find('%') + 1))
+                .find("has the name of another layer with weights"),
+            std::string::npos);
+  EXPECT_NE(error("layer { name: 'e' type: 'ELU' bottom: 'x' top: 'z' elu_param { alpha: nan } }")
+                .find("layer 'e' (ELU): elu_param.alpha is nan"),
+            std::string::npos);
 }
 
 }  // namespace

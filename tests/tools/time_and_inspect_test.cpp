@@ -114,6 +114,17 @@ TEST_F(InspectTool, ANetWhoseDataIsMissingShowsItsStructure) {
   EXPECT_EQ(result.exit_code, 0) << result.errors;
   EXPECT_EQ(row(result, "r"), (Row{"r", "ReLU", "data", "data"}));
   EXPECT_NE(result.output.find("'gone', which is not there"), std::string::npos);
+  const ToolResult stated = run("vibnet-inspect", {"net.prototxt", "--input_shape", "1,3,4,5"});
+  EXPECT_EQ(stated.exit_code, 0) << stated.errors;
+  EXPECT_EQ(row(stated, "r"), (Row{"r", "ReLU", "1x3x4x5"}));
+}
+
+TEST_F(InspectTool, KeepsStatedShapesWhoseFirstAxesAreNoBatch) {
+  for (const char* net : {"lstm_static", "scale_two_bottoms", "slice_axis0", "parameter"}) {
+    const ToolResult result =
+        inspect(VIBNET_SOURCE_DIR "/tests/data/golden/" + std::string(net) + ".prototxt");
+    EXPECT_EQ(result.exit_code, 0) << result.errors;
+  }
 }
 
 TEST_F(InspectTool, ListsTheLayers) {

@@ -91,6 +91,16 @@ TEST_F(TrainTool, TheLogOfAResumedRunIsThatOfTheWholeOne) {
   EXPECT_EQ(read("curves.svg"), read("whole/curves.svg"));
 }
 
+TEST_F(TrainTool, StartsFromTheSolversWeights) {
+  EXPECT_EQ(train().exit_code, 0);
+  const std::vector<std::string> from_there = {"--set", "weights=run_iter_4.caffemodel",
+                                               "--set", "max_iter=0",
+                                               "--set", "snapshot_prefix=copy"};
+  EXPECT_EQ(train(from_there).exit_code, 0);
+  EXPECT_EQ(read("copy_iter_0.caffemodel"), read("run_iter_4.caffemodel"));
+  expect_error(train({"--set", "weights=nothing"}), "nothing: cannot be read");
+}
+
 TEST_F(TrainTool, SnapshotsOnSignalsAsIfItHadRunThatFar) {
   const std::vector<std::string> endless = {
       "--solver", "solver.prototxt", "--set", "max_iter=1000000000", "--set", "display=100"};
@@ -180,6 +190,10 @@ TEST_F(TrainTool, BadSolvers) {
   expect_error(train({"--set", "lr_policy=slow"}), "lr_policy 'slow' is not known");
   expect_error(train({"--set", "type=Adamm"}), "did you mean Adam");
   expect_error(train({"--set", "net=gone.prototxt"}), "gone.prototxt: cannot be read");
+  expect_error(train({"--set", "clip_gradients=nan"}), "clip_gradients is nan");
+  expect_error(train({"--set", "type=SGD", "--set", "momentum=1.5"}), "momentum: 1.5");
+  write("solver.prototxt", "lr_policy: \"fixed\" net: \"net.prototxt\"");
+  expect_error(train(), "base_lr is missing");
 }
 
 TEST_F(TrainTool, BadNets) {
