@@ -31,7 +31,7 @@ class Blob {
   Blob& operator=(Blob&&) = default;
 
   /// Sets the shape; memory is made anew only when it must grow. Throws Error on a negative
-  /// dimension or a count over 2^31 - 1.
+  /// dimension, more than 32 axes or a count over 2^31 - 1.
   void reshape(const Shape& shape);
   void reshape_like(const Blob& other) { reshape(other.shape_); }
 

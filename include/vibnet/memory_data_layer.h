@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,8 +13,9 @@ class DataTransformer;
 
 /// Batches of what the program hands over (Caffe's MemoryData): net.layer("data") cast to this.
 ///
-/// Tops: data, batch_size x channels x height x width; labels, batch_size. Batch i, by
-/// Context::batch(), is the rows from i x batch_size on, around the end.
+/// Tops: data, batch_size x channels x height x width; labels, batch_size. What is
+/// handed over is read from its first row on, batch_size rows for each step of Context::batch(),
+/// around the end.
 class MemoryDataLayer : public Layer {
  public:
   using Layer::Layer;
@@ -39,6 +42,8 @@ class MemoryDataLayer : public Layer {
   int batch_size_ = 0;
   std::vector<float> data_;
   std::vector<float> labels_;
+  /// The Context::batch() that the data's first row is read at, once known.
+  std::optional<std::int64_t> first_batch_;
 };
 
 }  // namespace vibnet

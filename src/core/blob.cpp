@@ -11,6 +11,12 @@
 #include "vibnet/error.h"
 
 namespace vibnet {
+namespace {
+
+/// Caffe's bound. Loops over places and axes need one: a prototxt can name any number of 1s.
+constexpr std::size_t kMostAxes = 32;
+
+}  // namespace
 
 int count(const Shape& shape, int begin, int end) {
   int product = 1;
@@ -27,6 +33,8 @@ std::string to_string(const Shape& shape) {
 }
 
 void Blob::reshape(const Shape& shape) {
+  if (shape.size() > kMostAxes)
+    fail("a blob has at most ", kMostAxes, " axes, and ", shape.size(), " are given");
   std::int64_t product = 1;
   for (const int dimension : shape) {
     if (dimension < 0) fail("a blob's dimension cannot be ", dimension);

@@ -21,6 +21,9 @@ void check_is_readable_file(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) fail(path, ": cannot be read: ", std::strerror(errno));
   if (S_ISDIR(status.st_mode)) fail(path, ": is a folder, and a file is needed");
+  // A device may give bytes without end.
+  if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode))
+    fail(path, ": is a device, and a file is needed");
 }
 
 }  // namespace vibnet

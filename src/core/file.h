@@ -18,7 +18,7 @@ class File {
   int descriptor_;
 };
 
-/// Throws Error where there is no file, or a folder.
+/// Throws Error where there is no file, or a folder or a device.
 void check_is_readable_file(const std::string& path);
 
 }  // namespace vibnet

@@ -37,6 +37,13 @@ void check_exists(const std::string& file) {
   if (!std::filesystem::is_regular_file(file, ignored)) fail(file, ": there is no such file");
 }
 
+void check_has_folder(const std::string& file) {
+  const std::filesystem::path folder = std::filesystem::path(file).parent_path();
+  std::error_code ignored;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
+    fail(file, ": cannot be written: there is no folder ", folder.string());
+}
+
 }  // namespace
 
 Shape hdf5_shape(const std::string& file, const std::string& dataset) {
@@ -62,6 +69,7 @@ void read_hdf5(const std::string& file, const std::string& dataset, Blob* blob) 
 }
 
 Hdf5Writer::Hdf5Writer(const std::string& file) : file_(file) {
+  check_has_folder(file_);
   const std::lock_guard<std::mutex> lock(hdf5_mutex());
   check(file_, hdf5_module(file_).create(file_, &output_));
 }

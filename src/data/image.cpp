@@ -14,11 +14,13 @@ constexpr const char* kModule = "libvibnet_image.so";
 /// A file of some bytes can ask for any size of picture; OpenCV's own bound is 2^30 pixels.
 constexpr const char* kMostPixels = "134217728";
 
+/// OpenCV reads it as it is loaded, which may be in a thread; setenv is safe before there are any.
+[[maybe_unused]] const bool kIsBounded = setenv("OPENCV_IO_MAX_IMAGE_PIXELS", kMostPixels, 0) == 0;
+
 /// Loaded when the first picture is met: OpenCV and what it brings along take longer to load than a
 /// small net to run. `where` says for whom, in the message of a build without OpenCV.
 const ImageModule& image_module(const std::string& where) {
   static const auto* const module = [] {
-    setenv("OPENCV_IO_MAX_IMAGE_PIXELS", kMostPixels, 0);  // which OpenCV reads as it is loaded
     return static_cast<const ImageModule*>(load_module(kModule, "vibnet_image_module"));
   }();
   if (module == nullptr)

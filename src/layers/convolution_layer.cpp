@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "math/gemm.h"
 #include "math/parallel.h"
@@ -15,6 +16,28 @@ namespace {
 /// Weight gradients are summed in this many chunks of the batch, whatever the number of threads, so
 /// that the sum is always the same.
 constexpr int kGradientChunks = 8;
+
+int threads_for(int jobs) { return std::clamp(jobs, 1, omp_get_max_threads()); }
+
+/// The memory of the first `count` blobs, each of so many values.
+std::vector<float*> take(int count, int values, std::vector<Blob>* blobs) {
+  if (static_cast<int>(blobs->size()) < count) blobs->resize(count);
+  std::vector<float*> memory;
+  for (int i = 0; i < count; ++i) {
+    (*blobs)[i].reshape({values});
+    memory.push_back((*blobs)[i].mutable_cpu_data());
+  }
+  return memory;
+}
+
+/// Adds the chunks to the parameter's gradient, in their order.
+void add_chunks(const std::vector<float*>& chunks, Blob* parameter) {
+  float* gradient = parameter->mutable_cpu_diff();
+  parallel_for(parameter->count(), kParallelGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (const float* chunk : chunks)
+      for (std::int64_t i = begin; i < end; ++i) gradient[i] += chunk[i];
+  });
+}
 
 }  // namespace
 
@@ -128,8 +151,8 @@ void ConvolutionLayer::forward_one(const float* x, float* buffer, float* y) cons
 }
 
 void ConvolutionLayer::forward(const Blobs& bottom, const Blobs& top) {
-  columns_.reshape({omp_get_max_threads(), columns_size_});
-  float* columns = columns_.mutable_cpu_data();
+  const int threads = threads_for(samples_);
+  const std::vector<float*> columns = take(threads, columns_size_, &columns_);
   blobs_[0]->cpu_data();  // brought to the host before the threads ask for it
   if (has_bias()) blobs_[1]->cpu_data();
   for (std::size_t b = 0; b < bottom.size(); ++b) {
@@ -137,9 +160,9 @@ void ConvolutionLayer::forward(const Blobs& bottom, const Blobs& top) {
     float* y = top[b]->mutable_cpu_data();
     const int x_step = bottom[b]->count(channel_axis_);
     const int y_step = top[b]->count(channel_axis_);
-#pragma omp parallel for schedule(static) if (samples_ > 1)
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (int n = 0; n < samples_; ++n)
-      forward_one(x + n * x_step, columns + omp_get_thread_num() * columns_size_, y + n * y_step);
+      forward_one(x + n * x_step, columns[omp_get_thread_num()], y + n * y_step);
   }
 }
 
@@ -148,10 +171,11 @@ void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propa
   const bool learns_weights = learns(0);
   const bool learns_biases = has_bias() && learns(1);
   const int weights = blobs_[0]->count();
-  columns_.reshape({omp_get_max_threads(), columns_size_});
-  weight_chunks_.reshape({kGradientChunks, learns_weights ? weights : 0});
-  bias_chunks_.reshape({kGradientChunks, learns_biases ? outputs_ : 0});
-  float* columns = columns_.mutable_cpu_data();
+  const int chunks = std::clamp(samples_, 1, kGradientChunks);
+  const int threads = threads_for(chunks);
+  const std::vector<float*> columns = take(threads, columns_size_, &columns_);
+  const auto weight_chunks = take(learns_weights ? chunks : 0, weights, &weight_chunks_);
+  const auto bias_chunks = take(learns_biases ? chunks : 0, outputs_, &bias_chunks_);
   blobs_[0]->cpu_data();
   for (std::size_t b = 0; b < bottom.size(); ++b) {
     const float* x = bottom[b]->cpu_data();
@@ -159,23 +183,21 @@ void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propa
     float* dx = propagate_down[b] ? bottom[b]->mutable_cpu_diff() : nullptr;
     const int x_step = bottom[b]->count(channel_axis_);
     const int y_step = top[b]->count(channel_axis_);
-    weight_chunks_.set_data(0);
-    bias_chunks_.set_data(0);
-    float* weight_chunks = weight_chunks_.mutable_cpu_data();
-    float* bias_chunks = bias_chunks_.mutable_cpu_data();
-#pragma omp parallel for schedule(dynamic)
-    for (int chunk = 0; chunk < kGradientChunks; ++chunk) {
-      float* buffer = columns + omp_get_thread_num() * columns_size_;
-      const int end = (chunk + 1) * samples_ / kGradientChunks;
-      for (int n = chunk * samples_ / kGradientChunks; n < end; ++n) {
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (int chunk = 0; chunk < chunks; ++chunk) {
+      float* buffer = columns[omp_get_thread_num()];
+      if (learns_weights) std::fill_n(weight_chunks[chunk], weights, 0.0f);
+      if (learns_biases) std::fill_n(bias_chunks[chunk], outputs_, 0.0f);
+      const auto end = static_cast<int>((chunk + 1LL) * samples_ / chunks);
+      for (auto n = static_cast<int>(1LL * chunk * samples_ / chunks); n < end; ++n) {
         const float* x_n = x + n * x_step;
         const float* dy_n = dy + n * y_step;
         if (learns_weights)
           add_weight_gradient(is_transposed() ? dy_n : x_n, is_transposed() ? x_n : dy_n, buffer,
-                              weight_chunks + chunk * weights);
+                              weight_chunks[chunk]);
         for (int output = 0; learns_biases && output < outputs_; ++output)
           for (int i = 0; i < output_size_; ++i)
-            bias_chunks[chunk * outputs_ + output] += dy_n[output * output_size_ + i];
+            bias_chunks[chunk][output] += dy_n[output * output_size_ + i];
         if (dx == nullptr) continue;
         if (is_transposed())
           map_to_places(dy_n, buffer, 0, dx + n * x_step);
@@ -183,19 +205,9 @@ void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propa
           places_to_map(dy_n, buffer, dx + n * x_step);
       }
     }
-    if (learns_weights) add_chunks(weight_chunks_, blobs_[0].get());
-    if (learns_biases) add_chunks(bias_chunks_, blobs_[1].get());
+    if (learns_weights) add_chunks(weight_chunks, blobs_[0].get());
+    if (learns_biases) add_chunks(bias_chunks, blobs_[1].get());
   }
-}
-
-void ConvolutionLayer::add_chunks(const Blob& chunks, Blob* parameter) const {
-  const float* parts = chunks.cpu_data();
-  float* gradient = parameter->mutable_cpu_diff();
-  const int count = parameter->count();
-  parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (int chunk = 0; chunk < kGradientChunks; ++chunk)
-      for (std::int64_t i = begin; i < end; ++i) gradient[i] += parts[chunk * count + i];
-  });
 }
 
 REGISTER_LAYER(Convolution, CPU, ConvolutionLayer);

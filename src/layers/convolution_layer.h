@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "layers/windowed_layer.h"
 
 namespace vibnet {
@@ -41,7 +43,6 @@ class ConvolutionLayer : public WindowedLayer {
   void places_to_map(const float* places, float* buffer, float* map) const;
   void add_weight_gradient(const float* map, const float* places, float* buffer, float* dw) const;
   void forward_one(const float* x, float* buffer, float* y) const;
-  void add_chunks(const Blob& chunks, Blob* parameter) const;
 
   int samples_ = 0;
   int channels_ = 0;
@@ -55,9 +56,10 @@ class ConvolutionLayer : public WindowedLayer {
   int output_size_ = 0;
   int columns_size_ = 0;
   bool is_pointwise_ = false;
-  Blob columns_;
-  Blob weight_chunks_;
-  Blob bias_chunks_;
+  /// A blob for each thread, and for each chunk of the batch: one for all could be too large.
+  std::vector<Blob> columns_;
+  std::vector<Blob> weight_chunks_;
+  std::vector<Blob> bias_chunks_;
 };
 
 }  // namespace vibnet

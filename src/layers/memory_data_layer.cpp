@@ -27,6 +27,7 @@ void MemoryDataLayer::reset(std::vector<float> data, std::vector<float> labels) 
     fail(data.size(), " values are not ", labels.size(), " rows of ", to_string(shape_));
   data_ = std::move(data);
   labels_ = std::move(labels);
+  first_batch_.reset();
 }
 
 /// Decodes the datum; returns the shape that it comes out in.
@@ -59,7 +60,8 @@ void MemoryDataLayer::add_datums(const std::vector<Datum>& datums) {
 void MemoryDataLayer::forward(const Blobs& /*bottom*/, const Blobs& top) {
   if (labels_.empty()) fail("has no data; the program must call reset() or add_datums() first");
   const auto rows = static_cast<std::int64_t>(labels_.size());
-  const std::int64_t row = context_.batch() * batch_size_ % rows;
+  if (!first_batch_ || *first_batch_ > context_.batch()) first_batch_ = context_.batch();
+  const std::int64_t row = (context_.batch() - *first_batch_) * batch_size_ % rows;
   std::copy_n(&data_[row * count(shape_, 0, 3)], top[0]->count(), top[0]->mutable_cpu_data());
   std::copy_n(&labels_[row], batch_size_, top[1]->mutable_cpu_data());
 }

@@ -16,8 +16,10 @@ namespace vibnet {
 ///
 /// Bottom: N x C x H x W; top: N x C x H' x W', and, if named, for MAX the index in the plane of
 /// each window's largest value. Sizes round up unless round_mode is FLOOR, and a window that
-/// would start behind the plane is left out; AVE divides by the window's size within the padded
-/// plane, as Caffe does. STOCHASTIC takes no pad, and is for values that are not negative.
+/// would start behind the plane is left out, with a pad or without (Caffe leaves it out only with a
+/// pad: there kernel_size: 1 stride: 2 makes 5x5 of 8x8, the last of windows that hold no value,
+/// and here 4x4); AVE divides by the window's size within the padded plane, as Caffe does.
+/// STOCHASTIC takes no pad, and is for values that are not negative.
 class PoolingLayer : public Layer {
  public:
   using Layer::Layer;

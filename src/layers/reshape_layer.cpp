@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
 #include "vibnet/layer.h"
 #include "vibnet/registry.h"
 
@@ -36,12 +40,13 @@ class ReshapeLayer : public Layer {
     const int last = p.num_axes() == -1 ? x.axes() : first + p.num_axes();
     Shape shape(x.shape().begin(), x.shape().begin() + first);
     int left_over = -1;
+    const int most = x.count() > 0 ? x.count() : std::numeric_limits<int>::max();
     for (const std::int64_t dim : p.shape().dim()) {
       const int axis = static_cast<int>(shape.size());
       if (dim == 0 && axis >= x.axes())
         fail("shape has a 0 at axis ", axis, ", which ", to_string(x.shape()), " has not");
       if (dim == -1 && left_over >= 0) fail("shape has more than one -1");
-      if (dim < -1 || dim > x.count())
+      if (dim < -1 || dim > most)
         fail("shape has a dim of ", dim, ", and the bottom is ", to_string(x.shape()));
       if (dim == -1) left_over = axis;
       shape.push_back(dim == 0 ? x.shape(axis) : dim == -1 ? 1 : static_cast<int>(dim));
@@ -56,7 +61,7 @@ class ReshapeLayer : public Layer {
     std::int64_t rest = 1;
     for (const int dim : shape)
       if ((rest *= dim) > x.count()) break;
-    if (rest == 0 || x.count() % rest != 0)
+    if (std::count(shape.begin(), shape.end(), 0) > 0 || x.count() % rest != 0)
       fail("the bottom, ", to_string(x.shape()), ", cannot be shared out over the dims beside -1");
     return static_cast<int>(x.count() / rest);
   }

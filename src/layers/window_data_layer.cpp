@@ -18,8 +18,8 @@ namespace vibnet {
 /// more are foreground; those below bg_threshold are background, of label 0. A batch is background
 /// first and then fg_fraction of foreground, each window drawn from the seed and the sample's
 /// number, and cut as crop_mode (warp or square) and context_pad say. transform_param: crop_size,
-/// mirror, scale, mean_file or mean_value; the pixels where the picture ends are 0. cache_images
-/// keeps the picture files in memory.
+/// mirror, scale (which Caffe reads here and does not apply), mean_file or mean_value; the pixels
+/// where the picture ends are 0. cache_images keeps the picture files in memory.
 class WindowDataLayer : public DatasetLayer {
  public:
   using DatasetLayer::DatasetLayer;

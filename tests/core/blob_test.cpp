@@ -38,6 +38,8 @@ TEST(Blob, KeepsItsMemoryWhenItShrinks) {
 TEST(Blob, RefusesImpossibleShapes) {
   EXPECT_NE(error_of([] { Blob({2, -1}); }), "");
   EXPECT_NE(error_of([] { Blob({1 << 16, 1 << 16}); }).find("2^31"), std::string::npos);
+  EXPECT_EQ(Blob(Shape(32, 1)).axes(), 32);
+  EXPECT_EQ(error_of([] { Blob(Shape(33, 1)); }), "a blob has at most 32 axes, and 33 are given");
 }
 
 TEST(Blob, SharesDataAndDiff) {

@@ -48,6 +48,11 @@ TEST(ProtoIo, NamesFileLineAndColumn) {
   EXPECT_EQ(error(""), ": is empty");
 }
 
+TEST(ProtoIo, ADeviceIsNoFile) {
+  EXPECT_EQ(error_of([] { read_file("/dev/zero"); }),
+            "/dev/zero: is a device, and a file is needed");
+}
+
 TEST(ProtoIo, ReplacesAFileOrLeavesIt) {
   const TemporaryFolder folder;
   write_file(folder / "a", "old");

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <iostream>
 
 #include "data/whole_picture.h"
@@ -32,6 +33,10 @@ class ImageTest : public ::testing::Test {
     if (error.find("WITH_OPENCV") != std::string::npos) GTEST_SKIP() << error;
   }
 };
+
+TEST(ImageBound, StandsBeforeTheFirstPicture) {
+  EXPECT_NE(std::getenv("OPENCV_IO_MAX_IMAGE_PIXELS"), nullptr);
+}
 
 TEST_F(ImageTest, ColoursStandInTheOrderBlueGreenRed) {
   const Image image = decode_image(kRedBlue, ImageColor::AS_STORED, "test");

@@ -1,6 +1,7 @@
 // Convolution, Deconvolution, DepthwiseConvolution and Im2col: what takes a convolution_param.
 
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include <functional>
 #include <string>
@@ -287,6 +288,28 @@ TEST(Im2col, HoldsWhatEachWindowSees) {
   });
   for (int i = 0; i < fixture.top().count(); ++i)
     ASSERT_EQ(fixture.top().cpu_data()[i], expected[i]) << "value " << i;
+}
+
+TEST(Convolution, ManyThreadsMayNeedMoreThanABlobHolds) {
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(100);
+  LayerFixture fixture(
+      "type: 'Convolution' convolution_param { num_output: 1 kernel_size: 3 pad: 1 "
+      "weight_filler { value: 1 } }",
+      {{1, 1, 1600, 1600}});
+  const std::string error = error_of([&] {
+    fixture.bottom().set_data(1);
+    fixture.forward();
+    fixture.backward();
+  });
+  omp_set_num_threads(threads);
+  EXPECT_EQ(error, "");
+  EXPECT_EQ(fixture.top().cpu_data()[1601], 9);
+  double around = 0;
+  for (int row = 0; row < 3; ++row)
+    for (int column = 0; column < 3; ++column)
+      around += fixture.top().cpu_diff()[row * 1600 + column];
+  EXPECT_NEAR(fixture.bottom().cpu_diff()[1601], around, 1e-4);
 }
 
 TEST(Convolution, EmptyBottomsMakeEmptyTops) {

@@ -185,8 +185,17 @@ TEST_F(HDF5OutputTest, WritesDataAndLabelsOfEachPass) {
 
 TEST_F(HDF5OutputTest, StartsTheFileAnew) {
   const std::string file = folder_.write("out.h5", "what stood here");
-  { LayerFixture fixture(prototxt(file), {{0, 3}, {0}}, 0); }
-  EXPECT_THAT(error_of([&] { hdf5_shape(file, "data"); }), HasSubstr("has no data set"));
+  {
+    LayerFixture fixture(prototxt(file), {{0, 3}, {0}}, 0);
+    fixture.forward();
+  }
+  EXPECT_EQ(hdf5_shape(file, "data"), (Shape{0, 3, 1, 1}));
+}
+
+TEST_F(HDF5OutputTest, LeavesTheFileAloneUntilTheFirstPass) {
+  const std::string file = folder_.write("out.h5", "what stood here");
+  { LayerFixture fixture(prototxt(file), {{2, 3}, {2}}, 0); }
+  EXPECT_EQ(read_file(file), "what stood here");
 }
 
 TEST_F(HDF5OutputTest, NamesWhatIsWrong) {
@@ -194,9 +203,10 @@ TEST_F(HDF5OutputTest, NamesWhatIsWrong) {
     return error_of([&] { LayerFixture fixture(prototxt(file), bottoms, 0); });
   };
   EXPECT_THAT(error("", {{2, 3}, {2}}), HasSubstr("no file_name"));
-  EXPECT_THAT(
-      error(folder_ / "none/a.h5", {{2, 3}, {2}}),
-      HasSubstr("layer 'layer' (HDF5Output): " + (folder_ / "none/a.h5") + ": cannot be written"));
+  LayerFixture homeless(prototxt(folder_ / "none/a.h5"), {{2, 3}, {2}}, 0);
+  EXPECT_THAT(error_of([&] { homeless.forward(); }),
+              HasSubstr("layer 'layer' (HDF5Output): " + (folder_ / "none/a.h5") +
+                        ": cannot be written: there is no folder " + (folder_ / "none")));
   EXPECT_THAT(error(folder_ / "a.h5", {{2, 3}, {3}}), HasSubstr("both need as many rows"));
   EXPECT_THAT(error(folder_ / "a.h5", {{1, 1, 1, 1, 1}, {1}}), HasSubstr("4 axes are the most"));
 }

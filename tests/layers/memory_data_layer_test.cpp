@@ -46,6 +46,18 @@ TEST(MemoryData, HandsOnRowsBatchByBatchAndRoundAgain) {
   EXPECT_THAT(batch(&fixture, 5), ElementsAre(9, 9, 9, 9, 1, 2));
 }
 
+TEST(MemoryData, ReadsWhatIsHandedOverFromItsFirstRow) {
+  LayerFixture fixture(kTwoByTwo, {}, 2);
+  layer_of(&fixture).reset({1, 2, 3, 4, 5, 6, 7, 8}, {10, 20, 30, 40});
+  EXPECT_THAT(batch(&fixture, 7), ElementsAre(1, 2, 3, 4, 10, 20));
+  EXPECT_THAT(batch(&fixture, 8), ElementsAre(5, 6, 7, 8, 30, 40));
+  EXPECT_THAT(batch(&fixture, 8), ElementsAre(5, 6, 7, 8, 30, 40));
+  layer_of(&fixture).reset({8, 7, 6, 5, 4, 3, 2, 1}, {1, 2, 3, 4});
+  EXPECT_THAT(batch(&fixture, 9), ElementsAre(8, 7, 6, 5, 1, 2));
+  EXPECT_THAT(batch(&fixture, 10), ElementsAre(4, 3, 2, 1, 3, 4));
+  EXPECT_THAT(batch(&fixture, 0), ElementsAre(8, 7, 6, 5, 1, 2));  // a run begun anew
+}
+
 TEST(MemoryData, TransformsDatums) {
   LayerFixture fixture(kTwoByTwo + "transform_param { scale: 2 mean_value: 1 }", {}, 2);
   Datum floats = make_datum(1, 1, 2, "", 7);

@@ -52,6 +52,14 @@ using testing::IsEmpty;
      "type: 'Reshape' reshape_param { shape { dim: 0 dim: -1 } }",
      {{0, 3}},
      "cannot be shared out"},
+    {"ReshapeOfEmptyBehind",
+     "type: 'Reshape' reshape_param { shape { dim: 0 dim: 0 dim: -1 } }",
+     {{3, 0}},
+     "cannot be shared out"},
+    {"ReshapeOfEmptyToSome",
+     "type: 'Reshape' reshape_param { shape { dim: 1 dim: 3 } }",
+     {{0, 3}},
+     "cannot give the bottom, 0x3 (0), the shape 1x3 (3)"},
     {"ReshapeNegative",
      "type: 'Reshape' reshape_param { shape { dim: -2 } }",
      {{2, 3}},
@@ -135,6 +143,8 @@ TEST(Reshape, ReplacesAxes) {
   EXPECT_EQ(reshaped("shape { dim: 0 dim: 3 dim: 2 } axis: -3 num_axes: 2", {2, 4, 6}),
             (Shape{2, 4, 3, 2}));
   EXPECT_EQ(reshaped("shape { }", {1, 1}), Shape());
+  EXPECT_EQ(reshaped("shape { dim: 0 dim: 3 dim: 1 }", {0, 3}), (Shape{0, 3, 1}));
+  EXPECT_EQ(reshaped("shape { dim: -1 dim: 3 }", {0, 3}), (Shape{0, 3}));
   EXPECT_THAT(Trial("type: 'Reshape' reshape_param { shape { dim: 3 dim: 2 } }", {{2, 3}}).top(),
               ElementsAre(0, 1, 2, 3, 4, 5));
 }
