@@ -133,6 +133,7 @@ class Exporter {
     }
     for (int i = 0; i < static_cast<int>(net_.layers().size()); ++i)
       if (net_.layers()[i]->type() != "Input") export_layer(i, names);
+    if (net_.output_names().empty()) fail("the net has no output in TEST");
     for (const std::string& output : net_.output_names()) add_output(output);
     return std::move(model_);
   }
@@ -159,7 +160,10 @@ class Exporter {
 
   /// An output has a value of its own, not an alias.
   void add_output(const std::string& blob) {
-    const std::string& name = wished_names_.at(blob);
+    const auto wished = wished_names_.find(blob);
+    if (wished == wished_names_.end())
+      fail("the net's output in TEST would be its input '", blob, "', which no layer reads");
+    const std::string& name = wished->second;
     if (values_.at(blob) != name) graph_.add_node(name, "Identity", {values_.at(blob)}, {name}, {});
     declare(name, blob, model_.mutable_graph()->add_output());
   }

@@ -193,6 +193,16 @@ TEST(ToOnnx, SaysWhatIsWrongWithTheInput) {
   EXPECT_EQ(to_onnx(no_data, {}, "weights", {{1, 3}}).graph().node_size(), 1);
 }
 
+TEST(ToOnnx, RefusesANetThatMakesNothing) {
+  const std::string loss = input_of({2, 3}) +
+                           "layer { name: 'more' type: 'Input' top: 'target' input_param { shape { "
+                           "dim: 2 dim: 3 } } }"
+                           "layer { name: 'loss' type: 'EuclideanLoss' bottom: 'target' "
+                           "bottom: 'data' }";
+  EXPECT_EQ(error_of([&] { export_text(loss); }),
+            "the net's output in TEST would be its input 'target', which no layer reads");
+}
+
 TEST(ToOnnx, RefusesMissingWeights) {
   const NetParameter net = net_of(kClassifier);
   NetParameter weights = random_weights(net, 1);
