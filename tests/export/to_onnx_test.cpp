@@ -146,6 +146,20 @@ TEST(ToOnnx, OutputsHaveTheirBlobsNames) {
   EXPECT_THAT(outputs_of(same), ElementsAre("y N 3"));
 }
 
+TEST(ToOnnx, ALayerInPlaceMayChangeTheShape) {
+  const std::string mvn =
+      "layer { name: 'mvn' type: 'MVN' bottom: 'data' top: 'data' mvn_param { across_channels: "
+      "true normalize_variance: false } }";
+  const onnx::ModelProto model =
+      export_text(input_of({2, 3}) + mvn +
+                  "layer { name: 'pool' type: 'Pooling' bottom: 'data' top: 'y' "
+                  "pooling_param { kernel_size: 1 } }");
+  EXPECT_THAT(inputs_of(model), ElementsAre("data N 3"));
+  EXPECT_THAT(outputs_of(model), ElementsAre("y N 3 1 1"));
+  EXPECT_EQ(ops_of(model).at(0), "Reshape");
+  EXPECT_THAT(outputs_of(export_text(input_of({2, 3}) + mvn)), ElementsAre(HasSubstr(" N 3 1 1")));
+}
+
 TEST(ToOnnx, ABottleneckIsItsMeansAndMask) {
   const std::string prototxt =
       input_of({2, 3, 1, 2}) +
