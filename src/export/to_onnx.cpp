@@ -22,8 +22,9 @@ constexpr int kIrVersion = 7;
 constexpr const char* kBatch = "N";
 
 using InputShapes = std::map<std::string, Shape>;
-/// The dimensions of each blob, kFree for what grows with the batch.
-using Dims = std::map<std::string, Integers>;
+/// The dimensions of each top of each layer, kFree for what grows with the batch. Not of each blob:
+/// a layer in place may give its blob another shape.
+using Dims = std::vector<std::vector<Integers>>;
 
 bool has_shape(const NetParameter& net, const std::string& input) {
   for (const LayerParameter& layer : net.layer())
@@ -56,38 +57,44 @@ InputShapes find_input_shapes(const NetParameter& net, const ExportOptions& opti
   return shapes;
 }
 
-Dims dims_of(const Net& net) {
+void grow(int by, const Blobs& inputs) {
+  for (Blob* input : inputs) {
+    Shape shape = input->shape();
+    if (!shape.empty()) shape[0] += by;
+    input->reshape(shape);
+  }
+}
+
+/// Reshapes the net to the shapes of its Input layers with `more` samples.
+Dims dims_of(Net* net, int more = 0) {
   Dims dims;
-  for (const std::string& name : net.blob_names()) {
-    const Shape& shape = net.blob(name)->shape();
-    dims[name] = Integers(shape.begin(), shape.end());
+  for (int i = 0; i < static_cast<int>(net->layers().size()); ++i) {
+    Layer& layer = *net->layers()[i];
+    const Blobs& tops = net->tops(i);
+    if (layer.type() == "Input") {
+      layer.set_up({}, tops);
+      grow(more, tops);
+    }
+    layer.reshape(net->bottoms(i), tops);
+    dims.emplace_back();
+    for (const Blob* top : tops) dims.back().emplace_back(top->shape().begin(), top->shape().end());
   }
   return dims;
 }
 
-void grow_inputs(int by, Net* net) {
-  for (const std::string& name : net->input_names()) {
-    Shape shape = net->blob(name)->shape();
-    if (!shape.empty()) shape[0] += by;
-    net->blob(name)->reshape(shape);
-  }
-  net->reshape();
-}
-
 /// With kFree where a larger batch makes a blob larger; without any where the net takes no other.
 Dims free_dims_of(Net* net) {
-  Dims dims = dims_of(*net);
+  Dims grown;
   try {
-    grow_inputs(1, net);
+    grown = dims_of(net, 1);
   } catch (const Error&) {
-    grow_inputs(-1, net);
-    return dims;
+    return dims_of(net);
   }
-  const Dims grown = dims_of(*net);
-  grow_inputs(-1, net);
-  for (auto& [name, sizes] : dims)
-    for (std::size_t i = 0; i < sizes.size(); ++i)
-      if (sizes[i] != grown.at(name)[i]) sizes[i] = kFree;
+  Dims dims = dims_of(net);
+  for (std::size_t layer = 0; layer < dims.size(); ++layer)
+    for (std::size_t top = 0; top < dims[layer].size(); ++top)
+      for (std::size_t i = 0; i < dims[layer][top].size(); ++i)
+        if (dims[layer][top][i] != grown[layer][top][i]) dims[layer][top][i] = kFree;
   return dims;
 }
 
@@ -127,40 +134,53 @@ class Exporter {
     model_.add_opset_import()->set_version(kOpset);
     model_.mutable_graph()->set_name(net_.name().empty() ? "net" : net_.name());
     const ValueNames names(net_, &graph_);
-    for (const std::string& input : net_.input_names()) {
-      declare(input, input, model_.mutable_graph()->add_input());
-      values_[input] = input;
+    for (int i = 0; i < static_cast<int>(net_.layers().size()); ++i) {
+      if (net_.layers()[i]->type() == "Input")
+        add_inputs(i);
+      else
+        export_layer(i, names);
     }
-    for (int i = 0; i < static_cast<int>(net_.layers().size()); ++i)
-      if (net_.layers()[i]->type() != "Input") export_layer(i, names);
+    if (net_.output_names().empty()) fail("the net has no output in TEST");
     for (const std::string& output : net_.output_names()) add_output(output);
     return std::move(model_);
   }
 
  private:
+  void add_inputs(int index) {
+    const LayerParameter& parameter = net_.layers()[index]->parameter();
+    for (int i = 0; i < parameter.top_size(); ++i) {
+      const std::string& input = parameter.top(i);
+      values_[input] = {input, dims_[index][i]};
+      declare(input, input, model_.mutable_graph()->add_input());
+    }
+  }
+
   void export_layer(int index, const ValueNames& names) {
     const Layer& layer = *net_.layers()[index];
     const ExportRule rule = find_export_rule(layer.type());
     if (rule == nullptr) fail("layer '", layer.name(), "' (", layer.type(), "): has no ONNX form");
     const LayerParameter& parameter = layer.parameter();
     std::vector<Value> bottoms;
-    for (const std::string& bottom : parameter.bottom())
-      bottoms.push_back({values_.at(bottom), dims_.at(bottom)});
+    for (const std::string& bottom : parameter.bottom()) bottoms.push_back(values_.at(bottom));
     std::vector<Value> tops;
     for (int i = 0; i < parameter.top_size(); ++i)
-      tops.push_back({names.top(index, i), dims_.at(parameter.top(i))});
+      tops.push_back({names.top(index, i), dims_[index][i]});
     LayerExport work(layer, std::move(bottoms), std::move(tops), &graph_);
     rule(&work);
     for (int i = 0; i < parameter.top_size(); ++i) {
-      values_[parameter.top(i)] = work.top(i).name;
+      values_[parameter.top(i)] = work.top(i);
       wished_names_[parameter.top(i)] = names.top(index, i);
     }
   }
 
   /// An output has a value of its own, not an alias.
   void add_output(const std::string& blob) {
-    const std::string& name = wished_names_.at(blob);
-    if (values_.at(blob) != name) graph_.add_node(name, "Identity", {values_.at(blob)}, {name}, {});
+    const auto wished = wished_names_.find(blob);
+    if (wished == wished_names_.end())
+      fail("the net's output in TEST would be its input '", blob, "', which no layer reads");
+    const std::string& name = wished->second;
+    const std::string& made = values_.at(blob).name;
+    if (made != name) graph_.add_node(name, "Identity", {made}, {name}, {});
     declare(name, blob, model_.mutable_graph()->add_output());
   }
 
@@ -169,7 +189,7 @@ class Exporter {
     onnx::TypeProto::Tensor* type = info->mutable_type()->mutable_tensor_type();
     type->set_elem_type(onnx::TensorProto::FLOAT);
     type->mutable_shape();
-    const Integers& dims = dims_.at(blob);
+    const Integers& dims = values_.at(blob).dims;
     for (std::size_t i = 0; i < dims.size(); ++i) {
       onnx::TensorShapeProto::Dimension* dim = type->mutable_shape()->add_dim();
       if (dims[i] != kFree)
@@ -189,7 +209,8 @@ class Exporter {
   const Dims& dims_;
   onnx::ModelProto model_;
   OnnxGraph graph_;
-  std::map<std::string, std::string> values_;
+  /// What each blob is so far.
+  std::map<std::string, Value> values_;
   /// What each blob's last value is called unless it is an alias.
   std::map<std::string, std::string> wished_names_;
 };
@@ -221,7 +242,7 @@ onnx::ModelProto to_onnx(const NetParameter& model, const NetParameter& weights,
   try {
     return Exporter(net, free).run();
   } catch (const NeedsFixedBatch&) {
-    return Exporter(net, dims_of(net)).run();
+    return Exporter(net, dims_of(&net)).run();
   }
 }
 

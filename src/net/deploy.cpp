@@ -21,10 +21,57 @@ bool is_source(const LayerParameter& layer) {
   return layer.bottom_size() == 0 && layer.type() != "Parameter";
 }
 
-/// Whether a head's bottom is what the net is for, not a label.
-bool is_score(const LayerParameter& head, int bottom) {
-  if (head.type() == "Silence") return false;
-  return bottom == 0 || (head.type() == "ContrastiveLoss" && bottom == 1);
+bool has_weights(const LayerParameter& layer) {
+  constexpr std::string_view kTypes[] = {"BatchNorm",
+                                         "Bias",
+                                         "Convolution",
+                                         "Deconvolution",
+                                         "DepthwiseConvolution",
+                                         "Embed",
+                                         "InformationBottleneck",
+                                         "InnerProduct",
+                                         "LSTM",
+                                         "PReLU",
+                                         "Parameter",
+                                         "RNN",
+                                         "Scale"};
+  return std::count(std::begin(kTypes), std::end(kTypes), layer.type()) > 0;
+}
+
+/// How many of a head's bottoms, from the first on, may be a score; the others are labels.
+int count_open_bottoms(const LayerParameter& head) {
+  if (head.type() == "Silence") return 0;
+  const bool is_symmetric = head.type() == "EuclideanLoss" || head.type() == "ContrastiveLoss";
+  return std::min(is_symmetric ? 2 : 1, head.bottom_size());
+}
+
+/// Where several bottoms may be a score, it is those that weights lead to, else those that layers
+/// make from the data, else the first.
+Names scores_of(const LayerParameter& head, const Names& learned, const Names& made) {
+  const auto begin = head.bottom().begin();
+  const int open = count_open_bottoms(head);
+  for (const Names* names : {&learned, &made}) {
+    Names scores;
+    std::copy_if(begin, begin + open, std::inserter(scores, scores.end()),
+                 [&](const std::string& bottom) { return names->count(bottom) > 0; });
+    if (!scores.empty()) return scores;
+  }
+  return Names(begin, begin + std::min(open, 1));
+}
+
+/// Of each head the bottoms that the net is for, not labels; nothing for other layers.
+std::vector<Names> find_scores(const NetParameter& net) {
+  std::vector<Names> scores;
+  Names learned;
+  Names made;
+  for (const LayerParameter& layer : net.layer()) {
+    scores.push_back(is_head(layer) ? scores_of(layer, learned, made) : Names());
+    if (is_source(layer)) continue;
+    made.insert(layer.top().begin(), layer.top().end());
+    if (has_weights(layer) || any_in(layer.bottom(), learned))
+      learned.insert(layer.top().begin(), layer.top().end());
+  }
+  return scores;
 }
 
 bool becomes_softmax(const LayerParameter& layer) { return layer.type() == "SoftmaxWithLoss"; }
@@ -43,6 +90,7 @@ std::vector<bool> find_dropped(const NetParameter& net) {
 
 /// The blobs that lead to a score or to an output.
 Names find_needed(const NetParameter& net, const std::vector<bool>& dropped) {
+  const std::vector<Names> scores = find_scores(net);
   Names needed;
   Names read;
   for (int i = net.layer_size() - 1; i >= 0; --i) {
@@ -51,9 +99,8 @@ Names find_needed(const NetParameter& net, const std::vector<bool>& dropped) {
       for (const std::string& top : layer.top())
         if (layer.bottom_size() > 0 && read.count(top) == 0) needed.insert(top);
       if (any_in(layer.top(), needed)) needed.insert(layer.bottom().begin(), layer.bottom().end());
-    } else if (is_head(layer)) {
-      for (int b = 0; b < layer.bottom_size(); ++b)
-        if (is_score(layer, b)) needed.insert(layer.bottom(b));
+    } else {
+      needed.insert(scores[i].begin(), scores[i].end());
     }
     read.insert(layer.bottom().begin(), layer.bottom().end());
   }

@@ -291,6 +291,12 @@ std::vector<OnnxCase> graph_cases() {
       "layer { name: 'conv' type: 'Convolution' bottom: 'x' top: 'conv' "
       "convolution_param { num_output: 3 kernel_size: 3 pad: 1 } }\n";
   return {
+      {"in_place_of_another_shape",
+       input +
+           "layer { name: 'ip' type: 'InnerProduct' bottom: 'x' top: 'ip' inner_product_param { "
+           "num_output: 7 } }\n"
+           "layer { name: 'mvn' type: 'MVN' bottom: 'ip' top: 'ip' mvn_param { across_channels: "
+           "true } }\n"},
       {"in_place", input + convolution +
                        "layer { name: 'bn' type: 'BatchNorm' bottom: 'conv' top: 'conv' }\n"
                        "layer { name: 'scale' type: 'Scale' bottom: 'conv' top: 'conv' }\n"

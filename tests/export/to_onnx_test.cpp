@@ -146,6 +146,20 @@ TEST(ToOnnx, OutputsHaveTheirBlobsNames) {
   EXPECT_THAT(outputs_of(same), ElementsAre("y N 3"));
 }
 
+TEST(ToOnnx, ALayerInPlaceMayChangeTheShape) {
+  const std::string mvn =
+      "layer { name: 'mvn' type: 'MVN' bottom: 'data' top: 'data' mvn_param { across_channels: "
+      "true normalize_variance: false } }";
+  const onnx::ModelProto model =
+      export_text(input_of({2, 3}) + mvn +
+                  "layer { name: 'pool' type: 'Pooling' bottom: 'data' top: 'y' "
+                  "pooling_param { kernel_size: 1 } }");
+  EXPECT_THAT(inputs_of(model), ElementsAre("data N 3"));
+  EXPECT_THAT(outputs_of(model), ElementsAre("y N 3 1 1"));
+  EXPECT_EQ(ops_of(model).at(0), "Reshape");
+  EXPECT_THAT(outputs_of(export_text(input_of({2, 3}) + mvn)), ElementsAre(HasSubstr(" N 3 1 1")));
+}
+
 TEST(ToOnnx, ABottleneckIsItsMeansAndMask) {
   const std::string prototxt =
       input_of({2, 3, 1, 2}) +
@@ -191,6 +205,16 @@ TEST(ToOnnx, SaysWhatIsWrongWithTheInput) {
       "batch_size: 1 } } layer { name: 'l' type: 'ReLU' bottom: 'data' top: 'y' }");
   EXPECT_THAT(error_of([&] { to_onnx(no_data, {}, "weights", {}); }), HasSubstr("--input_shape"));
   EXPECT_EQ(to_onnx(no_data, {}, "weights", {{1, 3}}).graph().node_size(), 1);
+}
+
+TEST(ToOnnx, RefusesANetThatMakesNothing) {
+  const std::string loss = input_of({2, 3}) +
+                           "layer { name: 'more' type: 'Input' top: 'target' input_param { shape { "
+                           "dim: 2 dim: 3 } } }"
+                           "layer { name: 'loss' type: 'EuclideanLoss' bottom: 'target' "
+                           "bottom: 'data' }";
+  EXPECT_EQ(error_of([&] { export_text(loss); }),
+            "the net's output in TEST would be its input 'target', which no layer reads");
 }
 
 TEST(ToOnnx, RefusesMissingWeights) {

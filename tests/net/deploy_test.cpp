@@ -55,6 +55,25 @@ TEST(Deploy, ALossOfTwoFeaturesKeepsBoth) {
   EXPECT_THAT(deployed(net), ElementsAre("pair", "cut", "fa", "fb"));
 }
 
+TEST(Deploy, TheScoreOfALossMayStandOnEitherSide) {
+  const std::string data = layer("data", "Data", "top: 'data' top: 'target'") +
+                           layer("flat", "Flatten", "bottom: 'data' top: 'flat'") +
+                           layer("ip", "InnerProduct", "bottom: 'flat' top: 'ip'") +
+                           layer("out", "Sigmoid", "bottom: 'ip' top: 'out'");
+  const auto with_loss = [&](const std::string& bottoms) {
+    return deployed(data + layer("loss", "EuclideanLoss", bottoms + " top: 'loss'"));
+  };
+  EXPECT_THAT(with_loss("bottom: 'target' bottom: 'out'"),
+              ElementsAre("data", "flat", "ip", "out"));
+  EXPECT_THAT(with_loss("bottom: 'out' bottom: 'target'"),
+              ElementsAre("data", "flat", "ip", "out"));
+  EXPECT_THAT(with_loss("bottom: 'flat' bottom: 'out'"), ElementsAre("data", "flat", "ip", "out"));
+  EXPECT_THAT(deployed(layer("data", "Data", "top: 'data' top: 'target'") +
+                       layer("relu", "ReLU", "bottom: 'data' top: 'y'") +
+                       layer("loss", "EuclideanLoss", "bottom: 'target' bottom: 'y'")),
+              ElementsAre("data", "relu"));
+}
+
 TEST(Deploy, SoftmaxIsMadeOnce) {
   const std::string scores = layer("data", "Data", "top: 'data' top: 'label'") +
                              layer("ip", "InnerProduct", "bottom: 'data' top: 'ip'");
