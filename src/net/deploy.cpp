@@ -41,7 +41,9 @@ bool has_weights(const LayerParameter& layer) {
 /// How many of a head's bottoms, from the first on, may be a score; the others are labels.
 int count_open_bottoms(const LayerParameter& head) {
   if (head.type() == "Silence") return 0;
-  const bool is_symmetric = head.type() == "EuclideanLoss" || head.type() == "ContrastiveLoss";
+  const std::string& type = head.type();
+  const bool is_symmetric =
+      type == "EuclideanLoss" || type == "ContrastiveLoss" || type == "HDF5Output";
   return std::min(is_symmetric ? 2 : 1, head.bottom_size());
 }
 
@@ -165,7 +167,8 @@ bool is_loss(const LayerParameter& layer) {
 }
 
 bool is_head(const LayerParameter& layer) {
-  return is_loss(layer) || layer.type() == "Accuracy" || layer.type() == "Silence";
+  return is_loss(layer) || layer.type() == "Accuracy" || layer.type() == "Silence" ||
+         layer.type() == "HDF5Output";
 }
 
 std::vector<std::string> deployed_inputs(const NetParameter& net) {

@@ -11,11 +11,11 @@ namespace vibnet {
 /// True for a type whose name ends in "Loss".
 bool is_loss(const LayerParameter& layer);
 
-/// True for layers that end a graph: losses, Accuracy, Silence.
+/// True for layers that end a graph: losses, Accuracy, Silence, HDF5Output.
 bool is_head(const LayerParameter& layer);
 
 /// The deployment form of a net of one phase, any graph: Input layers in place of its data layers,
-/// without what only labels, losses and Accuracy need, Softmax in place of SoftmaxWithLoss. The
+/// without what only labels and heads need, Softmax in place of SoftmaxWithLoss. The
 /// Inputs take their shapes from `input_shapes`, by blob, else from the layer where it is an Input.
 NetParameter deploy_net(const NetParameter& net,
                         const std::map<std::string, std::vector<int>>& input_shapes);

@@ -336,5 +336,22 @@ TEST(Compress, MissingWeightsAreAnError) {
   EXPECT_THROW(compress(model, weights, {}), Error);
 }
 
+TEST(Compress, AChainMayEndInHDF5Output) {
+  const std::string chain =
+      "layer { name: 'data' type: 'Input' top: 'data' top: 'label' input_param { "
+      "shape { dim: 2 dim: 3 } shape { dim: 2 } } }"
+      "layer { name: 'a' type: 'InnerProduct' bottom: 'data' top: 'a' "
+      "inner_product_param { num_output: 8 } }"
+      "layer { name: 'ib' type: 'InformationBottleneck' bottom: 'a' top: 'ib' }"
+      "layer { name: 'b' type: 'InnerProduct' bottom: 'ib' top: 'b' "
+      "inner_product_param { num_output: 2 } }";
+  const NetParameter weights = random_weights(parse(chain), 1, 0.5f, false);
+  const NetParameter model =
+      parse(chain + "layer { name: 'out' type: 'HDF5Output' bottom: 'b' bottom: 'label' }");
+  const CompressedNet compressed = compress(model, weights, {std::nullopt, {1, 3}});
+  EXPECT_EQ(compressed.model.layer(compressed.model.layer_size() - 1).type(), "HDF5Output");
+  EXPECT_EQ(compressed.deploy.layer(compressed.deploy.layer_size() - 1).name(), "b");
+}
+
 }  // namespace
 }  // namespace vibnet

@@ -74,6 +74,18 @@ TEST(Deploy, TheScoreOfALossMayStandOnEitherSide) {
               ElementsAre("data", "relu"));
 }
 
+TEST(Deploy, WhatIsWrittenToAFileIsTheOutput) {
+  const std::string net = layer("data", "Data", "top: 'data' top: 'label'") +
+                          layer("a", "InnerProduct", "bottom: 'data' top: 'a'") +
+                          layer("b", "ReLU", "bottom: 'a' top: 'b'") +
+                          layer("c", "Sigmoid", "bottom: 'a' top: 'c'");
+  const std::string quiet = layer("quiet", "Silence", "bottom: 'b' bottom: 'c'");
+  EXPECT_THAT(deployed(net + layer("out", "HDF5Output", "bottom: 'b' bottom: 'label'") + quiet),
+              ElementsAre("data", "a", "b", "quiet"));
+  EXPECT_THAT(deployed(net + layer("out", "HDF5Output", "bottom: 'b' bottom: 'c'")),
+              ElementsAre("data", "a", "b", "c"));
+}
+
 TEST(Deploy, SoftmaxIsMadeOnce) {
   const std::string scores = layer("data", "Data", "top: 'data' top: 'label'") +
                              layer("ip", "InnerProduct", "bottom: 'data' top: 'ip'");
