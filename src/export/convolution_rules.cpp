@@ -1,33 +1,26 @@
 // The layers whose weights join all channels.
 
-#include <cstddef>
+#include <vector>
 
 #include "export/rules.h"
+#include "layers/windowed_layer.h"
 
 namespace vibnet {
 namespace {
 
-using Sizes = google::protobuf::RepeatedField<google::protobuf::uint32>;
-
-/// A field of one value for all spatial axes, or one for each, or its _h and _w forms.
-Integers per_axis(const Sizes& values, std::size_t axes, std::int64_t missing) {
-  Integers all(axes, values.empty() ? missing : values.Get(0));
-  if (values.size() == static_cast<int>(axes)) all.assign(values.begin(), values.end());
-  return all;
-}
-
-Integers strides_of(const ConvolutionParameter& p, std::size_t axes) {
-  if (p.has_stride_h() || p.has_stride_w()) return {p.stride_h(), p.stride_w()};
-  return per_axis(p.stride(), axes, 1);
-}
-
 /// Caffe pads both ends alike; ONNX wants all beginnings, then all ends.
-Integers pads_of(const ConvolutionParameter& p, std::size_t axes) {
-  Integers pads = per_axis(p.pad(), axes, 0);
-  if (p.has_pad_h() || p.has_pad_w()) pads = {p.pad_h(), p.pad_w()};
+Attributes window_attributes(const std::vector<WindowAxis>& axes) {
+  Integers kernels, strides, pads, dilations;
+  for (const WindowAxis& axis : axes) {
+    kernels.push_back(axis.kernel);
+    strides.push_back(axis.stride);
+    pads.push_back(axis.pad);
+    dilations.push_back(axis.dilation);
+  }
   const Integers begins = pads;
   pads.insert(pads.end(), begins.begin(), begins.end());
-  return pads;
+  return {integers("kernel_shape", kernels), integers("strides", strides), integers("pads", pads),
+          integers("dilations", dilations)};
 }
 
 /// The channel axis of the bottom, axis 1 of what ONNX works on: axes in front become one, N.
@@ -44,13 +37,10 @@ Integers folded_dims(const Value& value, int channel_axis) {
 void convolve(const char* op, std::int64_t group, LayerExport* layer) {
   const ConvolutionParameter& p = layer->parameter().convolution_param();
   const int axis = layer->bottom().axis(p.axis());
-  const Shape& shape = layer->weight_blob(0).shape();
-  const std::size_t spatial = shape.size() - 2;
-  if (spatial == 0) layer->fail("without spatial axes it has no ONNX form; use InnerProduct");
-  const Attributes attributes = {
-      integers("kernel_shape", {shape.begin() + 2, shape.end()}),
-      integers("strides", strides_of(p, spatial)), integers("pads", pads_of(p, spatial)),
-      integers("dilations", per_axis(p.dilation(), spatial, 1)), integer("group", group)};
+  const auto axes = dynamic_cast<const WindowedLayer&>(layer->layer()).window_axes();
+  if (axes.empty()) layer->fail("without spatial axes it has no ONNX form; use InnerProduct");
+  Attributes attributes = window_attributes(axes);
+  attributes.push_back(integer("group", group));
   Values weights = {layer->weight(0)};
   if (p.bias_term()) weights.push_back(layer->weight(1, {layer->weight_blob(1).count()}));
   for (int i = 0; i < static_cast<int>(layer->bottoms().size()); ++i) {

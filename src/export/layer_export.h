@@ -34,6 +34,7 @@ class LayerExport {
   LayerExport(const Layer& layer, std::vector<Value> bottoms, std::vector<Value> tops,
               OnnxGraph* graph);
 
+  const Layer& layer() const { return layer_; }
   const LayerParameter& parameter() const { return layer_.parameter(); }
   const std::vector<Value>& bottoms() const { return bottoms_; }
   const Value& bottom(int index = 0) const { return bottoms_[index]; }

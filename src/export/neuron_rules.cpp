@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "export/rules.h"
+#include "layers/log_base.h"
 
 namespace vibnet {
 namespace {
@@ -12,9 +13,6 @@ namespace {
 void export_as(const char* op, LayerExport* layer, const Attributes& attributes = {}) {
   layer->make_top(0, op, {layer->bottom().name}, attributes);
 }
-
-/// The natural logarithm of a base, where -1 stands for e.
-float log_of_base(float base) { return base == -1 ? 1 : std::log(base); }
 
 /// factor * value + term, without what changes nothing.
 std::string scaled(const std::string& value, float factor, float term, LayerExport* layer) {
@@ -64,19 +62,19 @@ void export_clip(LayerExport* layer) {
 
 void export_exp(LayerExport* layer) {
   const ExpParameter& p = layer->parameter().exp_param();
-  const float log_base = log_of_base(p.base());
-  const float outer = std::exp(log_base * p.shift());
-  const std::string power = scaled(layer->bottom().name, log_base * p.scale(), 0, layer);
+  const float log_of_base = log_base(p.base());
+  const float outer = std::exp(log_of_base * p.shift());
+  const std::string power = scaled(layer->bottom().name, log_of_base * p.scale(), 0, layer);
   if (outer == 1) return layer->make_top(0, "Exp", {power});
   layer->make_top(0, "Mul", {layer->step("Exp", {power}), layer->scalar(outer)});
 }
 
 void export_log(LayerExport* layer) {
   const LogParameter& p = layer->parameter().log_param();
-  const float log_base = log_of_base(p.base());
+  const float log_of_base = log_base(p.base());
   const std::string x = scaled(layer->bottom().name, p.scale(), p.shift(), layer);
-  if (log_base == 1) return layer->make_top(0, "Log", {x});
-  layer->make_top(0, "Mul", {layer->step("Log", {x}), layer->scalar(1 / log_base)});
+  if (log_of_base == 1) return layer->make_top(0, "Log", {x});
+  layer->make_top(0, "Mul", {layer->step("Log", {x}), layer->scalar(1 / log_of_base)});
 }
 
 void export_power(LayerExport* layer) {

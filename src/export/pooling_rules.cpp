@@ -4,6 +4,7 @@
 #include <array>
 
 #include "export/rules.h"
+#include "layers/spp_bins.h"
 
 namespace vibnet {
 namespace {
@@ -112,12 +113,9 @@ Node pooling_node(Method method, const std::string& x, const Windows& windows, L
   return stochastic_node(x, windows, layer);
 }
 
-/// One of 2^level bins that cover an axis; as many lie before the plane as behind it.
 Window bins_along(std::int64_t size, int level) {
-  const std::int64_t bins = std::int64_t{1} << level;
-  const std::int64_t kernel = (size - 1) / bins + 1;
-  const std::int64_t pad = (kernel * bins - size + 1) / 2;
-  return {size, kernel, pad, kernel, bins};
+  const SPPBins bins = spp_bins(size, level);
+  return {size, bins.kernel, bins.pad, bins.kernel, std::int64_t{1} << level};
 }
 
 }  // namespace

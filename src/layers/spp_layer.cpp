@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "layers/spp_bins.h"
 #include "math/parallel.h"
 #include "vibnet/layer.h"
 #include "vibnet/registry.h"
@@ -91,15 +92,14 @@ class SPPLayer : public Layer {
     layer.set_type("Pooling");
     PoolingParameter* p = layer.mutable_pooling_param();
     p->set_pool(static_cast<PoolingParameter::PoolMethod>(parameter().pool()));
-    const int bins = 1 << level;
-    const auto kernel = [&](int size) { return (size - 1) / bins + 1; };
-    const auto pad = [&](int size) { return (1LL * kernel(size) * bins - size + 1) / 2; };
-    p->set_kernel_h(kernel(x.shape(2)));
-    p->set_kernel_w(kernel(x.shape(3)));
+    const SPPBins rows = spp_bins(x.shape(2), level);
+    const SPPBins columns = spp_bins(x.shape(3), level);
+    p->set_kernel_h(static_cast<std::uint32_t>(rows.kernel));
+    p->set_kernel_w(static_cast<std::uint32_t>(columns.kernel));
     p->set_stride_h(p->kernel_h());
     p->set_stride_w(p->kernel_w());
-    p->set_pad_h(static_cast<std::uint32_t>(pad(x.shape(2))));
-    p->set_pad_w(static_cast<std::uint32_t>(pad(x.shape(3))));
+    p->set_pad_h(static_cast<std::uint32_t>(rows.pad));
+    p->set_pad_w(static_cast<std::uint32_t>(columns.pad));
     return layer;
   }
 

@@ -15,6 +15,11 @@ class WindowedLayer : public Layer {
  public:
   using Layer::Layer;
 
+  /// How the window moves along each axis behind the channels.
+  std::vector<WindowAxis> window_axes() const {
+    return {window_.axes.begin() + first_axis(), window_.axes.end()};
+  }
+
  protected:
   /// Finds the channel axis and reads the window; the axes' sizes are left to set_sizes.
   void read_window(const Blob& bottom);
