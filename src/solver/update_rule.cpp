@@ -62,51 +62,45 @@ class Nesterov : public UpdateRule {
   float momentum_;
 };
 
-/// Duchi et al. 2011: h += g^2; data -= rate g / (sqrt(h) + delta).
-class AdaGrad : public UpdateRule {
+/// h = keep h + share g^2; data -= rate g / (sqrt(h) + delta).
+class RootOfSquares : public UpdateRule {
  public:
-  explicit AdaGrad(const SolverParameter& parameter) : delta_(parameter.delta()) {
-    refuse_momentum(parameter, "AdaGrad");
-  }
+  RootOfSquares(float keep, float share, float delta) : keep_(keep), share_(share), delta_(delta) {}
   int history_count() const override { return 1; }
   void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
               const std::vector<float*>& history, float* data) const override {
     float* squares = history[0];
     parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        squares[i] += gradient[i] * gradient[i];
+        squares[i] = keep_ * squares[i] + share_ * gradient[i] * gradient[i];
         data[i] -= rate * (gradient[i] / (std::sqrt(squares[i]) + delta_));
       }
     });
   }
 
  private:
+  float keep_;
+  float share_;
   float delta_;
 };
 
-/// Tieleman and Hinton 2012: h = rms_decay h + (1 - rms_decay) g^2, and AdaGrad's step.
-class RMSProp : public UpdateRule {
+/// Duchi et al. 2011: all squares count alike.
+class AdaGrad : public RootOfSquares {
+ public:
+  explicit AdaGrad(const SolverParameter& parameter) : RootOfSquares(1, 1, parameter.delta()) {
+    refuse_momentum(parameter, "AdaGrad");
+  }
+};
+
+/// Tieleman and Hinton 2012: older squares fade by rms_decay.
+class RMSProp : public RootOfSquares {
  public:
   explicit RMSProp(const SolverParameter& parameter)
-      : decay_(parameter.rms_decay()), delta_(parameter.delta()) {
+      : RootOfSquares(parameter.rms_decay(), 1 - parameter.rms_decay(), parameter.delta()) {
     refuse_momentum(parameter, "RMSProp");
-    if (!(decay_ >= 0 && decay_ < 1)) fail("rms_decay: ", decay_, " must be from 0 to below 1");
+    const float decay = parameter.rms_decay();
+    if (!(decay >= 0 && decay < 1)) fail("rms_decay: ", decay, " must be from 0 to below 1");
   }
-  int history_count() const override { return 1; }
-  void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
-              const std::vector<float*>& history, float* data) const override {
-    float* squares = history[0];
-    parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        squares[i] = decay_ * squares[i] + (1 - decay_) * gradient[i] * gradient[i];
-        data[i] -= rate * (gradient[i] / (std::sqrt(squares[i]) + delta_));
-      }
-    });
-  }
-
- private:
-  float decay_;
-  float delta_;
 };
 
 /// Zeiler 2012, with momentum as the share of the past: h = momentum h + (1 - momentum) g^2,
