@@ -9,7 +9,7 @@
 #include <iostream>
 #include <vector>
 
-#include "core/bottleneck_rule.h"
+#include "core/gate_rule.h"
 #include "core/stored_net.h"
 #include "data/lmdb.h"
 #include "input_shape.h"

@@ -14,7 +14,7 @@
 #include "compress/rewrite.h"
 #include "compress/rule.h"
 #include "compress/stored_weights.h"
-#include "core/bottleneck_rule.h"
+#include "core/gate_rule.h"
 #include "vibnet/blob.h"
 #include "vibnet/error.h"
 

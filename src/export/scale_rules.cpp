@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "core/bottleneck_rule.h"
+#include "core/gate_rule.h"
 #include "export/rules.h"
 
 namespace vibnet {

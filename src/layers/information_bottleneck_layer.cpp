@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/bottleneck_rule.h"
+#include "core/gate_rule.h"
 #include "math/parallel.h"
 #include "vibnet/registry.h"
 
