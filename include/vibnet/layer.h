@@ -8,6 +8,7 @@
 
 #include "vibnet.pb.h"
 #include "vibnet/blob.h"
+#include "vibnet/channel_rule.h"
 #include "vibnet/context.h"
 #include "vibnet/error.h"
 #include "vibnet/random.h"
@@ -56,6 +57,11 @@ class Layer {
   /// Overwrites the diff of each bottom with propagate_down, and adds to the diffs of blobs().
   virtual void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                         const Blobs& bottom);
+
+  /// What the layer does to channels, after reshape; a wall unless the layer knows better.
+  virtual ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const {
+    return ChannelRule::wall();
+  }
 
   /// What the layer adds to the objective besides its loss tops, such as a KL term.
   virtual double penalty() const { return 0; }

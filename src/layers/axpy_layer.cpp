@@ -29,6 +29,12 @@ class AxpyLayer : public Layer {
     top[0]->reshape_like(*bottom[1]);
   }
 
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    ChannelRule rule = ChannelRule::pointwise();
+    rule.coupled = 3;
+    return rule;
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     const float* a = bottom[0]->cpu_data();
     const float* x = bottom[1]->cpu_data();

@@ -38,6 +38,12 @@ class BatchNormLayer : public Layer {
     variance_.resize(channels_);
   }
 
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    ChannelRule rule = ChannelRule::pointwise();
+    rule.channel_blobs = 2;
+    rule.has_shift = true;
+    return rule;
+  }
   void forward(const Blobs& bottom, const Blobs& top) override;
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;

@@ -26,6 +26,16 @@ class BiasLayer : public BroadcastLayer {
     top[0]->reshape_like(*bottom[0]);
   }
 
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override {
+    const BiasParameter& p = parameter_.bias_param();
+    if (bottom.size() > 1 || p.axis() != 1) return ChannelRule::wall();
+    ChannelRule rule = ChannelRule::pointwise();
+    if (blobs_[0]->axes() != 1) rule.constants = ChannelRule::Constants::NONE;
+    rule.channel_blobs = 1;
+    rule.has_shift = true;
+    return rule;
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     const float* x = bottom[0]->cpu_data();
     const float* bias = this->bias(bottom).cpu_data();

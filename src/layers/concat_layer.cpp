@@ -35,6 +35,16 @@ class ConcatLayer : public Layer {
     top[0]->reshape(shape);
   }
 
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override {
+    if (axis_ != 1) return ChannelRule::wall();
+    ChannelRule rule = ChannelRule::moved();
+    rule.sources.emplace_back();
+    for (std::size_t i = 0; i < bottom.size(); ++i)
+      for (int c = 0; c < bottom[i]->shape(1); ++c)
+        rule.sources[0].push_back({static_cast<int>(i), c});
+    return rule;
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     if (bottom.size() == 1) return top[0]->share_data(*bottom[0]);
     float* y = top[0]->mutable_cpu_data();

@@ -102,6 +102,22 @@ void ConvolutionLayer::reshape(const Blobs& bottom, const Blobs& top) {
   output_size_ = top[0]->count(channel_axis_ + 1);
 }
 
+ChannelRule ConvolutionLayer::channel_rule(const Blobs& bottom, const Blobs& /*top*/) const {
+  if (bottom.size() > 1 || channel_axis_ != 1) return ChannelRule::wall();
+  const bool stays_inside = std::all_of(
+      window_.axes.begin(), window_.axes.end(),
+      [](const WindowAxis& axis) { return axis.pad == 0 && axis.size >= axis.reach(); });
+  ChannelRule rule;
+  rule.role = ChannelRule::Role::MIX;
+  rule.constants = stays_inside && !is_transposed() ? ChannelRule::Constants::SAME
+                                                    : ChannelRule::Constants::ZERO;
+  rule.groups = groups_;
+  if (is_transposed()) rule.weights = ChannelRule::Weights::INPUT_OUTPUT_KERNEL;
+  rule.kernel = blobs_[0]->count(2);
+  rule.has_shift = has_bias();
+  return rule;
+}
+
 /// The column matrix of one group of one map; the map itself where the kernel is 1x1.
 const float* ConvolutionLayer::columns_of(const float* map, float* buffer) const {
   if (is_pointwise_) return map;

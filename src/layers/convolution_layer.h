@@ -26,6 +26,7 @@ class ConvolutionLayer : public WindowedLayer {
   void forward(const Blobs& bottom, const Blobs& top) override;
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override;
   double flops() const override {
     return 2.0 * samples_ * groups_ * filters_ * window_.taps() * places_;
   }

@@ -38,6 +38,11 @@ class CropLayer : public Layer {
     top[0]->reshape(cut_);
   }
 
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override {
+    if (bottom[0]->canonical_axis(parameter().axis()) < 2) return ChannelRule::wall();
+    return ChannelRule::each(ChannelRule::Constants::SAME, ChannelRule::Homogeneous::ALWAYS);
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     const float* x = bottom[0]->cpu_data();
     float* y = top[0]->mutable_cpu_data();

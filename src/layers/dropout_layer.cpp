@@ -18,6 +18,9 @@ class DropoutLayer : public Layer {
     if (!(ratio() >= 0 && ratio() < 1)) fail("dropout_ratio must be in [0, 1), not ", ratio());
   }
 
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    return ChannelRule::pointwise(ChannelRule::Homogeneous::ALWAYS);
+  }
   void reshape(const Blobs& bottom, const Blobs& top) override {
     top[0]->reshape_like(*bottom[0]);
     if (context_.phase == TRAIN) factor_.reshape_like(*bottom[0]);

@@ -60,6 +60,10 @@ class ElementwiseLayer : public Layer {
     });
   }
 
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    return ChannelRule::pointwise();
+  }
+
  private:
   bool keeps_x(const Blobs& bottom, const Blobs& top) const {
     return bottom[0] == top[0] && formula_->slope_reads_x();

@@ -35,6 +35,16 @@ class EltwiseLayer : public Layer {
     top[0]->reshape_like(*bottom[0]);
   }
 
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override {
+    ChannelRule rule = ChannelRule::pointwise();
+    rule.coupled = static_cast<int>(bottom.size());
+    rule.is_product = operation() == EltwiseParameter::PROD;
+    const bool is_plain = std::all_of(coefficients_.begin(), coefficients_.end(),
+                                      [](float coefficient) { return coefficient == 1; });
+    if (operation() == EltwiseParameter::SUM && is_plain) rule.role = ChannelRule::Role::SUM;
+    return rule;
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     const std::vector<const float*> x = data_of(bottom);
     float* y = top[0]->mutable_cpu_data();

@@ -19,6 +19,13 @@ class FlattenLayer : public Layer {
     top[0]->reshape(shape);
   }
 
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override {
+    const Blob& x = *bottom[0];
+    const int first = x.canonical_axis(parameter_.flatten_param().axis());
+    if (first == 1 && top[0]->axes() == 2) return ChannelRule::flattened(x.shape(1), x.count(2));
+    if (first < 2) return ChannelRule::wall();
+    return ChannelRule::each(ChannelRule::Constants::SAME, ChannelRule::Homogeneous::ALWAYS);
+  }
   void forward(const Blobs& bottom, const Blobs& top) override { top[0]->share_data(*bottom[0]); }
 
   void backward(const Blobs& top, const std::vector<bool>& /*propagate_down*/,

@@ -18,6 +18,11 @@ class InformationBottleneckLayer : public Layer {
   float default_decay_mult(int /*index*/) const override { return 0; }
   void set_up(const Blobs& bottom, const Blobs& top) override;
   void reshape(const Blobs& bottom, const Blobs& top) override;
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    ChannelRule rule = ChannelRule::pointwise(ChannelRule::Homogeneous::ALWAYS);
+    rule.channel_blobs = 2;
+    return rule;
+  }
   void forward(const Blobs& bottom, const Blobs& top) override;
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;

@@ -27,6 +27,18 @@ void InnerProductLayer::reshape(const Blobs& bottom, const Blobs& top) {
   top[0]->reshape(shape);
 }
 
+ChannelRule InnerProductLayer::channel_rule(const Blobs& bottom, const Blobs& /*top*/) const {
+  if (bottom[0]->canonical_axis(parameter_.inner_product_param().axis()) != 1)
+    return ChannelRule::wall();
+  ChannelRule rule;
+  rule.role = ChannelRule::Role::MIX;
+  rule.constants = ChannelRule::Constants::SAME;
+  if (is_transposed()) rule.weights = ChannelRule::Weights::INPUT_KERNEL_OUTPUT;
+  rule.kernel = bottom[0]->count(2);
+  rule.has_shift = has_bias();
+  return rule;
+}
+
 void InnerProductLayer::forward(const Blobs& bottom, const Blobs& top) {
   float* y = top[0]->mutable_cpu_data();
   if (has_bias()) {

@@ -17,6 +17,7 @@ class InnerProductLayer : public Layer {
   void forward(const Blobs& bottom, const Blobs& top) override;
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override;
   double flops() const override { return 2.0 * rows_ * inputs_ * outputs_; }
 
  protected:

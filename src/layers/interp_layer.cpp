@@ -34,6 +34,10 @@ class InterpLayer : public Layer {
     columns_ = mix_along(kept_of(width_), out_width);
   }
 
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    return ChannelRule::each(ChannelRule::Constants::SAME, ChannelRule::Homogeneous::ALWAYS);
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     const float* x = bottom[0]->cpu_data();
     float* y = top[0]->mutable_cpu_data();

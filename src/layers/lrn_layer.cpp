@@ -33,6 +33,11 @@ class LRNLayer : public Layer {
     sums_.reshape_like(*bottom[0]);
   }
 
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    if (is_across()) return ChannelRule::wall();
+    return ChannelRule::each(ChannelRule::Constants::ZERO, ChannelRule::Homogeneous::NEVER);
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     const float* x = bottom[0]->cpu_data();
     float* y = top[0]->mutable_cpu_data();

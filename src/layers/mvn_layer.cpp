@@ -29,6 +29,10 @@ class MVNLayer : public Layer {
     divisor_.assign(rows_, 1);
   }
 
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    return parameter().across_channels() ? ChannelRule::wall() : ChannelRule::pointwise();
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     const float* x = bottom[0]->cpu_data();
     float* y = top[0]->mutable_cpu_data();

@@ -27,11 +27,21 @@ class PoolingLayer : public Layer {
   BlobCount top_count() const override { return {1, is_max() ? 2 : 1}; }
 
   void reshape(const Blobs& bottom, const Blobs& top) override;
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& top) const override {
+    const bool is_padded = pad_h_ != 0 || pad_w_ != 0;
+    if (top.size() > 1) return ChannelRule::wall();
+    if (is_max()) return ChannelRule::each(Constants::SAME, Homogeneous::FOR_POSITIVE);
+    if (is_stochastic()) return ChannelRule::each(Constants::ZERO, Homogeneous::NEVER);
+    return ChannelRule::each(is_padded ? Constants::ZERO : Constants::SAME, Homogeneous::ALWAYS);
+  }
   void forward(const Blobs& bottom, const Blobs& top) override;
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;
 
  private:
+  using Constants = ChannelRule::Constants;
+  using Homogeneous = ChannelRule::Homogeneous;
+
   /// What a window spans along one axis: [begin, end) within the plane, and its length with
   /// padding, which AVE divides by.
   struct Range {

@@ -38,6 +38,12 @@ class PReLULayer : public Layer {
     if (bottom[0] == top[0]) kept_x_.reshape_like(*bottom[0]);
   }
 
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    ChannelRule rule = ChannelRule::pointwise(ChannelRule::Homogeneous::FOR_POSITIVE);
+    rule.channel_blobs = is_shared() ? 0 : 1;
+    return rule;
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     const float* x = bottom[0]->cpu_data();
     if (bottom[0] == top[0]) std::copy_n(x, bottom[0]->count(), kept_x_.mutable_cpu_data());

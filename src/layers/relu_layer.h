@@ -11,6 +11,9 @@ class ReLULayer : public Layer {
 
   bool runs_in_place() const override { return true; }
   void reshape(const Blobs& bottom, const Blobs& top) override { top[0]->reshape_like(*bottom[0]); }
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    return ChannelRule::pointwise(ChannelRule::Homogeneous::FOR_POSITIVE);
+  }
   void forward(const Blobs& bottom, const Blobs& top) override;
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;

@@ -22,6 +22,15 @@ class ReshapeLayer : public Layer {
            to_string(top[0]->shape()));
   }
 
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override {
+    const Blob& x = *bottom[0];
+    const Blob& y = *top[0];
+    if (x.axes() < 2 || y.axes() < 2 || x.shape(0) != y.shape(0)) return ChannelRule::wall();
+    if (x.shape(1) == y.shape(1))
+      return ChannelRule::each(ChannelRule::Constants::SAME, ChannelRule::Homogeneous::ALWAYS);
+    if (y.axes() == 2) return ChannelRule::flattened(x.shape(1), x.count(2));
+    return ChannelRule::wall();
+  }
   void forward(const Blobs& bottom, const Blobs& top) override { top[0]->share_data(*bottom[0]); }
 
   void backward(const Blobs& top, const std::vector<bool>& /*propagate_down*/,

@@ -32,6 +32,18 @@ class ScaleLayer : public BroadcastLayer {
     if (bottom[0] == top[0]) kept_x_.reshape_like(*bottom[0]);
   }
 
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override {
+    if (bottom.size() > 1) return rule_of_two(bottom);
+    if (parameter_.scale_param().axis() != 1 || blobs_[0]->axes() == 0) return ChannelRule::wall();
+    ChannelRule rule = ChannelRule::pointwise();
+    if (!has_bias()) rule.homogeneous = ChannelRule::Homogeneous::ALWAYS;
+    if (blobs_[0]->axes() != 1)  // a factor for each place
+      rule.constants = has_bias() ? ChannelRule::Constants::NONE : ChannelRule::Constants::ZERO;
+    rule.channel_blobs = static_cast<int>(blobs_.size());
+    rule.has_shift = has_bias();
+    return rule;
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     const float* x = bottom[0]->cpu_data();
     if (bottom[0] == top[0]) std::copy_n(x, bottom[0]->count(), kept_x_.mutable_cpu_data());
@@ -64,6 +76,17 @@ class ScaleLayer : public BroadcastLayer {
   }
 
  private:
+  /// A factor for each sample and channel, as squeeze-and-excitation has it.
+  ChannelRule rule_of_two(const Blobs& bottom) const {
+    const Shape& scale = bottom[1]->shape();
+    const bool is_per_channel = parameter_.scale_param().axis() == 0 && scale.size() == 2;
+    if (!is_per_channel || has_bias()) return ChannelRule::wall();
+    ChannelRule rule = ChannelRule::pointwise();
+    rule.coupled = 2;
+    rule.is_product = true;
+    return rule;
+  }
+
   bool has_bias() const { return parameter_.scale_param().bias_term(); }
   Blob& scale(const Blobs& bottom) const { return bottom.size() > 1 ? *bottom[1] : *blobs_[0]; }
   Blob& bias() const { return *blobs_.back(); }

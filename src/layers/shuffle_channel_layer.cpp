@@ -24,6 +24,15 @@ class ShuffleChannelLayer : public Layer {
     top[0]->reshape_like(x);
   }
 
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
+    ChannelRule rule = ChannelRule::moved();
+    rule.sources.emplace_back(channels_);
+    const int in_group = channels_ / groups_;
+    for (int c = 0; c < channels_; ++c)
+      rule.sources[0][c % in_group * groups_ + c / in_group] = {0, c};
+    return rule;
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     const float* x = bottom[0]->cpu_data();
     float* y = top[0]->mutable_cpu_data();

@@ -25,6 +25,17 @@ class SliceLayer : public Layer {
     }
   }
 
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& top) const override {
+    if (axis_ != 1) return ChannelRule::wall();
+    ChannelRule rule = ChannelRule::moved();
+    int from = 0;
+    for (const Blob* part : top) {
+      rule.sources.emplace_back();
+      for (int c = 0; c < part->shape(1); ++c) rule.sources.back().push_back({0, from++});
+    }
+    return rule;
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     if (top.size() == 1) return top[0]->share_data(*bottom[0]);
     const float* x = bottom[0]->cpu_data();

@@ -17,6 +17,14 @@ class SplitLayer : public Layer {
     for (Blob* reader : top) reader->reshape_like(*bottom[0]);
   }
 
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override {
+    ChannelRule rule = ChannelRule::moved();
+    rule.sources.resize(top.size());
+    for (auto& sources : rule.sources)
+      for (int c = 0; c < bottom[0]->shape(1); ++c) sources.push_back({0, c});
+    return rule;
+  }
+
   void forward(const Blobs& bottom, const Blobs& top) override {
     for (Blob* reader : top) reader->share_data(*bottom[0]);
   }
