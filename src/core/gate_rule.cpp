@@ -28,4 +28,11 @@ float gate_threshold(const LayerParameter& layer) {
   return layer.information_bottleneck_param().threshold();
 }
 
+void set_gate_numbers(const std::vector<int>& kept, LayerParameter* layer) {
+  auto* numbers = layer->mutable_information_bottleneck_param()->mutable_unit();
+  const auto old = *numbers;
+  numbers->Clear();
+  for (const int unit : kept) numbers->Add(old.empty() ? unit : old.Get(unit));
+}
+
 }  // namespace vibnet

@@ -30,4 +30,7 @@ std::vector<GateUnit> gate_units(const LayerParameter& layer);
 
 float gate_threshold(const LayerParameter& layer);
 
+/// Says in the layer's `unit` which of its units stay, and in which order.
+void set_gate_numbers(const std::vector<int>& kept, LayerParameter* layer);
+
 }  // namespace vibnet
