@@ -13,7 +13,7 @@
 
 namespace vibnet {
 
-class InformationBottleneckLayer;
+class GateLayer;
 class Net;
 
 struct NetOptions {
@@ -88,7 +88,7 @@ class Net {
     float decay_mult;
   };
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  const std::vector<InformationBottleneckLayer*>& bottlenecks() const { return bottlenecks_; }
+  const std::vector<GateLayer*>& gates() const { return gates_; }
 
   void backward_layer(int index);
   void forward_layer(int index);
@@ -135,7 +135,7 @@ class Net {
   std::vector<std::string> output_names_;
   std::vector<Parameter> parameters_;
   std::map<std::string, Owner> owners_;
-  std::vector<InformationBottleneckLayer*> bottlenecks_;
+  std::vector<GateLayer*> gates_;
 };
 
 /// The net; `source`, the prototxt's file, stands in front of what is wrong.

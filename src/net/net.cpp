@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "core/nan_field.h"
-#include "layers/information_bottleneck_layer.h"
+#include "layers/gate_layer.h"
 #include "math/parallel.h"
 #include "net/filter.h"
 #include "vibnet/error.h"
@@ -118,8 +118,7 @@ void Net::append_layer(const LayerParameter& parameter, const NetOptions& option
     tops_.back().push_back(connect_top(parameter, i, name));
   }
 
-  if (auto* bottleneck = dynamic_cast<InformationBottleneckLayer*>(&layer))
-    bottlenecks_.push_back(bottleneck);
+  if (auto* gate = dynamic_cast<GateLayer*>(&layer)) gates_.push_back(gate);
   try {
     layer.set_up(bottoms_[index], tops_[index]);
     layer.reshape(bottoms_[index], tops_[index]);

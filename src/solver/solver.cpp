@@ -8,7 +8,7 @@
 #include <random>
 
 #include "core/nan_field.h"
-#include "layers/information_bottleneck_layer.h"
+#include "layers/gate_layer.h"
 #include "math/parallel.h"
 #include "solver/learning_rate.h"
 #include "solver/snapshot.h"
@@ -164,9 +164,9 @@ double Solver::smoothed_loss(double loss) {
 
 TrainingStep Solver::describe(double loss) const {
   TrainingStep step{iteration_, loss, 0, learning_rate(), kl_weight(), {}};
-  for (const InformationBottleneckLayer* bottleneck : net_->bottlenecks()) {
-    step.kl += bottleneck->penalty();
-    step.kept.push_back(bottleneck->kept());
+  for (const GateLayer* gate : net_->gates()) {
+    step.kl += gate->penalty();
+    step.kept.push_back(gate->kept());
   }
   return step;
 }

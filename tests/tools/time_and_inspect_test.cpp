@@ -130,7 +130,7 @@ TEST_F(InspectTool, KeepsStatedShapesWhoseFirstAxesAreNoBatch) {
 TEST_F(InspectTool, ListsTheLayers) {
   const ToolResult result = run("vibnet-inspect", {"--layers"});
   EXPECT_EQ(result.exit_code, 0) << result.errors;
-  for (const char* type : {"Convolution", "InformationBottleneck", "SoftmaxWithLoss"})
+  for (const char* type : {"Convolution", "HardConcrete", "InformationBottleneck"})
     EXPECT_EQ(row(result, type).at(1), "CPU");
 }
 
