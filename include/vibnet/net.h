@@ -86,6 +86,9 @@ class Net {
     std::string name;
     float lr_mult;
     float decay_mult;
+    /// Times kl_weight times the sum of |values|: a part of what is made small, as weight decay is,
+    /// and like it no part of the objective that forward() returns.
+    float l1_decay;
   };
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const std::vector<GateLayer*>& gates() const { return gates_; }

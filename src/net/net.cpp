@@ -182,6 +182,7 @@ void Net::append_parameter(const ParamSpec& spec, int layer, int index) {
   const LayerParameter& parameter = layers_[layer]->parameter();
   const float lr_mult = layers_[layer]->is_learnable(index) ? spec.lr_mult() : 0;
   layers_[layer]->set_learns(index, lr_mult != 0);
+  if (spec.l1_decay() < 0) fail_at(parameter, "l1_decay: ", spec.l1_decay(), " cannot be negative");
   if (!spec.name().empty()) {
     const auto owner = owners_.find(spec.name());
     if (owner != owners_.end()) return share_parameter(spec, layer, index, owner->second);
@@ -190,7 +191,8 @@ void Net::append_parameter(const ParamSpec& spec, int layer, int index) {
   parameters_.push_back(
       {layers_[layer]->blobs()[index].get(), parameter.name() + "/" + std::to_string(index),
        lr_mult,
-       spec.has_decay_mult() ? spec.decay_mult() : layers_[layer]->default_decay_mult(index)});
+       spec.has_decay_mult() ? spec.decay_mult() : layers_[layer]->default_decay_mult(index),
+       spec.l1_decay()});
 }
 
 void Net::share_parameter(const ParamSpec& spec, int layer, int index, const Owner& owner) {
@@ -212,8 +214,11 @@ void Net::share_parameter(const ParamSpec& spec, int layer, int index, const Own
   agree(spec.has_lr_mult() && owner_spec.has_lr_mult(), spec.lr_mult(), learned.lr_mult, "lr_mult");
   agree(spec.has_decay_mult() && owner_spec.has_decay_mult(), spec.decay_mult(), learned.decay_mult,
         "decay_mult");
+  agree(spec.has_l1_decay() && owner_spec.has_l1_decay(), spec.l1_decay(), learned.l1_decay,
+        "l1_decay");
   if (spec.has_lr_mult() && layers_[layer]->is_learnable(index)) learned.lr_mult = spec.lr_mult();
   if (spec.has_decay_mult()) learned.decay_mult = spec.decay_mult();
+  if (spec.has_l1_decay()) learned.l1_decay = spec.l1_decay();
   mine.share_data(shared);
   mine.share_diff(shared);
 }

@@ -46,6 +46,18 @@ void check(const SolverParameter& p) {
   if (p.kl_weight() < 0 || p.kl_warmup() < 0) fail("kl_weight and kl_warmup cannot be negative");
 }
 
+/// Adds decay times the gradient of the sum of |v|, or of v^2 / 2.
+void add_decay(float decay, bool is_l1, Blob* blob) {
+  const float* data = blob->cpu_data();
+  float* gradient = blob->mutable_cpu_diff();
+  parallel_for(blob->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const float sign = static_cast<float>((data[i] > 0) - (data[i] < 0));
+      gradient[i] += decay * (is_l1 ? sign : data[i]);
+    }
+  });
+}
+
 }  // namespace
 
 Solver::Solver(const SolverParameter& parameter, const std::string& path, const Device& device,
@@ -201,7 +213,10 @@ void Solver::clip_gradients() {
   }
 }
 
+/// l1_decay is a part of the gradient in every rule, that of one with decoupled decay too.
 void Solver::regularize(const Net::Parameter& parameter, float rate) {
+  if (parameter.l1_decay != 0)
+    add_decay(parameter.l1_decay * net_->context().kl_weight, true, parameter.blob);
   const float decay = parameter_.weight_decay() * parameter.decay_mult;
   if (decay == 0) return;
   if (rule_->decouples_decay()) {
@@ -212,15 +227,7 @@ void Solver::regularize(const Net::Parameter& parameter, float rate) {
                  });
     return;
   }
-  const bool is_l1 = parameter_.regularization_type() == "L1";
-  const float* data = parameter.blob->cpu_data();
-  float* gradient = parameter.blob->mutable_cpu_diff();
-  parallel_for(parameter.blob->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const float sign = static_cast<float>((data[i] > 0) - (data[i] < 0));
-      gradient[i] += decay * (is_l1 ? sign : data[i]);
-    }
-  });
+  add_decay(decay, parameter_.regularization_type() == "L1", parameter.blob);
 }
 
 void Solver::apply_update() {
