@@ -17,7 +17,7 @@
 namespace vibnet {
 namespace {
 
-/// Dropout, bottlenecks and drawn data: everything a resumed run must draw again.
+/// Dropout, gates and drawn data: everything a resumed run must draw again.
 const char* const kNet = R"(
   layer { name: 'data' type: 'DummyData' top: 'data' dummy_data_param {
     shape { dim: 12 dim: 1 dim: 10 dim: 10 } data_filler { type: 'gaussian' } } }
@@ -31,8 +31,10 @@ const char* const kNet = R"(
     information_bottleneck_param { gamma: 0.01 } }
   layer { name: 'ip1' type: 'InnerProduct' bottom: 'ib1' top: 'ip1' inner_product_param {
     num_output: 20 weight_filler { type: 'xavier' } } }
-  layer { name: 'drop' type: 'Dropout' bottom: 'ip1' top: 'ip1' }
-  layer { name: 'ib2' type: 'InformationBottleneck' bottom: 'ip1' top: 'ib2'
+  layer { name: 'l0' type: 'HardConcrete' bottom: 'ip1' top: 'l0'
+    hard_concrete_param { gamma: 0.01 } }
+  layer { name: 'drop' type: 'Dropout' bottom: 'l0' top: 'l0' }
+  layer { name: 'ib2' type: 'InformationBottleneck' bottom: 'l0' top: 'ib2'
     information_bottleneck_param { gamma: 0.01 } }
   layer { name: 'ip2' type: 'InnerProduct' bottom: 'ib2' top: 'ip2' inner_product_param {
     num_output: 5 weight_filler { type: 'xavier' } } }
