@@ -1,35 +1,61 @@
 #include "core/gate_rule.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace vibnet {
 namespace {
 
-/// log sigma^2 - log mu^2, the inverse of the signal-to-noise ratio; infinite for a mu of 0.
-float bottleneck_score(float mu, float log_sigma2) {
-  if (mu == 0) return std::numeric_limits<float>::infinity();
-  return log_sigma2 - 2 * std::log(std::fabs(mu));
+/// The score is log sigma^2 - log mu^2, the inverse of the signal-to-noise ratio; infinite for a mu
+/// of 0.
+GateUnit bottleneck_unit(float mu, float log_sigma2) {
+  if (mu == 0) return {0, std::numeric_limits<float>::infinity()};
+  return {mu, log_sigma2 - 2 * std::log(std::fabs(mu))};
+}
+
+/// The score is how far log_alpha lies under the value at which the factor comes to 0. In double
+/// precision, so that the two agree to the last bit.
+GateUnit hard_concrete_unit(const HardConcreteParameter& parameter, float log_alpha) {
+  const double left = parameter.left();
+  const double right = parameter.right();
+  const double open = 1 / (1 + std::exp(-double{log_alpha}));
+  return {static_cast<float>(std::clamp(open * (right - left) + left, 0.0, 1.0)),
+          static_cast<float>(std::log(-left / right) - log_alpha)};
 }
 
 }  // namespace
 
-bool is_gate(const std::string& type) { return type == "InformationBottleneck"; }
+bool is_gate(const std::string& type) { return gate_blobs(type) > 0; }
+
+int gate_blobs(const std::string& type) {
+  if (type == "InformationBottleneck") return 2;
+  return type == "HardConcrete" ? 1 : 0;
+}
+
+std::vector<GateUnit> gate_units(const LayerParameter& layer, int units,
+                                 const std::vector<const float*>& blobs) {
+  std::vector<GateUnit> all;
+  for (int c = 0; c < units; ++c)
+    all.push_back(layer.type() == "HardConcrete"
+                      ? hard_concrete_unit(layer.hard_concrete_param(), blobs[0][c])
+                      : bottleneck_unit(blobs[0][c], blobs[1][c]));
+  return all;
+}
 
 std::vector<GateUnit> gate_units(const LayerParameter& layer) {
-  std::vector<GateUnit> units;
-  for (int c = 0; c < layer.blobs(0).data_size(); ++c) {
-    const float mu = layer.blobs(0).data(c);
-    units.push_back({mu, bottleneck_score(mu, layer.blobs(1).data(c))});
-  }
-  return units;
+  std::vector<const float*> blobs;
+  for (const BlobProto& blob : layer.blobs()) blobs.push_back(blob.data().data());
+  return gate_units(layer, layer.blobs(0).data_size(), blobs);
 }
 
 float gate_threshold(const LayerParameter& layer) {
-  return layer.information_bottleneck_param().threshold();
+  return layer.type() == "HardConcrete" ? 0 : layer.information_bottleneck_param().threshold();
 }
 
 void set_gate_numbers(const std::vector<int>& kept, LayerParameter* layer) {
-  auto* numbers = layer->mutable_information_bottleneck_param()->mutable_unit();
+  auto* numbers = layer->type() == "HardConcrete"
+                      ? layer->mutable_hard_concrete_param()->mutable_unit()
+                      : layer->mutable_information_bottleneck_param()->mutable_unit();
   const auto old = *numbers;
   numbers->Clear();
   for (const int unit : kept) numbers->Add(old.empty() ? unit : old.Get(unit));

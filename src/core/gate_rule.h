@@ -22,12 +22,20 @@ struct GateUnit {
   float score = 0;
 };
 
-/// True for the types that learn which channels can go: InformationBottleneck.
+/// True for the types that learn which channels can go: InformationBottleneck and HardConcrete.
 bool is_gate(const std::string& type);
+
+/// How many parameter blobs a gate layer has, each of one value a unit.
+int gate_blobs(const std::string& type);
 
 /// The units of a gate layer whose blobs are there.
 std::vector<GateUnit> gate_units(const LayerParameter& layer);
+/// The same for blobs that stand elsewhere: `units` values each.
+std::vector<GateUnit> gate_units(const LayerParameter& layer, int units,
+                                 const std::vector<const float*>& blobs);
 
+/// What the layer's own parameter says; 0 for a HardConcrete, whose score is 0 where its factor
+/// comes to 0.
 float gate_threshold(const LayerParameter& layer);
 
 /// Says in the layer's `unit` which of its units stay, and in which order.
