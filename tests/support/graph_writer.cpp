@@ -39,7 +39,7 @@ bool is_view(const std::string& type) {
 }  // namespace
 
 std::string GraphWriter::name_for(const std::string& type) {
-  last_layer_ = type + std::to_string(++layers_);
+  last_layer_ = type + "_" + std::to_string(++layers_);
   return last_layer_;
 }
 

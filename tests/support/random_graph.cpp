@@ -12,7 +12,7 @@ namespace vibnet {
 namespace {
 
 constexpr int kManyValues = 400;
-constexpr double kAlike[] = {0, 0.8, 0.95, 1};
+constexpr double kPrefersLiving[] = {0, 0.5, 0.9, 1};
 
 /// Grows a graph from its inputs by drawing a blob and what is to be made of it.
 class GraphDrawer {
@@ -378,8 +378,8 @@ RandomGraph random_graph(std::uint32_t seed) { return GraphDrawer(seed).draw(); 
 NetParameter random_graph_weights(const RandomGraph& graph, std::uint32_t seed) {
   Masks masks;
   std::mt19937 random(seed);
-  masks.alike = kAlike[seed % std::size(kAlike)];
-  const double most = masks.alike == 0 ? 0.5 : 0.9;
+  masks.prefers_living = kPrefersLiving[seed % std::size(kPrefersLiving)];
+  const double most = masks.prefers_living == 0 ? 0.5 : 0.9;
   masks.dropped = std::uniform_real_distribution<double>(0.1, most)(random);
   masks.negative = seed % 3 == 0 ? 0.3 : 0;
   masks.zero = seed % 5 == 0 ? 0.1 : 0;

@@ -22,9 +22,7 @@ struct RandomGraph {
 RandomGraph random_graph(std::uint32_t seed);
 
 /// Weights for its TEST phase: values of a lively size, statistics and masks at random. Between 10
-/// and 90 % of the units are dropped, never all of a bottleneck that is not in may_die. Masks of
-/// bottlenecks with equally many units are more or less alike, as the seed says, so that not
-/// every long row of them lets nothing through.
+/// and 90 % of the units are dropped, never all of a bottleneck that is not in may_die.
 NetParameter random_graph_weights(const RandomGraph& graph, std::uint32_t seed);
 
 }  // namespace vibnet

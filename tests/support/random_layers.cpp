@@ -35,7 +35,7 @@ constexpr Choice kNeurons[] = {
     {"Dropout", "include { phase: TRAIN }"},
 };
 
-/// These grow fast: a TanH stands in front of them.
+/// These grow fast, or are not for all values: a TanH stands in front of them.
 constexpr Choice kSteepNeurons[] = {
     {"Power", "power_param { power: 2 }"},
     {"Power", "power_param { power: 2 scale: 0.5 shift: 0.3 }"},
@@ -145,7 +145,8 @@ Stream RandomLayers::in_place(const std::string& type, const std::string& parame
 Stream RandomLayers::neuron(const Stream& x) {
   if (chance(0.1)) {
     const Choice& choice = kSteepNeurons[below(std::size(kSteepNeurons))];
-    return in_place(choice.type, choice.parameter, in_place("TanH", "", x));
+    const Stream bounded = writer_.add("TanH", "", {x})[0];
+    return bottlenecks(writer_.add(choice.type, choice.parameter, {bounded})[0], 0.6);
   }
   const Choice& choice = kNeurons[below(std::size(kNeurons))];
   return in_place(choice.type, choice.parameter, x);
