@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "support/models.h"
 #include "support/tool_test.h"
 #include "support/trained_net.h"
 
@@ -130,6 +131,24 @@ TEST_F(CompressTool, ThresholdCutsMore) {
   ASSERT_EQ(compress({"--threshold", "1000", "--report", "r.json"}).exit_code, 0);
   const Struct report = parse_json(read("r.json"));
   EXPECT_EQ(number(part(report, "after"), "weights"), number(part(report, "before"), "weights"));
+}
+
+TEST_F(CompressTool, CutsANetWithoutGatesByACriterion) {
+  expect_error(compress({"--criterion", "l1"}), "layer 'ib1' (InformationBottleneck) says already");
+  expect_nothing_written();
+  NetParameter plain = without_bottlenecks(read_net_prototxt(folder_ / "net.prototxt"));
+  write("net.prototxt", to_prototxt(plain));
+  expect_error(compress(), "nothing says what can be cut");
+  expect_error(compress({"--criterion", "batch_norm"}), "the Scale behind a BatchNorm");
+  expect_error(compress({"--criterion", "l2"}), "--criterion: criterion 'l2' is not known", 2);
+  const ToolResult result =
+      compress({"--criterion", "l1", "--threshold", "0.5", "--report", "r.json"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_NE(result.output.find("units of the gates: 4-5 -> 2-3"), std::string::npos)
+      << result.output;
+  EXPECT_EQ(number(part(parse_json(read("r.json")), "after"), "weights"),
+            2 * 2 * 9 + 3 * 2 * 16 + 3 * 3);
+  EXPECT_EQ(read("small.prototxt").find("InformationBottleneck"), std::string::npos);
 }
 
 TEST_F(CompressTool, WrongFlags) {
