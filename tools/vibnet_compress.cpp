@@ -14,6 +14,7 @@
 #include "core/gate_rule.h"
 #include "core/json.h"
 #include "layers/dataset_layer.h"
+#include "layers/gate_layer.h"
 #include "net/cost.h"
 #include "tool.h"
 #include "vibnet/compress.h"
@@ -299,12 +300,21 @@ std::optional<vibnet::GatedNet> gated_net() {
   return vibnet::add_gates(model, vibnet::read_caffemodel(FLAGS_weights), shapes, *criterion);
 }
 
-/// The net whose gates have this threshold.
+/// The net whose bottlenecks have this threshold.
 NetParameter masked_model(NetParameter model, const std::optional<float>& threshold) {
   for (vibnet::LayerParameter& layer : *model.mutable_layer())
     if (threshold && layer.type() == "InformationBottleneck")
       layer.mutable_information_bottleneck_param()->set_threshold(*threshold);
   return model;
+}
+
+/// What is not below the threshold makes nothing, in gates that have no threshold of their own too.
+void mask_units(float threshold, vibnet::Net* net) {
+  for (vibnet::GateLayer* gate : net->gates()) {
+    std::vector<bool> dead;
+    for (const float score : gate->scores()) dead.push_back(score >= threshold);
+    gate->freeze(dead);
+  }
 }
 
 void compress_files(vibnet::CompressOptions options) {
@@ -326,6 +336,7 @@ void compress_files(vibnet::CompressOptions options) {
       masked.copy_weights(gated->weights, FLAGS_weights, vibnet::Missing::FAIL);
     else
       masked.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
+    if (options.threshold) mask_units(*options.threshold, &masked);
     expected = expected_scores(inputs, &masked);
   }  // its memory goes before the weights are read again
   NetParameter weights = gated ? std::move(gated->weights) : vibnet::read_caffemodel(FLAGS_weights);
