@@ -147,6 +147,7 @@ CompressedNet compress(const NetParameter& model, NetParameter weights,
         "': its factors cannot be folded into the layers around it; it becomes a Scale");
   if (options.fold_batchnorm) fold_batchnorm(&cut);
 
+  cut.separate_phases();
   result.weights = cut.to_net();
   result.model = result.weights;
   for (LayerParameter& layer : *result.model.mutable_layer()) layer.clear_blobs();

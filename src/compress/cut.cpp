@@ -305,7 +305,7 @@ class Cutter {
     std::set<int> silent;
     for (std::size_t b = 0; b < graph_.blobs.size(); ++b)
       if (new_of_[b] >= 0 && !graph_.is_output(static_cast<int>(b)) &&
-          out_.blobs[new_of_[b]].readers == 0 && made_by_inner(static_cast<int>(b)))
+          out_.blobs[new_of_[b]].readers == 0)
         silent.insert(new_of_[b]);
     if (!silent.empty()) {
       LayerParameter silence;
@@ -314,13 +314,6 @@ class Cutter {
       picker_.add(silence, {silent.begin(), silent.end()}, {}).kind = Kind::HEAD;
     }
     out_.infer();
-  }
-
-  bool made_by_inner(int blob) const {
-    return std::any_of(graph_.layers.begin(), graph_.layers.end(), [blob](const GraphLayer& layer) {
-      return layer.kind == Kind::INNER &&
-             std::count(layer.tops.begin(), layer.tops.end(), blob) > 0;
-    });
   }
 
   const Graph& graph_;

@@ -52,6 +52,14 @@ std::vector<std::string> shared_names(const LayerParameter& layer,
   return names;
 }
 
+/// Works in place, so that a phase without the layer reads its bottom under the name of its top.
+bool is_bypassed(const GraphLayer& layer) {
+  const LayerParameter& parameter = layer.parameter;
+  return layer.kind == Kind::INNER && !layer.is_double &&
+         !(layer.is_in_test && layer.is_in_train) && parameter.bottom_size() > 0 &&
+         parameter.top_size() > 0 && parameter.bottom(0) == parameter.top(0);
+}
+
 }  // namespace
 
 std::string title(const LayerParameter& layer) {
@@ -229,7 +237,24 @@ void Graph::infer() {
   find_twins();
 }
 
-/// A blob made in place has its bottom's name; then, of blobs that want one name, the last has it.
+/// Gives a bottom of its own to each layer that a phase leaves out.
+void Graph::separate_phases() {
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    if (!is_bypassed(layers[l]) || blobs[layers[l].bottoms[0]].readers == 1) continue;
+    GraphLayer split;
+    split.parameter.set_name(layers[l].parameter.name() + "_split");
+    split.parameter.set_type("Split");
+    split.bottoms = {layers[l].bottoms[0]};
+    split.tops = {add_blob(blobs[layers[l].tops[0]].name)};
+    layers[l].bottoms[0] = split.tops[0];
+    layers.insert(layers.begin() + static_cast<std::ptrdiff_t>(l), std::move(split));
+    ++l;
+  }
+  infer();
+}
+
+/// A blob made in place has its bottom's name; then, of blobs that want one name, the net's input
+/// has it, or else the last.
 std::vector<std::string> Graph::choose_names() const {
   std::vector<int> storage(blobs.size());
   for (std::size_t b = 0; b < blobs.size(); ++b) storage[b] = static_cast<int>(b);
@@ -237,18 +262,19 @@ std::vector<std::string> Graph::choose_names() const {
     if (layer.kind != Kind::INNER || layer.is_double || layer.tops.empty() || layer.bottoms.empty())
       continue;
     const GraphBlob& bottom = blobs[layer.bottoms[0]];
-    const bool was_in_place = bottom.name == blobs[layer.tops[0]].name;
-    // A phase without the layer reads its bottom under the name of its top.
-    const bool is_in_all = layer.is_in_test && layer.is_in_train;
-    if (was_in_place && (bottom.readers == 1 || !is_in_all) && layer.layer->runs_in_place())
-      storage[layer.tops[0]] = storage[layer.bottoms[0]];
+    const bool stays_in_place = bottom.name == blobs[layer.tops[0]].name && bottom.readers == 1 &&
+                                layer.layer->runs_in_place();
+    if (stays_in_place || is_bypassed(layer)) storage[layer.tops[0]] = storage[layer.bottoms[0]];
   }
   std::map<std::string, int> owner;
   for (std::size_t b = 0; b < blobs.size(); ++b) owner[blobs[b].name] = storage[b];
+  for (const GraphLayer& layer : layers)
+    for (const int top : layer.tops)
+      if (layer.kind == Kind::SOURCE) owner[blobs[top].name] = storage[top];
   std::set<std::string> used;
-  for (const auto& entry : owner) used.insert(entry.first);
   std::map<int, std::string> names;
-  for (const auto& entry : owner) names[entry.second] = entry.first;
+  for (const auto& entry : owner) used.insert(entry.first);
+  for (const GraphBlob& blob : blobs) names[owner[blob.name]] = blob.name;
   std::vector<std::string> chosen;
   for (std::size_t b = 0; b < blobs.size(); ++b) {
     std::string& name = names[storage[b]];

@@ -66,6 +66,9 @@ class Graph {
 
   /// Gives the layers their shapes and rules anew.
   void infer();
+  /// Makes room for layers that a phase leaves out: their bottom must be a blob that only they read.
+  /// To be called before to_net.
+  void separate_phases();
   /// The net as a prototxt with weights. A blob keeps its name; where two would have one, the
   /// later.
   NetParameter to_net() const;

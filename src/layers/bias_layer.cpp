@@ -28,7 +28,7 @@ class BiasLayer : public BroadcastLayer {
 
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override {
     const BiasParameter& p = parameter_.bias_param();
-    if (bottom.size() > 1 || p.axis() != 1) return ChannelRule::wall();
+    if (bottom.size() > 1 || p.axis() != 1 || blobs_[0]->axes() == 0) return ChannelRule::wall();
     ChannelRule rule = ChannelRule::pointwise();
     if (blobs_[0]->axes() != 1) rule.constants = ChannelRule::Constants::NONE;
     rule.channel_blobs = 1;

@@ -19,9 +19,11 @@ class MaskedModels : public testing::TestWithParam<std::tuple<SmallModel, int>> 
  protected:
   NetParameter model_ = with_bottlenecks_on_edges(deploy_of(std::get<0>(GetParam())));
 
+  static double share_dropped() { return std::get<1>(GetParam()) / 100.0; }
+
   NetParameter weights() const {
     Masks masks;
-    masks.dropped = std::get<1>(GetParam()) / 100.0;
+    masks.dropped = share_dropped();
     masks.prefers_living = 1;
     return random_weights_with_masks(model_, 1, masks);
   }
@@ -33,6 +35,13 @@ int count_bottlenecks(const NetParameter& net) {
       [](const LayerParameter& layer) { return layer.type() == "InformationBottleneck"; }));
 }
 
+double count_values(const NetParameter& weights) {
+  double values = 0;
+  for (const LayerParameter& layer : weights.layer())
+    for (const BlobProto& blob : layer.blobs()) values += blob.data_size();
+  return values;
+}
+
 /// Otherwise a comparison would show little.
 TEST_P(MaskedModels, DependOnTheirInput) {
   EXPECT_GT(2 * count_bottlenecks(model_), model_.layer_size() - 4);
@@ -42,6 +51,18 @@ TEST_P(MaskedModels, DependOnTheirInput) {
   for (auto& [name, input] : inputs)
     for (float& value : input.values) value *= -3;
   EXPECT_GT(difference(outputs, outputs_of(model_, weights, inputs)), 30 * kTolerance);
+}
+
+TEST_P(MaskedModels, ComputeTheSameAfterCompression) {
+  const NetParameter weights = this->weights();
+  for (const bool folds : {false, true}) {
+    CompressOptions options;
+    options.fold_batchnorm = folds;
+    const CompressedNet compressed = compress(model_, weights, options);
+    EXPECT_EQ(count_bottlenecks(compressed.model), 0);
+    EXPECT_LE(difference_of_outputs(model_, weights, compressed), kTolerance);
+    EXPECT_LT(count_values(compressed.weights), (1 - share_dropped() / 2) * count_values(weights));
+  }
 }
 
 std::string name_of(const testing::TestParamInfo<std::tuple<SmallModel, int>>& info) {

@@ -1,18 +1,23 @@
 #include "support/random_graph.h"
 
 #include <gtest/gtest.h>
+#include <omp.h>
 
-#include <cmath>
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <string>
 
+#include "support/error_of.h"
 #include "support/outputs.h"
 #include "support/trained_net.h"
-#include "vibnet/net.h"
+#include "vibnet/compress.h"
+#include "vibnet/proto_io.h"
 
 namespace vibnet {
 namespace {
+
+constexpr double kTolerance = 1e-4;
 
 /// VIBNET_NIGHTLY=1 draws many more graphs; VIBNET_SEED=N that one alone, and prints it.
 struct Seeds {
@@ -64,17 +69,92 @@ void run_graph(std::uint32_t seed, Liveliness* lively) {
     ++lively->changed_by_input;
 }
 
-TEST(RandomGraphs, AreLively) {
-  Liveliness lively;
+/// Calls run(seed, counts) for all seeds, up to the first failure. The nets are too small for
+/// threads.
+template <typename Counts>
+Counts run_all(void (*run)(std::uint32_t, Counts*)) {
+  Counts counts;
   const Seeds seeds;
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
   for (int seed = seeds.begin; seed < seeds.end; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    ASSERT_NO_THROW(run_graph(seed, &lively));
-    if (HasFailure()) return;
+    SCOPED_TRACE("VIBNET_SEED=" + std::to_string(seed));
+    EXPECT_NO_THROW(run(seed, &counts));
   }
+  omp_set_num_threads(threads);
+  return counts;
+}
+
+TEST(RandomGraphs, AreLively) {
+  const auto lively = run_all(run_graph);
   if (lively.graphs == 1) return;
   EXPECT_GE(lively.changed_by_masks, lively.graphs * 9 / 10);
   EXPECT_GE(lively.changed_by_input, lively.graphs * 3 / 4);
+}
+
+/// What compression came to, to show that the graphs reach every case.
+struct Reached {
+  int graphs = 0;
+  int refused = 0;
+  int cut_by_a_quarter = 0;
+  int with_notes = 0;
+  int with_picks = 0;
+  int shorter_input = 0;
+};
+
+bool has_type(const NetParameter& net, const std::string& type) {
+  return std::any_of(net.layer().begin(), net.layer().end(),
+                     [&](const LayerParameter& layer) { return layer.type() == type; });
+}
+
+int count_type(const NetParameter& net, const std::string& type) {
+  return static_cast<int>(
+      std::count_if(net.layer().begin(), net.layer().end(),
+                    [&](const LayerParameter& layer) { return layer.type() == type; }));
+}
+
+/// Whether an output is the same for other inputs.
+bool has_constant_output(const NetParameter& model, const NetParameter& weights) {
+  const NamedValues outputs = outputs_of(model, weights, noise_for(model, 1));
+  const NamedValues others = outputs_of(model, weights, noise_for(model, 2));
+  for (const auto& [name, output] : outputs)
+    if (difference({{name, output}}, {{name, others.at(name)}}) < 1e-6) return true;
+  return false;
+}
+
+void compress_graph(std::uint32_t seed, Reached* reached) {
+  const RandomGraph graph = random_graph(seed);
+  const NetParameter model = net_of(graph.prototxt);
+  const NetParameter weights = random_graph_weights(graph, seed);
+  CompressOptions options;
+  options.fold_batchnorm = seed % 2 == 1;
+  CompressedNet compressed;
+  const std::string refusal = error_of([&] { compressed = compress(model, weights, options); });
+  ++reached->graphs;
+  if (!refusal.empty()) {
+    EXPECT_TRUE(has_constant_output(model, weights)) << refusal;
+    ++reached->refused;
+    return;
+  }
+  if (std::getenv("VIBNET_SEED") != nullptr) std::cout << to_prototxt(compressed.model);
+  EXPECT_LE(difference_of_outputs(model, weights, compressed), kTolerance);
+  for (const NetParameter* net : {&compressed.model, &compressed.deploy, &compressed.weights})
+    EXPECT_FALSE(has_type(*net, "InformationBottleneck"));
+  if (compressed.weights.ByteSizeLong() < weights.ByteSizeLong() * 3 / 4)
+    ++reached->cut_by_a_quarter;
+  if (!compressed.report.notes.empty()) ++reached->with_notes;
+  if (!compressed.report.kept_inputs.empty()) ++reached->shorter_input;
+  if (count_type(compressed.model, "Slice") > count_type(model, "Slice")) ++reached->with_picks;
+}
+
+TEST(RandomGraphs, ComputeTheSameAfterCompression) {
+  const auto reached = run_all(compress_graph);
+  if (reached.graphs == 1) return;
+  EXPECT_LE(reached.refused, reached.graphs / 10);
+  EXPECT_GE(reached.cut_by_a_quarter, reached.graphs / 2);
+  EXPECT_GE(reached.with_notes, reached.graphs / 20);
+  EXPECT_GE(reached.with_picks, reached.graphs / 50);
+  EXPECT_GE(reached.shorter_input, reached.graphs / 100);
 }
 
 }  // namespace

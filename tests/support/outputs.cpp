@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "support/layer_fixture.h"
+#include "support/trained_net.h"
 #include "vibnet/net.h"
 
 namespace vibnet {
@@ -27,6 +28,23 @@ double difference(const std::vector<float>& expected, const std::vector<float>& 
   return apart / std::max(kSmallest, double{largest_of(expected)});
 }
 
+/// The deployment form for batches as the masked net's, and what its inputs then are: where one is
+/// shorter, the features that are kept.
+NetParameter with_batch(NetParameter deploy, const std::vector<int>& kept_inputs,
+                        NamedValues* inputs) {
+  for (LayerParameter& layer : *deploy.mutable_layer()) {
+    for (int i = 0; i < layer.top_size() && layer.type() == "Input"; ++i) {
+      auto* dims = layer.mutable_input_param()->mutable_shape(i)->mutable_dim();
+      BlobValues& input = inputs->at(layer.top(i));
+      dims->Set(0, input.shape[0]);
+      const Shape shape(dims->begin(), dims->end());
+      if (shape == input.shape) continue;
+      input = {shape, selected_values(input.values, input.shape, shape, kept_inputs)};
+    }
+  }
+  return deploy;
+}
+
 }  // namespace
 
 NamedValues noise_for(const NetParameter& model, std::uint64_t key) {
@@ -46,7 +64,7 @@ NamedValues outputs_of(const NetParameter& model, const NetParameter& weights,
   if (has_blobs(net)) net.copy_weights(weights, "weights", Missing::FAIL);
   for (const std::string& name : net.input_names()) {
     Blob* blob = net.blob(name);
-    const Values& given = inputs.at(name);
+    const BlobValues& given = inputs.at(name);
     if (blob->shape() != given.shape)
       throw std::runtime_error("input " + name + " is " + to_string(blob->shape()) + ", not " +
                                to_string(given.shape));
@@ -67,12 +85,27 @@ float largest_of(const std::vector<float>& values) {
   return largest;
 }
 
+double difference_of_outputs(const NetParameter& model, const NetParameter& weights,
+                             const CompressedNet& compressed) {
+  NamedValues inputs = noise_for(model, 1);
+  const NamedValues expected = outputs_of(model, weights, inputs);
+  const double of_model =
+      difference(expected, outputs_of(compressed.model, compressed.weights, inputs));
+  const NetParameter deploy = with_batch(compressed.deploy, compressed.report.kept_inputs, &inputs);
+  return std::max(of_model, difference(expected, outputs_of(deploy, compressed.weights, inputs)));
+}
+
 double difference(const NamedValues& expected, const NamedValues& found) {
-  if (expected.size() != found.size()) return HUGE_VAL;
+  for (const auto& entry : found)
+    if (expected.count(entry.first) == 0)
+      throw std::runtime_error("there is an output " + entry.first + " more");
   double apart = 0;
   for (const auto& [name, output] : expected) {
     const auto other = found.find(name);
-    if (other == found.end() || other->second.shape != output.shape) return HUGE_VAL;
+    if (other == found.end()) throw std::runtime_error("there is no output " + name);
+    if (other->second.shape != output.shape)
+      throw std::runtime_error("output " + name + " is " + to_string(other->second.shape) +
+                               ", not " + to_string(output.shape));
     apart = std::max(apart, difference(output.values, other->second.values));
   }
   return apart;

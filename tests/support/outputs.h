@@ -7,15 +7,16 @@
 
 #include "vibnet.pb.h"
 #include "vibnet/blob.h"
+#include "vibnet/compress.h"
 
 namespace vibnet {
 
 /// What blobs hold, by name.
-struct Values {
+struct BlobValues {
   Shape shape;
   std::vector<float> values;
 };
-using NamedValues = std::map<std::string, Values>;
+using NamedValues = std::map<std::string, BlobValues>;
 
 /// Gaussian values for every Input top of the net's TEST phase, the same for the same key.
 NamedValues noise_for(const NetParameter& model, std::uint64_t key);
@@ -27,7 +28,13 @@ NamedValues outputs_of(const NetParameter& model, const NetParameter& weights,
 float largest_of(const std::vector<float>& values);
 
 /// The largest difference of an output to the expected one, relative to that one's largest value,
-/// with 1e-2 in place of a smaller one. Infinite where names, sizes or finiteness differ.
+/// with 1e-2 in place of a smaller one; infinite for what is not finite. Throws where names or
+/// shapes differ.
 double difference(const NamedValues& expected, const NamedValues& found);
+
+/// The larger of the differences between a masked net of Input layers and what compression made of
+/// it: its model, and its form for deployment at the masked net's batch.
+double difference_of_outputs(const NetParameter& model, const NetParameter& weights,
+                             const CompressedNet& compressed);
 
 }  // namespace vibnet

@@ -362,7 +362,7 @@ class GraphDrawer {
 
   Stream finish(Stream x) {
     if (!draw_.has_bottlenecks()) x = draw_.bottleneck(x);
-    if (draw_.chance(0.15)) return x;
+    if (draw_.chance(0.15) && x.name.rfind("Input", 0) != 0) return x;
     const Stream scores = draw_.inner_product(draw_.to_vector(x), 3 + draw_.below(3));
     return draw_.chance(0.15) ? draw_.apply("Softmax", "", {scores}) : scores;
   }

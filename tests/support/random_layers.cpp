@@ -78,6 +78,8 @@ constexpr Choice kOddMaps[] = {
     {"Scale", "scale_param { num_axes: 0 bias_term: true }"},
     {"Scale", "scale_param { axis: -3 }"},
     {"Bias", "bias_param { axis: 3 }"},
+    {"Bias", "bias_param { num_axes: 0 }"},
+    {"Bias", "bias_param { axis: -3 }"},
     {"Bias", "bias_param { num_axes: -1 }"},
     {"InnerProduct", "inner_product_param { num_output: 3 axis: 2 }"},
     {"BatchNorm", "batch_norm_param { use_global_stats: false eps: 0.1 }"},

@@ -35,7 +35,8 @@ const std::vector<SmallModel>& small_models() {
 NetParameter deploy_of(const SmallModel& model) {
   if (model.name == "shuffle_net") return shuffle_net(model.input);
   const NetParameter net = read_net_prototxt(model_file(model.name, "train_val.prototxt"));
-  NetParameter deploy = make_deploy(without_bottlenecks(net), model.input);
+  NetParameter deploy = make_deploy(without_bottlenecks(net), {{"data", model.input}});
+  deploy.mutable_layer(0)->mutable_input_param()->mutable_shape(0)->set_dim(0, model.input[0]);
   for (LayerParameter& layer : *deploy.mutable_layer()) pool_what_is_left(&layer);
   if (deploy.layer(deploy.layer_size() - 1).type() == "Softmax")
     deploy.mutable_layer()->RemoveLast();

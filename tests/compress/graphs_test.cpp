@@ -1,0 +1,325 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "support/outputs.h"
+#include "support/random_weights.h"
+#include "support/trained_net.h"
+#include "vibnet/compress.h"
+
+namespace vibnet {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+using Kept = std::map<std::string, std::vector<int>>;
+
+std::string layer(const std::string& name, const std::string& type, const std::string& bottoms,
+                  const std::string& parameter = "") {
+  std::string text = "layer { name: '" + name + "' type: '" + type + "' top: '" + name + "'";
+  std::size_t begin = 0;
+  while (begin < bottoms.size()) {
+    const std::size_t end = std::min(bottoms.find(' ', begin), bottoms.size());
+    text += " bottom: '" + bottoms.substr(begin, end - begin) + "'";
+    begin = end + 1;
+  }
+  return text + " " + parameter + " }\n";
+}
+
+std::string convolution(const std::string& name, const std::string& bottom, int outputs,
+                        const std::string& more = "kernel_size: 3 pad: 1") {
+  return layer(name, "Convolution", bottom,
+               "convolution_param { num_output: " + std::to_string(outputs) + " " + more + " }");
+}
+
+std::string inner_product(const std::string& name, const std::string& bottom, int outputs) {
+  return layer(name, "InnerProduct", bottom,
+               "inner_product_param { num_output: " + std::to_string(outputs) + " }");
+}
+
+std::string bottleneck(const std::string& name, const std::string& bottom) {
+  return layer(name, "InformationBottleneck", bottom);
+}
+
+/// A net whose bottlenecks keep these units, compressed; checks that it computes the same.
+CompressedNet compress_graph(const std::string& layers, const Kept& kept,
+                             const CompressOptions& options = {}) {
+  const NetParameter model = net_of(input_of({2, 4, 6, 6}) + layers);
+  NetParameter weights = random_weights_with_masks(model, 1, {});
+  for (const auto& [name, units] : kept) {
+    const int size = find_layer(weights, name)->blobs(0).data_size();
+    std::vector<bool> keeps(size, false);
+    for (const int unit : units) keeps[unit] = true;
+    set_bottleneck(name, std::vector<float>(size, 0.8F), keeps, &weights);
+  }
+  CompressedNet compressed = compress(model, weights, options);
+  EXPECT_LE(difference_of_outputs(model, weights, compressed), 1e-4) << layers;
+  return compressed;
+}
+
+/// The shape of a layer's filters; empty where it is gone.
+std::vector<int> filters(const CompressedNet& net, const std::string& name) {
+  const LayerParameter* found = find_layer(net.weights, name);
+  if (found == nullptr || find_layer(net.model, name) == nullptr) return {};
+  const auto& dims = found->blobs(0).shape().dim();
+  return {dims.begin(), dims.end()};
+}
+
+LayerReport report_of(const CompressedNet& net, const std::string& name) {
+  for (const LayerReport& one : net.report.layers)
+    if (one.name == name) return one;
+  ADD_FAILURE() << "no report of " << name;
+  return {};
+}
+
+TEST(CompressGraph, CutsInsideAResidualBranch) {
+  const CompressedNet net = compress_graph(
+      convolution("stem", "data", 8) + convolution("a", "stem", 8) + layer("relu", "ReLU", "a") +
+          bottleneck("ib", "relu") + convolution("b", "ib", 8) + layer("sum", "Eltwise", "stem b") +
+          inner_product("fc", "sum", 3),
+      {{"ib", {0, 3, 5}}});
+  EXPECT_THAT(filters(net, "stem"), ElementsAre(8, 4, 3, 3));
+  EXPECT_THAT(filters(net, "a"), ElementsAre(3, 8, 3, 3));
+  EXPECT_THAT(filters(net, "b"), ElementsAre(8, 3, 3, 3));
+  EXPECT_THAT(report_of(net, "ib").kept, ElementsAre(0, 3, 5));
+  EXPECT_EQ(report_of(net, "a").units_before, 8);
+  EXPECT_EQ(report_of(net, "a").units_after, 3);
+  EXPECT_THAT(net.report.notes, IsEmpty());
+}
+
+TEST(CompressGraph, CutsEveryBranchOfASum) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 6) + convolution("b", "data", 6) + layer("sum", "Eltwise", "a b") +
+          layer("relu", "ReLU", "sum") + bottleneck("ib", "relu") + convolution("c", "ib", 5) +
+          inner_product("fc", "c", 3),
+      {{"ib", {1, 4}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(2, 4, 3, 3));
+  EXPECT_THAT(filters(net, "b"), ElementsAre(2, 4, 3, 3));
+  EXPECT_THAT(filters(net, "c"), ElementsAre(5, 2, 3, 3));
+}
+
+TEST(CompressGraph, CutsTheStreamOfSeveralBlocks) {
+  std::string text = convolution("block0", "data", 6);
+  for (int i = 1; i <= 3; ++i) {
+    const std::string in = "block" + std::to_string(i - 1);
+    const std::string name = "branch" + std::to_string(i);
+    text +=
+        convolution(name, in, 6) + layer("block" + std::to_string(i), "Eltwise", in + " " + name);
+  }
+  const CompressedNet net = compress_graph(
+      text + bottleneck("ib", "block3") + inner_product("fc", "ib", 3), {{"ib", {0, 2}}});
+  // Each branch reads the whole stream; only the last one's other outputs lead to nothing.
+  EXPECT_THAT(filters(net, "branch3"), ElementsAre(2, 6, 3, 3));
+  EXPECT_THAT(filters(net, "fc"), ElementsAre(3, 2 * 36));
+}
+
+TEST(CompressGraph, DropsABranchThatIsAllDead) {
+  const CompressedNet net = compress_graph(
+      convolution("stem", "data", 6) + convolution("a", "stem", 6) + bottleneck("ib", "a") +
+          layer("sum", "Eltwise", "stem ib") + inner_product("fc", "sum", 3),
+      {{"ib", {}}});
+  EXPECT_THAT(filters(net, "a"), IsEmpty());
+  EXPECT_EQ(find_layer(net.model, "sum"), nullptr);
+  EXPECT_THAT(report_of(net, "ib").kept, IsEmpty());
+}
+
+TEST(CompressGraph, KeepsWhatOtherBranchesMakeOfADeadChannel) {
+  const CompressedNet net =
+      compress_graph(convolution("a", "data", 6) + convolution("b", "data", 6) +
+                         bottleneck("ib_a", "a") + bottleneck("ib_b", "b") +
+                         layer("sum", "Eltwise", "ib_a ib_b") + inner_product("fc", "sum", 3),
+                     {{"ib_a", {0, 1, 2}}, {"ib_b", {2, 3}}});
+  // Channels 4 and 5 are dead in both.
+  EXPECT_THAT(filters(net, "fc"), ElementsAre(3, 4 * 36));
+  EXPECT_LE(filters(net, "a")[0], 4);
+  EXPECT_LE(filters(net, "b")[0], 4);
+  EXPECT_THAT(report_of(net, "ib_a").kept, ElementsAre(0, 1, 2));
+  EXPECT_THAT(report_of(net, "ib_b").kept, ElementsAre(2, 3));
+}
+
+TEST(CompressGraph, AProductNeedsAllItsFactors) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 6) + convolution("b", "data", 6) + bottleneck("ib", "a") +
+          layer("product", "Eltwise", "ib b", "eltwise_param { operation: PROD }") +
+          inner_product("fc", "product", 3),
+      {{"ib", {1, 2}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(2, 4, 3, 3));
+  EXPECT_THAT(filters(net, "b"), ElementsAre(2, 4, 3, 3));
+  EXPECT_THAT(filters(net, "fc"), ElementsAre(3, 2 * 36));
+}
+
+TEST(CompressGraph, CutsAConcatenationByOffsets) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 3) + convolution("b", "data", 4) + layer("join", "Concat", "a b") +
+          bottleneck("ib", "join") + convolution("c", "ib", 5) + inner_product("fc", "c", 3),
+      {{"ib", {1, 3, 5, 6}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(1, 4, 3, 3));
+  EXPECT_THAT(filters(net, "b"), ElementsAre(3, 4, 3, 3));
+  EXPECT_THAT(filters(net, "c"), ElementsAre(5, 4, 3, 3));
+}
+
+TEST(CompressGraph, DropsADeadPartOfAConcatenation) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 3) + convolution("b", "data", 4) + layer("join", "Concat", "a b") +
+          bottleneck("ib", "join") + convolution("c", "ib", 5) + inner_product("fc", "c", 3),
+      {{"ib", {3, 5}}});
+  EXPECT_THAT(filters(net, "a"), IsEmpty());
+  EXPECT_THAT(filters(net, "b"), ElementsAre(2, 4, 3, 3));
+}
+
+TEST(CompressGraph, CutsBothSidesOfASlice) {
+  const std::string slice =
+      "layer { name: 'slice' type: 'Slice' bottom: 'ib' top: 'left' top: 'right' "
+      "slice_param { slice_point: 2 } }\n";
+  const CompressedNet net =
+      compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a") + slice +
+                         convolution("l", "left", 3) + convolution("r", "right", 3) +
+                         layer("sum", "Eltwise", "l r") + inner_product("fc", "sum", 3),
+                     {{"ib", {0, 2, 5}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(3, 4, 3, 3));
+  EXPECT_THAT(filters(net, "l"), ElementsAre(3, 1, 3, 3));
+  EXPECT_THAT(filters(net, "r"), ElementsAre(3, 2, 3, 3));
+}
+
+TEST(CompressGraph, CutsDepthwiseConvolutions) {
+  for (const std::string more : {"kernel_size: 3 pad: 1 group: 6", "kernel_size: 3 group: 6"}) {
+    const CompressedNet net = compress_graph(
+        convolution("a", "data", 6) + layer("relu", "ReLU", "a") +
+            convolution("dw", "relu", 6, more) + layer("relu2", "ReLU", "dw") +
+            bottleneck("ib", "relu2") + convolution("c", "ib", 5) + inner_product("fc", "c", 3),
+        {{"ib", {0, 4}}});
+    EXPECT_THAT(filters(net, "a"), ElementsAre(2, 4, 3, 3));
+    EXPECT_THAT(filters(net, "dw"), ElementsAre(2, 1, 3, 3));
+    EXPECT_EQ(find_layer(net.model, "dw")->convolution_param().group(), 2U);
+    EXPECT_THAT(filters(net, "c"), ElementsAre(5, 2, 3, 3));
+  }
+}
+
+TEST(CompressGraph, DropsAGroupThatLeadsToNothing) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 6) + convolution("grouped", "a", 6, "kernel_size: 1 group: 3") +
+          bottleneck("ib", "grouped") + convolution("c", "ib", 5) + inner_product("fc", "c", 3),
+      {{"ib", {0, 1, 4, 5}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(4, 4, 3, 3));
+  EXPECT_THAT(filters(net, "grouped"), ElementsAre(4, 2, 1, 1));
+  EXPECT_EQ(find_layer(net.model, "grouped")->convolution_param().group(), 2U);
+}
+
+TEST(CompressGraph, SeesThroughShuffledChannels) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 6) +
+          layer("shuffle", "ShuffleChannel", "a", "shuffle_channel_param { group: 2 }") +
+          bottleneck("ib", "shuffle") + convolution("c", "ib", 5) + inner_product("fc", "c", 3),
+      {{"ib", {0, 1, 2}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(3, 4, 3, 3));
+  EXPECT_THAT(filters(net, "c"), ElementsAre(5, 3, 3, 3));
+}
+
+TEST(CompressGraph, CutsTwinsWhereBothAreDead) {
+  const std::string names = "param { name: 'w' } param { name: 'b' } ";
+  const std::string shape = "convolution_param { num_output: 6 kernel_size: 3 pad: 1 }";
+  const CompressedNet net = compress_graph(
+      layer("other", "TanH", "data") + layer("a", "Convolution", "data", names + shape) +
+          layer("b", "Convolution", "other", names + shape) + bottleneck("ib_a", "a") +
+          bottleneck("ib_b", "b") + layer("join", "Concat", "ib_a ib_b") +
+          inner_product("fc", "join", 3),
+      {{"ib_a", {0, 1, 3}}, {"ib_b", {0, 1}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(3, 4, 3, 3));
+  EXPECT_THAT(filters(net, "b"), ElementsAre(3, 4, 3, 3));
+}
+
+TEST(CompressGraph, ServesSeveralConsumers) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 6) + bottleneck("ib", "a") + convolution("b", "ib", 5) +
+          bottleneck("ib2", "a") + convolution("c", "ib2", 5) + layer("sum", "Eltwise", "b c") +
+          inner_product("fc", "sum", 3),
+      {{"ib", {0, 1}}, {"ib2", {1, 2, 3}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(4, 4, 3, 3));
+}
+
+/// Behind a BatchNorm with a shift, what was dead is a constant.
+std::string with_constants(const std::string& window) {
+  return convolution("a", "data", 6) + bottleneck("ib", "a") + layer("bn", "BatchNorm", "ib") +
+         layer("scale", "Scale", "bn", "scale_param { bias_term: true }") +
+         layer("relu", "ReLU", "scale") + convolution("b", "relu", 5, window) +
+         inner_product("fc", "b", 3);
+}
+
+TEST(CompressGraph, FoldsConstantsIntoTheConsumersBias) {
+  const CompressedNet net = compress_graph(with_constants("kernel_size: 3"), {{"ib", {1, 2}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(2, 4, 3, 3));
+  EXPECT_THAT(filters(net, "scale"), ElementsAre(2));
+  EXPECT_THAT(filters(net, "b"), ElementsAre(5, 2, 3, 3));
+}
+
+TEST(CompressGraph, KeepsConstantsWherePaddingShowsThem) {
+  const CompressedNet net =
+      compress_graph(with_constants("kernel_size: 3 pad: 1"), {{"ib", {1, 2}}});
+  EXPECT_GT(filters(net, "b")[1], 2);
+  EXPECT_THAT(net.report.notes, Not(IsEmpty()));
+}
+
+TEST(CompressGraph, GivesABiasToAConsumerThatHasNone) {
+  const CompressedNet net =
+      compress_graph(with_constants("kernel_size: 3 bias_term: false"), {{"ib", {1, 2}}});
+  EXPECT_THAT(filters(net, "b"), ElementsAre(5, 2, 3, 3));
+}
+
+TEST(CompressGraph, FoldsBatchNormForDeployment) {
+  CompressOptions options;
+  options.fold_batchnorm = true;
+  const std::string normalized = layer("bn", "BatchNorm", "a") +
+                                 layer("scale", "Scale", "bn", "scale_param { bias_term: true }") +
+                                 layer("relu", "ReLU", "scale");
+  const CompressedNet behind =
+      compress_graph(convolution("a", "data", 6, "kernel_size: 3 bias_term: false") + normalized +
+                         bottleneck("ib", "relu") + inner_product("fc", "ib", 3),
+                     {{"ib", {1, 2}}}, options);
+  EXPECT_THAT(names_of(behind.deploy), ElementsAre("data", "a", "relu", "fc"));
+
+  const CompressedNet before = compress_graph(
+      layer("a", "ReLU", "data") + bottleneck("ib", "a") + layer("bn", "BatchNorm", "ib") +
+          layer("scale", "Scale", "bn", "scale_param { bias_term: true }") +
+          convolution("b", "scale", 4, "kernel_size: 3") + inner_product("fc", "b", 3),
+      {{"ib", {0, 1, 3}}}, options);
+  EXPECT_EQ(find_layer(before.deploy, "bn"), nullptr);
+  EXPECT_EQ(find_layer(before.deploy, "scale"), nullptr);
+}
+
+TEST(CompressGraph, RemovesWhatOnlyDeadUnitsUse) {
+  // Back to the input: b's dead units are all that reads a's unit 0 and 1, through a group.
+  const CompressedNet net = compress_graph(
+      convolution("stem", "data", 4, "kernel_size: 1 group: 2") +
+          convolution("a", "stem", 4, "kernel_size: 3 group: 2") + layer("relu", "ReLU", "a") +
+          bottleneck("ib", "relu") + inner_product("fc", "ib", 3),
+      {{"ib", {2, 3}}});
+  EXPECT_THAT(filters(net, "stem")[0], 2);
+  EXPECT_THAT(filters(net, "a")[0], 2);
+}
+
+TEST(CompressGraph, NamesItsWalls) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 6) + bottleneck("ib", "a") +
+          layer("turn", "Permute", "ib", "permute_param { order: 0 order: 2 order: 3 order: 1 }") +
+          inner_product("fc", "turn", 3),
+      {{"ib", {1, 2}}});
+  EXPECT_THAT(net.report.notes, Contains(HasSubstr("turn")));
+  EXPECT_THAT(report_of(net, "ib").kept, ElementsAre(1, 2));
+  EXPECT_THAT(filters(net, "fc"), ElementsAre(3, 6 * 36));
+}
+
+TEST(CompressGraph, KeepsAnOutputsChannels) {
+  const CompressedNet net =
+      compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a"), {{"ib", {1, 2}}});
+  EXPECT_EQ(find_layer(net.model, "ib") != nullptr || find_layer(net.model, "a") != nullptr, true);
+}
+
+}  // namespace
+}  // namespace vibnet
