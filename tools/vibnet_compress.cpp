@@ -10,8 +10,11 @@
 #include <map>
 #include <sstream>
 
+#include "compress/criterion.h"
+#include "core/gate_rule.h"
 #include "core/json.h"
 #include "layers/dataset_layer.h"
+#include "layers/gate_layer.h"
 #include "net/cost.h"
 #include "tool.h"
 #include "vibnet/compress.h"
@@ -25,6 +28,11 @@ DEFINE_string(weights, "", "the trained net's caffemodel");
 DEFINE_string(out_model, "", "the smaller prototxt to write; NAME.deploy.prototxt comes beside it");
 DEFINE_string(out_weights, "", "the smaller caffemodel to write");
 DEFINE_string(threshold, "", "cut units at this threshold in place of the layers' own");
+DEFINE_string(
+    criterion, "gates",
+    "what ranks the units: gates, the net's own; or for a net without any l1, the filters' "
+    "magnitude within each layer (--threshold is the share that stays), or batch_norm, the "
+    "scale behind a BatchNorm (--threshold is minus the least that goes)");
 DEFINE_string(report, "", "JSON file to write with what was cut and what it saves");
 DEFINE_bool(
     verify, true,
@@ -198,11 +206,11 @@ void print_row(const char* what, double before, double after) {
             << std::setprecision(1) << std::setw(11) << (after > 0 ? before / after : 0) << "x\n";
 }
 
-/// "784-300-100": the bottlenecks' units.
+/// "784-300-100": the gates' units.
 std::string units_of(const CompressReport& report, int vibnet::LayerReport::*units) {
   std::string text;
   for (const vibnet::LayerReport& layer : report.layers)
-    if (layer.type == "InformationBottleneck")
+    if (vibnet::is_gate(layer.type))
       text += (text.empty() ? "" : "-") + std::to_string(layer.*units);
   return text;
 }
@@ -222,7 +230,7 @@ void print(const CompressReport& report, const Size& before, const Size& after) 
             static_cast<double>(after.cost.activation_bytes));
   print_row("caffemodel bytes", static_cast<double>(before.caffemodel_bytes),
             static_cast<double>(after.caffemodel_bytes));
-  std::cout << "units of the bottlenecks: " << units_of(report, &vibnet::LayerReport::units_before)
+  std::cout << "units of the gates: " << units_of(report, &vibnet::LayerReport::units_before)
             << " -> " << units_of(report, &vibnet::LayerReport::units_after) << "\n";
   for (const std::string& text : report.notes) std::cout << "note: " << text << "\n";
 }
@@ -274,17 +282,45 @@ class Outputs {
   std::vector<std::pair<std::string, std::string>> files_;
 };
 
-NetParameter read_model(const std::optional<float>& threshold) {
-  NetParameter model = vibnet::read_net_prototxt(FLAGS_model);
-  if (!threshold) return model;
+std::optional<vibnet::Criterion> read_criterion() {
+  if (FLAGS_criterion == "gates") return std::nullopt;
+  try {
+    return vibnet::criterion_of(FLAGS_criterion);
+  } catch (const vibnet::Error& error) {
+    throw vibnet::UsageError(std::string("--criterion: ") + error.what());
+  }
+}
+
+/// The net with the gates of --criterion; none where its own are what counts.
+std::optional<vibnet::GatedNet> gated_net() {
+  const std::optional<vibnet::Criterion> criterion = read_criterion();
+  if (!criterion) return std::nullopt;
+  const NetParameter model = vibnet::read_net_prototxt(FLAGS_model);
+  const auto shapes = input_shapes(vibnet::make_net(model, FLAGS_model, without_fillers()));
+  return vibnet::add_gates(model, vibnet::read_caffemodel(FLAGS_weights), shapes, *criterion);
+}
+
+/// The net whose bottlenecks have this threshold.
+NetParameter masked_model(NetParameter model, const std::optional<float>& threshold) {
   for (vibnet::LayerParameter& layer : *model.mutable_layer())
-    if (layer.type() == "InformationBottleneck")
+    if (threshold && layer.type() == "InformationBottleneck")
       layer.mutable_information_bottleneck_param()->set_threshold(*threshold);
   return model;
 }
 
+/// What is not below the threshold makes nothing, in gates that have no threshold of their own too.
+void mask_units(float threshold, vibnet::Net* net) {
+  for (vibnet::GateLayer* gate : net->gates()) {
+    std::vector<bool> dead;
+    for (const float score : gate->scores()) dead.push_back(score >= threshold);
+    gate->freeze(dead);
+  }
+}
+
 void compress_files(vibnet::CompressOptions options) {
-  const NetParameter model = read_model(options.threshold);
+  std::optional<vibnet::GatedNet> gated = gated_net();
+  const NetParameter model = masked_model(
+      gated ? gated->model : vibnet::read_net_prototxt(FLAGS_model), options.threshold);
   NetCost cost_before;
   std::vector<std::string> inputs;
   std::vector<Scores> expected;
@@ -296,11 +332,15 @@ void compress_files(vibnet::CompressOptions options) {
     for (const vibnet::LayerParameter& layer : deploy.layer())
       if (layer.type() == "Input")
         inputs.insert(inputs.end(), layer.top().begin(), layer.top().end());
-    masked.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
+    if (gated)
+      masked.copy_weights(gated->weights, FLAGS_weights, vibnet::Missing::FAIL);
+    else
+      masked.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
+    if (options.threshold) mask_units(*options.threshold, &masked);
     expected = expected_scores(inputs, &masked);
   }  // its memory goes before the weights are read again
-  const vibnet::CompressedNet result =
-      vibnet::compress(model, vibnet::read_caffemodel(FLAGS_weights), options);
+  NetParameter weights = gated ? std::move(gated->weights) : vibnet::read_caffemodel(FLAGS_weights);
+  const vibnet::CompressedNet result = vibnet::compress(model, std::move(weights), options);
   const std::optional<Difference> difference = verify(inputs, expected, result);
 
   const Size before{cost_before, std::filesystem::file_size(FLAGS_weights)};
@@ -333,10 +373,11 @@ int compress(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   const vibnet::Tool tool{
-      "vibnet-compress", "cuts out of a trained net what its bottlenecks do not keep",
+      "vibnet-compress", "cuts out of a trained net what its gates do not keep",
       "vibnet-compress --model M.prototxt --weights W.caffemodel\n"
       "         --out_model M2.prototxt --out_weights W2.caffemodel\n"
-      "         [--threshold T] [--fold_batchnorm] [--report R.json] [--noverify]",
+      "         [--criterion gates|l1|batch_norm] [--threshold T] [--fold_batchnorm] [--report "
+      "R.json] [--noverify]",
       "vibnet-compress --model train_val.prototxt --weights lenet.caffemodel \\\n"
       "    --out_model small.prototxt --out_weights small.caffemodel --report small.json"};
   return vibnet::run_tool(tool, argc, argv, compress);

@@ -48,27 +48,16 @@ void check_outputs(const Graph& graph, const Masks& masks, const std::vector<Con
                    std::optional<float> threshold) {
   if (std::all_of(masks.begin(), masks.end(), [](auto& mask) { return is_whole(mask.second); }))
     return;
-  std::set<int> outputs;
-  for (const GraphLayer& layer : graph.layers)
-    if (layer.kind == Kind::HEAD && layer.parameter.type() != "Silence")
-      outputs.insert(layer.bottoms.begin(), layer.bottoms.end());
-  for (std::size_t b = 0; b < graph.blobs.size(); ++b)
-    if (graph.is_output(static_cast<int>(b))) outputs.insert(static_cast<int>(b));
-  for (const int blob : outputs) {
-    const Constants& channels = constants[blob];
-    const bool is_cut =
-        !channels.empty() && std::all_of(channels.begin(), channels.end(),
-                                         [](const auto& constant) { return constant.has_value(); });
-    if (!is_cut) continue;
-    for (const GraphLayer& layer : graph.layers) {
-      const auto mask = masks.find(layer.parameter.name());
-      if (mask == masks.end()) continue;
-      if (std::none_of(mask->second.begin(), mask->second.end(), [](bool kept) { return kept; }))
-        fail_all_cut(layer, threshold);
-    }
-    fail("the bottlenecks together would cut every path to '", graph.blobs[blob].name,
-         "'; train with lower gammas or a lower kl_weight, or give a higher --threshold");
+  const int output = find_cut_output(graph, constants);
+  if (output < 0) return;
+  for (const GraphLayer& layer : graph.layers) {
+    const auto mask = masks.find(layer.parameter.name());
+    if (mask == masks.end()) continue;
+    if (std::none_of(mask->second.begin(), mask->second.end(), [](bool kept) { return kept; }))
+      fail_all_cut(layer, threshold);
   }
+  fail("the bottlenecks together would cut every path to '", graph.blobs[output].name,
+       "'; train with lower gammas or a lower kl_weight, or give a higher --threshold");
 }
 
 std::vector<LayerReport> report_layers(const Graph& graph, const Plan& plan, const Masks& masks) {

@@ -186,6 +186,21 @@ Masks masks_of(const Graph& graph, std::optional<float> threshold) {
   return masks;
 }
 
+int find_cut_output(const Graph& graph, const std::vector<Constants>& constants) {
+  std::vector<bool> is_output;
+  for (std::size_t b = 0; b < graph.blobs.size(); ++b)
+    is_output.push_back(graph.is_output(static_cast<int>(b)));
+  for (const GraphLayer& layer : graph.layers)
+    if (layer.kind == GraphLayer::Kind::HEAD && layer.parameter.type() != "Silence")
+      for (const int bottom : layer.bottoms) is_output[bottom] = true;
+  for (std::size_t b = 0; b < graph.blobs.size(); ++b) {
+    const bool is_constant = std::all_of(constants[b].begin(), constants[b].end(),
+                                         [](const auto& constant) { return constant.has_value(); });
+    if (is_output[b] && !constants[b].empty() && is_constant) return static_cast<int>(b);
+  }
+  return -1;
+}
+
 std::vector<Constants> find_constants(const Graph& graph, const Masks& masks, bool training) {
   return ConstantFinder(graph, masks, training).find();
 }

@@ -33,8 +33,7 @@ class GateLayer : public Layer {
                 const Blobs& bottom) override;
   double penalty() const override { return gamma() * kl(); }
 
-  /// What the gate takes from the objective for each unit that it leaves open, summed, times the
-  /// layer's kl_scale.
+  /// What the units cost the more the further they are open, summed, times the layer's kl_scale.
   virtual double kl() const = 0;
   /// The weight of kl() in the objective: the layer's gamma times the solver's kl_weight, times the
   /// cost factor.

@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "support/models.h"
 #include "support/tool_test.h"
 #include "support/trained_net.h"
 
@@ -130,6 +131,47 @@ TEST_F(CompressTool, ThresholdCutsMore) {
   ASSERT_EQ(compress({"--threshold", "1000", "--report", "r.json"}).exit_code, 0);
   const Struct report = parse_json(read("r.json"));
   EXPECT_EQ(number(part(report, "after"), "weights"), number(part(report, "before"), "weights"));
+}
+
+TEST_F(CompressTool, ThresholdCutsHardConcreteGatesToo) {
+  std::string model = kModel;
+  const std::string bottleneck = "\"InformationBottleneck\"";
+  for (int i = 0; i < 2; ++i)
+    model.replace(model.find(bottleneck), bottleneck.size(), "\"HardConcrete\"");
+  write("net.prototxt", model);
+  ASSERT_EQ(run("vibnet-train", {"--solver", "solver.prototxt"}).exit_code, 0);
+  NetParameter weights = read_caffemodel(folder_ / "net_iter_3.caffemodel");
+  const float log_alpha[] = {3, -1, 0, -3, 1};  // scores: -5.4, -1.4, -2.4, 0.6, -3.4
+  for (LayerParameter& layer : *weights.mutable_layer())
+    for (int c = 0; layer.type() == "HardConcrete" && c < layer.blobs(0).data_size(); ++c)
+      layer.mutable_blobs(0)->set_data(c, log_alpha[c]);
+  write_binary(weights, folder_ / "net.caffemodel");
+  for (const auto& [threshold, units] :
+       {std::pair("0", "3-4"), std::pair("-2", "2-3"), std::pair("-3", "1-2")}) {
+    const ToolResult result = compress({"--threshold", threshold});
+    EXPECT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_NE(result.output.find(std::string("units of the gates: 4-5 -> ") + units),
+              std::string::npos)
+        << result.output;
+  }
+}
+
+TEST_F(CompressTool, CutsANetWithoutGatesByACriterion) {
+  expect_error(compress({"--criterion", "l1"}), "layer 'ib1' (InformationBottleneck) says already");
+  expect_nothing_written();
+  NetParameter plain = without_bottlenecks(read_net_prototxt(folder_ / "net.prototxt"));
+  write("net.prototxt", to_prototxt(plain));
+  expect_error(compress(), "nothing says what can be cut");
+  expect_error(compress({"--criterion", "batch_norm"}), "the Scale behind a BatchNorm");
+  expect_error(compress({"--criterion", "l2"}), "--criterion: criterion 'l2' is not known", 2);
+  const ToolResult result =
+      compress({"--criterion", "l1", "--threshold", "0.5", "--report", "r.json"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_NE(result.output.find("units of the gates: 4-5 -> 2-3"), std::string::npos)
+      << result.output;
+  EXPECT_EQ(number(part(parse_json(read("r.json")), "after"), "weights"),
+            2 * 2 * 9 + 3 * 2 * 16 + 3 * 3);
+  EXPECT_EQ(read("small.prototxt").find("InformationBottleneck"), std::string::npos);
 }
 
 TEST_F(CompressTool, WrongFlags) {

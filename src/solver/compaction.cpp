@@ -1,0 +1,122 @@
+#include "solver/compaction.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "compress/cut.h"
+#include "core/gate_rule.h"
+#include "layers/gate_layer.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+std::map<std::string, Shape> source_shapes(const Net& net) {
+  std::map<std::string, Shape> shapes;
+  for (const auto& layer : net.layers()) {
+    if (layer->parameter().bottom_size() > 0) continue;
+    for (const std::string& top : layer->parameter().top()) shapes[top] = net.blob(top)->shape();
+  }
+  return shapes;
+}
+
+bool is_dead(const std::vector<bool>& living) {
+  return std::none_of(living.begin(), living.end(), [](bool lives) { return lives; });
+}
+
+/// Takes the best unit of each wholly dead gate for living.
+void revive(const Graph& graph, LivingUnits* living) {
+  for (const GraphLayer& layer : graph.layers) {
+    const auto found = living->find(layer.parameter.name());
+    if (found == living->end() || !is_dead(found->second)) continue;
+    const std::vector<GateUnit> units = gate_units(with_blobs(layer));
+    const auto best =
+        std::min_element(units.begin(), units.end(),
+                         [](const GateUnit& a, const GateUnit& b) { return a.score < b.score; });
+    found->second[best - units.begin()] = true;
+  }
+}
+
+}  // namespace
+
+bool DeadUnits::check(const Net& net) {
+  bool has_new = false;
+  for (const GateLayer* gate : net.gates()) {
+    std::vector<std::uint32_t>& checks = checks_[gate->name()];
+    const std::vector<float> scores = gate->scores();
+    checks.resize(scores.size(), 0);
+    for (std::size_t u = 0; u < scores.size(); ++u) {
+      if (checks[u] >= static_cast<std::uint32_t>(patience_)) continue;
+      checks[u] = scores[u] >= threshold_ ? checks[u] + 1 : 0;
+      has_new = has_new || checks[u] >= static_cast<std::uint32_t>(patience_);
+    }
+  }
+  if (has_new) freeze(net);
+  return has_new;
+}
+
+LivingUnits DeadUnits::living() const {
+  LivingUnits living;
+  for (const auto& [name, checks] : checks_)
+    for (const std::uint32_t count : checks)
+      living[name].push_back(count < static_cast<std::uint32_t>(patience_));
+  return living;
+}
+
+void DeadUnits::freeze(const Net& net) const {
+  const LivingUnits living = this->living();
+  for (GateLayer* gate : net.gates()) {
+    std::vector<bool> dead = living.at(gate->name());
+    dead.flip();
+    gate->freeze(dead);
+  }
+}
+
+void DeadUnits::cut(const std::map<std::string, std::vector<int>>& kept, const Net& net) {
+  const auto before = std::exchange(checks_, {});
+  for (const auto& [name, units] : kept)
+    for (const int unit : units) checks_[name].push_back(before.at(name)[unit]);
+  freeze(net);
+}
+
+void DeadUnits::to_state(SolverState* state) const {
+  for (const auto& [name, checks] : checks_) {
+    SolverState::DeadUnits* units = state->add_dead_units();
+    units->set_layer(name);
+    units->mutable_checks()->Add(checks.begin(), checks.end());
+  }
+}
+
+void DeadUnits::from_state(const SolverState& state, const Net& net) {
+  checks_.clear();
+  for (const SolverState::DeadUnits& units : state.dead_units())
+    checks_[units.layer()].assign(units.checks().begin(), units.checks().end());
+  if (checks_.empty()) return;
+  for (const GateLayer* gate : net.gates())
+    if (checks_[gate->name()].size() != static_cast<std::size_t>(gate->units()))
+      fail("is a snapshot of another net: it counts ", checks_[gate->name()].size(),
+           " unit(s) of layer '", gate->name(), "', which has ", gate->units());
+  freeze(net);
+}
+
+CompactedNet compact(const NetParameter& model, const Net& net,
+                     const std::vector<NetParameter>& companions, LivingUnits living) {
+  const Graph graph(model, net.to_proto(), source_shapes(net));
+  Plan plan = make_plan(graph, living, true);
+  if (find_cut_output(graph, plan.constants) >= 0) {
+    revive(graph, &living);
+    plan = make_plan(graph, living, true);
+  }
+  CompactedNet result;
+  result.weights = cut_net(graph, plan, living, Gates::STAY).to_net();
+  result.model = result.weights;
+  for (LayerParameter& layer : *result.model.mutable_layer()) layer.clear_blobs();
+  for (const NetParameter& companion : companions)
+    result.companions.push_back(cut_along(graph, plan, companion));
+  for (std::size_t l = 0; l < graph.layers.size(); ++l)
+    if (plan.needs.living[l] && living.count(graph.layers[l].parameter.name()) > 0)
+      result.kept[graph.layers[l].parameter.name()] = plan.layout.reads[l][0];
+  return result;
+}
+
+}  // namespace vibnet
