@@ -43,6 +43,11 @@ std::vector<std::pair<int, int>> pieces_of(const LayerParameter& slice, int size
   return pieces;
 }
 
+bool joins_all_axes(const LayerParameter& layer) {
+  const FlattenParameter& parameter = layer.flatten_param();
+  return layer.type() == "Flatten" && parameter.axis() == 1 && parameter.end_axis() == -1;
+}
+
 Selection find_selection(const NetParameter& deploy, const std::set<std::string>& originals,
                          const LayerParameter& input) {
   Selection selection;
@@ -53,7 +58,7 @@ Selection find_selection(const NetParameter& deploy, const std::set<std::string>
   for (int d = 1; d < shape.dim_size(); ++d) features *= static_cast<int>(shape.dim(d));
   const LayerParameter* slice = only_reader(deploy, selection.input);
   bool is_flat = shape.dim_size() == 2;
-  if (slice != nullptr && slice->type() == "Flatten" && slice->flatten_param().axis() == 1) {
+  if (slice != nullptr && joins_all_axes(*slice)) {
     selection.layers.insert(slice->name());
     slice = only_reader(deploy, slice->top(0));
     is_flat = true;

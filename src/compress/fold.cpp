@@ -99,7 +99,9 @@ class Folder {
 
   bool forward(int blob, const Affine& affine, std::vector<Edit>* edits) const {
     if (readers_[blob].empty() || graph_.blobs[blob].is_pinned) return false;
-    return std::all_of(readers_[blob].begin(), readers_[blob].end(),
+    const std::set<int> readers(readers_[blob].begin(),
+                                readers_[blob].end());  // x, x reads it twice
+    return std::all_of(readers.begin(), readers.end(),
                        [&](int reader) { return forward_into(reader, blob, affine, edits); });
   }
 

@@ -52,18 +52,17 @@ std::vector<std::string> shared_names(const LayerParameter& layer,
   return names;
 }
 
-/// Works in place, so that a phase without the layer reads its bottom under the name of its top.
+}  // namespace
+
+std::string title(const LayerParameter& layer) {
+  return "layer '" + layer.name() + "' (" + layer.type() + ")";
+}
+
 bool is_bypassed(const GraphLayer& layer) {
   const LayerParameter& parameter = layer.parameter;
   return layer.kind == Kind::INNER && !layer.is_double &&
          !(layer.is_in_test && layer.is_in_train) && parameter.bottom_size() > 0 &&
          parameter.top_size() > 0 && parameter.bottom(0) == parameter.top(0);
-}
-
-}  // namespace
-
-std::string title(const LayerParameter& layer) {
-  return "layer '" + layer.name() + "' (" + layer.type() + ")";
 }
 
 LayerParameter with_blobs(const GraphLayer& layer) {

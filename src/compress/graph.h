@@ -51,6 +51,10 @@ struct GraphLayer {
 
 std::string title(const LayerParameter& layer);
 
+/// Whether a phase has not got the layer, and there reads its bottom under the name of its top: it
+/// works in place.
+bool is_bypassed(const GraphLayer& layer);
+
 /// The layer's parameter with its weights.
 LayerParameter with_blobs(const GraphLayer& layer);
 
@@ -66,8 +70,8 @@ class Graph {
 
   /// Gives the layers their shapes and rules anew.
   void infer();
-  /// Makes room for layers that a phase leaves out: their bottom must be a blob that only they read.
-  /// To be called before to_net.
+  /// Makes room for layers that a phase leaves out: their bottom must be a blob that only they
+  /// read. To be called before to_net.
   void separate_phases();
   /// The net as a prototxt with weights. A blob keeps its name; where two would have one, the
   /// later.

@@ -96,6 +96,7 @@ class LayoutFinder {
     const ChannelNeeds& needs = needs_.edges[l][b];
     if (layer.twins >= 0) return needed(needs);  // the same for all
     const Channels& all = held(layer, b);
+    if (is_bypassed(layer)) return all;
     Channels fewer = needed_of(all, needs);
     const std::size_t saved = all.size() - fewer.size();
     return saves && saved * kWorthAnEighth >= all.size() && saved > 0 ? fewer : all;
