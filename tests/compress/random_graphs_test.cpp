@@ -8,10 +8,12 @@
 #include <iostream>
 #include <string>
 
+#include "core/gate_rule.h"
 #include "support/error_of.h"
 #include "support/outputs.h"
 #include "support/trained_net.h"
 #include "vibnet/compress.h"
+#include "vibnet/net.h"
 #include "vibnet/proto_io.h"
 
 namespace vibnet {
@@ -48,8 +50,10 @@ bool is_finite(const NamedValues& outputs) {
 /// The same weights with every bottleneck letting all through as it is.
 NetParameter without_masks(NetParameter weights) {
   for (LayerParameter& layer : *weights.mutable_layer()) {
-    if (layer.type() != "InformationBottleneck") continue;
-    for (float& mu : *layer.mutable_blobs(0)->mutable_data()) mu = 1;
+    if (!is_gate(layer.type())) continue;
+    const bool is_l0 = layer.type() == "HardConcrete";
+    for (float& value : *layer.mutable_blobs(0)->mutable_data()) value = is_l0 ? 9 : 1;
+    if (is_l0) continue;
     for (float& log_sigma2 : *layer.mutable_blobs(1)->mutable_data()) log_sigma2 = -9;
   }
   return weights;
@@ -102,9 +106,9 @@ struct Reached {
   int shorter_input = 0;
 };
 
-bool has_type(const NetParameter& net, const std::string& type) {
+bool has_gates(const NetParameter& net) {
   return std::any_of(net.layer().begin(), net.layer().end(),
-                     [&](const LayerParameter& layer) { return layer.type() == type; });
+                     [](const LayerParameter& layer) { return is_gate(layer.type()); });
 }
 
 int count_type(const NetParameter& net, const std::string& type) {
@@ -139,7 +143,10 @@ void compress_graph(std::uint32_t seed, Reached* reached) {
   if (std::getenv("VIBNET_SEED") != nullptr) std::cout << to_prototxt(compressed.model);
   EXPECT_LE(difference_of_outputs(model, weights, compressed), kTolerance);
   for (const NetParameter* net : {&compressed.model, &compressed.deploy, &compressed.weights})
-    EXPECT_FALSE(has_type(*net, "InformationBottleneck"));
+    EXPECT_FALSE(has_gates(*net));
+  NetOptions training;
+  training.phase = TRAIN;
+  EXPECT_NO_THROW(Net(compressed.model, training));
   if (compressed.weights.ByteSizeLong() < weights.ByteSizeLong() * 3 / 4)
     ++reached->cut_by_a_quarter;
   if (!compressed.report.notes.empty()) ++reached->with_notes;
