@@ -1,7 +1,6 @@
-#include "support/random_graph.h"
+#include "support/random_graphs.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -11,6 +10,7 @@
 #include "core/gate_rule.h"
 #include "support/error_of.h"
 #include "support/outputs.h"
+#include "support/random_graph.h"
 #include "support/trained_net.h"
 #include "vibnet/compress.h"
 #include "vibnet/net.h"
@@ -20,20 +20,6 @@ namespace vibnet {
 namespace {
 
 constexpr double kTolerance = 1e-4;
-
-/// VIBNET_NIGHTLY=1 draws many more graphs; VIBNET_SEED=N that one alone, and prints it.
-struct Seeds {
-  int begin = 0;
-  int end = std::getenv("VIBNET_NIGHTLY") == nullptr ? 200 : 5000;
-
-  Seeds() {
-    const char* only = std::getenv("VIBNET_SEED");
-    if (only == nullptr) return;
-    begin = std::atoi(only);
-    end = begin + 1;
-    std::cout << random_graph(begin).prototxt;
-  }
-};
 
 struct Liveliness {
   int graphs = 0;
@@ -73,24 +59,8 @@ void run_graph(std::uint32_t seed, Liveliness* lively) {
     ++lively->changed_by_input;
 }
 
-/// Calls run(seed, counts) for all seeds, up to the first failure. The nets are too small for
-/// threads.
-template <typename Counts>
-Counts run_all(void (*run)(std::uint32_t, Counts*)) {
-  Counts counts;
-  const Seeds seeds;
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(1);
-  for (int seed = seeds.begin; seed < seeds.end; ++seed) {
-    SCOPED_TRACE("VIBNET_SEED=" + std::to_string(seed));
-    EXPECT_NO_THROW(run(seed, &counts));
-  }
-  omp_set_num_threads(threads);
-  return counts;
-}
-
 TEST(RandomGraphs, AreLively) {
-  const auto lively = run_all(run_graph);
+  const auto lively = on_random_graphs(run_graph);
   if (lively.graphs == 1) return;
   EXPECT_GE(lively.changed_by_masks, lively.graphs * 9 / 10);
   EXPECT_GE(lively.changed_by_input, lively.graphs * 3 / 4);
@@ -155,7 +125,7 @@ void compress_graph(std::uint32_t seed, Reached* reached) {
 }
 
 TEST(RandomGraphs, ComputeTheSameAfterCompression) {
-  const auto reached = run_all(compress_graph);
+  const auto reached = on_random_graphs(compress_graph);
   if (reached.graphs == 1) return;
   EXPECT_LE(reached.refused, reached.graphs / 8);
   EXPECT_GE(reached.cut_by_a_quarter, reached.graphs / 2);

@@ -143,7 +143,7 @@ TEST(CompactionSnapshot, CarriesThePrototxtOfTheNetAsItIs) {
   solver.step(4);
   solver.snapshot();
   const NetParameter model = read_net_prototxt(folder / "run_iter_4.prototxt");
-  Net net(model, {TEST, Device()});
+  Net net(model, NetOptions());
   net.copy_weights(folder / "run_iter_4.caffemodel", Missing::FAIL);
   EXPECT_EQ(count_units(net), count_units(solver.net()));
 }
