@@ -292,7 +292,7 @@ std::optional<vibnet::Criterion> read_criterion() {
 }
 
 /// The net with the gates of --criterion; none where its own are what counts.
-std::optional<vibnet::GatedNet> gated_net() {
+std::optional<vibnet::NetWithWeights> gated_net() {
   const std::optional<vibnet::Criterion> criterion = read_criterion();
   if (!criterion) return std::nullopt;
   const NetParameter model = vibnet::read_net_prototxt(FLAGS_model);
@@ -318,7 +318,7 @@ void mask_units(float threshold, vibnet::Net* net) {
 }
 
 void compress_files(vibnet::CompressOptions options) {
-  std::optional<vibnet::GatedNet> gated = gated_net();
+  std::optional<vibnet::NetWithWeights> gated = gated_net();
   const NetParameter model = masked_model(
       gated ? gated->model : vibnet::read_net_prototxt(FLAGS_model), options.threshold);
   NetCost cost_before;

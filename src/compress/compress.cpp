@@ -124,33 +124,38 @@ void note_gone(const Graph& graph, const Plan& plan, std::vector<std::string>* n
   if (!gone.empty()) notes->push_back("gone, since nothing living reads them: " + gone);
 }
 
+/// The net without what the masks leave out; the uncut weights are gone then. `scales` gets the
+/// names of the gates, which are Scale layers now.
+Graph cut_masked(const NetParameter& model, NetParameter weights, const CompressOptions& options,
+                 CompressReport* report, std::set<std::string>* scales) {
+  const Graph graph(model, std::move(weights), options.input_shapes);
+  const Masks masks = masks_of(graph, options.threshold);
+  if (masks.empty() && !options.fold_batchnorm)
+    fail("the net has no InformationBottleneck or HardConcrete layer: nothing says what can be ",
+         "cut; see --criterion for nets without");
+  const Plan plan = make_plan(graph, masks, false);
+  check_outputs(graph, masks, plan.constants, options.threshold);
+  report->layers = report_layers(graph, plan, masks);
+  note_kept_constants(graph, plan, &report->notes);
+  note_gone(graph, plan, &report->notes);
+  return cut_net(graph, plan, masks, Gates::BECOME_SCALES, scales);
+}
+
 }  // namespace
 
 CompressedNet compress(const NetParameter& model, NetParameter weights,
                        const CompressOptions& options) {
-  const Graph graph(model, std::move(weights), options.input_shapes);
-  const Masks masks = masks_of(graph, options.threshold);
-  if (masks.empty() && !options.fold_batchnorm)
-    fail("the net has no InformationBottleneck layer: nothing says what can be cut");
-  const Plan plan = make_plan(graph, masks, false);
-  check_outputs(graph, masks, plan.constants, options.threshold);
-
   CompressedNet result;
-  result.report.layers = report_layers(graph, plan, masks);
-  note_kept_constants(graph, plan, &result.report.notes);
-  note_gone(graph, plan, &result.report.notes);
   std::set<std::string> scales;
-  Graph cut = cut_net(graph, plan, masks, Gates::BECOME_SCALES, &scales);
+  Graph cut = cut_masked(model, std::move(weights), options, &result.report, &scales);
   for (const std::string& name : fold_scales(scales, &cut))
     result.report.notes.push_back(
         "layer '" + name +
         "': its factors cannot be folded into the layers around it; it becomes a Scale");
   if (options.fold_batchnorm) fold_batchnorm(&cut);
-
-  cut.separate_phases();
-  result.weights = cut.to_net();
-  result.model = result.weights;
-  for (LayerParameter& layer : *result.model.mutable_layer()) layer.clear_blobs();
+  NetWithWeights net = cut.release();
+  result.model = std::move(net.model);
+  result.weights = std::move(net.weights);
   result.deploy = deploy_of_one(test_phase(result.model), options.input_shapes);
   result.report.kept_inputs = shorten_input(model, &result.deploy);
   return result;

@@ -37,7 +37,7 @@ class GateAdder {
         readers_[bottom].push_back(static_cast<int>(i));
   }
 
-  NetParameter run() {
+  NetWithWeights run() {
     const std::vector<bool> ends = find_ends();
     for (std::size_t i = 0; i < graph_.layers.size(); ++i) {
       if (!makes_channels(graph_.layers[i])) continue;
@@ -50,7 +50,7 @@ class GateAdder {
       fail("the net has no layer that can be cut by ",
            criterion_ == Criterion::L1 ? "its filters' magnitude" : "the Scale behind a BatchNorm");
     insert_gates();
-    return graph_.to_net();
+    return graph_.release();
   }
 
  private:
@@ -187,14 +187,10 @@ Criterion criterion_of(const std::string& name) {
   fail("criterion '", name, "' is not known: l1 and batch_norm are");
 }
 
-GatedNet add_gates(const NetParameter& model, NetParameter weights,
-                   const std::map<std::string, std::vector<int>>& input_shapes,
-                   Criterion criterion) {
-  GatedNet gated;
-  gated.weights = GateAdder(Graph(model, std::move(weights), input_shapes), criterion).run();
-  gated.model = gated.weights;
-  for (LayerParameter& layer : *gated.model.mutable_layer()) layer.clear_blobs();
-  return gated;
+NetWithWeights add_gates(const NetParameter& model, NetParameter weights,
+                         const std::map<std::string, std::vector<int>>& input_shapes,
+                         Criterion criterion) {
+  return GateAdder(Graph(model, std::move(weights), input_shapes), criterion).run();
 }
 
 }  // namespace vibnet

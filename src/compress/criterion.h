@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "compress/graph.h"
 #include "vibnet.pb.h"
 
 namespace vibnet {
@@ -11,11 +12,10 @@ namespace vibnet {
 /// What says how much a unit carries in a net that was trained without gates.
 enum class Criterion {
   /// Filter magnitude (Li, Kadav, Durdanovic, Samet, Graf, "Pruning Filters for Efficient
-  /// ConvNets",
-  /// ICLR 2017): the sum of |w| of a filter. Comparable within a layer only; the score is the share
-  /// of the layer's filters that are larger, from 0 to below 1. The threshold is thus the share
-  /// that
-  /// each layer keeps; 1, all of them, to begin with.
+  /// ConvNets", ICLR 2017): the sum of |w| of a filter. Comparable within a layer only; the score
+  /// is
+  /// the share of the layer's filters that are larger, from 0 to below 1. The threshold is thus the
+  /// share that each layer keeps; 1, all of them, to begin with.
   L1,
   /// Network slimming (Liu, Li, Shen, Huang, Yan, Zhang, ICCV 2017): the scale behind a BatchNorm,
   /// comparable across the net. The score is -|scale|; the threshold, 0 to begin with, is minus the
@@ -26,11 +26,6 @@ enum class Criterion {
 /// The criterion of this name, "l1" or "batch_norm". Throws Error for another.
 Criterion criterion_of(const std::string& name);
 
-struct GatedNet {
-  NetParameter model;
-  NetParameter weights;
-};
-
 /// Puts an InformationBottleneck with mu = 1 and log sigma^2 = score behind every layer whose
 /// outputs the criterion ranks, so that compress() and its threshold cut by this criterion as they
 /// do by bottlenecks. For cutting, not for training.
@@ -40,8 +35,8 @@ struct GatedNet {
 /// and layers whose channels reach an output or a loss get none, and with BATCH_NORM those without
 /// a BatchNorm and a Scale. `model`, `weights` and `input_shapes` as for compress(). Throws Error
 /// for a net that has gates, and for one where no layer gets any.
-GatedNet add_gates(const NetParameter& model, NetParameter weights,
-                   const std::map<std::string, std::vector<int>>& input_shapes,
-                   Criterion criterion);
+NetWithWeights add_gates(const NetParameter& model, NetParameter weights,
+                         const std::map<std::string, std::vector<int>>& input_shapes,
+                         Criterion criterion);
 
 }  // namespace vibnet

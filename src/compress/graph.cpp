@@ -236,7 +236,6 @@ void Graph::infer() {
   find_twins();
 }
 
-/// Gives a bottom of its own to each layer that a phase leaves out.
 void Graph::separate_phases() {
   for (std::size_t l = 0; l < layers.size(); ++l) {
     if (!is_bypassed(layers[l]) || blobs[layers[l].bottoms[0]].readers == 1) continue;
@@ -286,16 +285,20 @@ std::vector<std::string> Graph::choose_names() const {
   return chosen;
 }
 
-NetParameter Graph::to_net() const {
+NetWithWeights Graph::release() {
+  separate_phases();
   const std::vector<std::string> names = choose_names();
-  NetParameter net = header;
-  for (const GraphLayer& layer : layers) {
-    LayerParameter* out = net.add_layer();
-    *out = with_blobs(layer);
+  NetWithWeights net{header, header};
+  for (GraphLayer& layer : layers) {
+    LayerParameter* out = net.model.add_layer();
+    *out = layer.parameter;
     out->clear_bottom();
     out->clear_top();
     for (const int bottom : layer.bottoms) out->add_bottom(names[bottom]);
     for (const int top : layer.tops) out->add_top(names[top]);
+    LayerParameter* with_weights = net.weights.add_layer();
+    *with_weights = *out;
+    for (BlobProto& blob : layer.blobs) with_weights->add_blobs()->Swap(&blob);
   }
   return net;
 }

@@ -58,6 +58,12 @@ bool is_bypassed(const GraphLayer& layer);
 /// The layer's parameter with its weights.
 LayerParameter with_blobs(const GraphLayer& layer);
 
+/// One net of all phases twice: as a prototxt alone, and with weights.
+struct NetWithWeights {
+  NetParameter model;
+  NetParameter weights;
+};
+
 /// A net of all phases, in the order of its file.
 class Graph {
  public:
@@ -70,12 +76,9 @@ class Graph {
 
   /// Gives the layers their shapes and rules anew.
   void infer();
-  /// Makes room for layers that a phase leaves out: their bottom must be a blob that only they
-  /// read. To be called before to_net.
-  void separate_phases();
-  /// The net as a prototxt with weights. A blob keeps its name; where two would have one, the
-  /// later.
-  NetParameter to_net() const;
+  /// The net as a prototxt, and with its weights, which are moved out. A blob keeps its name; where
+  /// two would have one, the later does.
+  NetWithWeights release();
 
   int add_blob(const std::string& name);
   bool is_output(int blob) const { return blobs[blob].readers == 0; }
@@ -86,6 +89,8 @@ class Graph {
   NetParameter header;  // the net without its layers
 
  private:
+  /// Gives a bottom of its own to each layer that a phase leaves out.
+  void separate_phases();
   void append(const LayerParameter& parameter, std::map<std::string, int>* latest);
   void read_source(GraphLayer* layer, const std::map<std::string, std::vector<int>>& input_shapes);
   void shape_layer(GraphLayer* layer);

@@ -108,9 +108,9 @@ CompactedNet compact(const NetParameter& model, const Net& net,
     plan = make_plan(graph, living, true);
   }
   CompactedNet result;
-  result.weights = cut_net(graph, plan, living, Gates::STAY).to_net();
-  result.model = result.weights;
-  for (LayerParameter& layer : *result.model.mutable_layer()) layer.clear_blobs();
+  NetWithWeights smaller = cut_net(graph, plan, living, Gates::STAY).release();
+  result.model = std::move(smaller.model);
+  result.weights = std::move(smaller.weights);
   for (const NetParameter& companion : companions)
     result.companions.push_back(cut_along(graph, plan, companion));
   for (std::size_t l = 0; l < graph.layers.size(); ++l)

@@ -64,7 +64,7 @@ std::string plain_chain() {
          layer("sigmoid", "Sigmoid", "ip2") + inner_product("ip3", "sigmoid", 4);
 }
 
-GatedNet gated(const std::string& prototxt, Criterion criterion, int seed = 1) {
+NetWithWeights gated(const std::string& prototxt, Criterion criterion, int seed = 1) {
   const NetParameter model = net_of(prototxt);
   return add_gates(model, random_weights(model, seed), {}, criterion);
 }
@@ -129,7 +129,7 @@ std::vector<float> shares_of_larger(const std::vector<double>& sizes) {
 }
 
 TEST(Criterion, L1RanksTheFiltersOfALayer) {
-  const GatedNet net = gated(plain_chain(), Criterion::L1);
+  const NetWithWeights net = gated(plain_chain(), Criterion::L1);
   const std::map<std::string, Shape> bottoms = {
       {"conv", {1, 3, 9, 9}}, {"deconv", {1, 6, 5, 5}}, {"ip1", {1, 5, 5, 5}}, {"ip2", {1, 7}}};
   for (const auto& [name, shape] : bottoms) {
@@ -147,13 +147,13 @@ TEST(Criterion, L1KeepsTheFirstOfEqualFilters) {
   for (LayerParameter& layer : *weights.mutable_layer())
     if (layer.name() == "conv")
       for (float& value : *layer.mutable_blobs(0)->mutable_data()) value = -0.5f;
-  const GatedNet net = add_gates(model, weights, {}, Criterion::L1);
+  const NetWithWeights net = add_gates(model, weights, {}, Criterion::L1);
   EXPECT_THAT(scores_in(net.weights, "gate_conv"),
               ElementsAre(0.0f, 1 / 6.0f, 2 / 6.0f, 3 / 6.0f, 4 / 6.0f, 5 / 6.0f));
 }
 
 TEST(Criterion, AGateEndsTheRunOfLayersThatWorkByValue) {
-  const GatedNet net = gated(plain_chain(), Criterion::L1);
+  const NetWithWeights net = gated(plain_chain(), Criterion::L1);
   EXPECT_THAT(gates_of(net.model),
               ElementsAre("gate_conv: conv -> pool", "gate_deconv: deconv -> ip1",
                           "gate_ip1: ip1 -> ip2", "gate_ip2: sigmoid -> ip3"));
@@ -188,7 +188,7 @@ TEST(Criterion, BatchNormRanksByTheScaleOverTheWholeNet) {
   for (LayerParameter& layer : *weights.mutable_layer())
     if (layer.name() == "a_scale")
       for (int c = 0; c < 5; ++c) layer.mutable_blobs(0)->set_data(c, 0.5f * (c - 2));
-  const GatedNet net = add_gates(model, weights, {}, Criterion::BATCH_NORM);
+  const NetWithWeights net = add_gates(model, weights, {}, Criterion::BATCH_NORM);
   EXPECT_THAT(scores_in(net.weights, "gate_a"), ElementsAre(-1, -0.5f, 0, -0.5f, -1));
   EXPECT_EQ(find_layer(net.model, "gate_a")->information_bottleneck_param().threshold(), 0);
 }
@@ -206,7 +206,7 @@ TEST(Criterion, GatesLetEverythingThroughToBeginWith) {
   for (const std::string& prototxt : {plain_chain(), graph()}) {
     const NetParameter model = net_of(prototxt);
     const NetParameter weights = random_weights(model, 4);
-    const GatedNet net = add_gates(model, weights, {}, Criterion::L1);
+    const NetWithWeights net = add_gates(model, weights, {}, Criterion::L1);
     EXPECT_EQ(scores_of_output(net.model, net.weights), scores_of_output(model, weights));
   }
 }
@@ -219,7 +219,7 @@ TEST(Criterion, CompressCutsTheFiltersOfTheLargestScores) {
       inner_product("ip1", "pool", 7) + inner_product("ip2", "ip1", 9, "transpose: true") +
       inner_product("ip3", "ip2", 4));
   const NetParameter weights = random_weights(model, 2);
-  const GatedNet net = add_gates(model, weights, {}, Criterion::L1);
+  const NetWithWeights net = add_gates(model, weights, {}, Criterion::L1);
   CompressOptions options;
   options.threshold = 0.5f;
   const CompressedNet small = compress_net(net.model, net.weights, options);
@@ -247,7 +247,7 @@ TEST(Criterion, CompressCutsTheFiltersOfTheLargestScores) {
 /// Residual sums, concatenations and groups; and layers of gates that draw in TRAIN.
 TEST(Criterion, WhatIsCutComputesWhatTheGatesLetThrough) {
   for (const Criterion criterion : {Criterion::L1, Criterion::BATCH_NORM}) {
-    GatedNet net = gated(graph(), criterion, 3);
+    NetWithWeights net = gated(graph(), criterion, 3);
     CompressOptions options;
     options.threshold = criterion == Criterion::L1 ? 0.6f : -0.3f;
     for (LayerParameter& gate : *net.model.mutable_layer())
@@ -295,7 +295,7 @@ TEST(Criterion, WorksOnPublishedNets) {
     const Shape shape =
         std::string(folder) == "mobilenet_v2" ? Shape{1, 3, 224, 224} : Shape{1, 3, 32, 32};
     const NetParameter weights = Net(deploy_of(model, shape), NetOptions()).to_proto();
-    const GatedNet net =
+    const NetWithWeights net =
         add_gates(model, weights, {{"data", shape}, {"label", {1}}}, Criterion::L1);
     int producers = 0;
     for (const LayerParameter& layer : model.layer())
