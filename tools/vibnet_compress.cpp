@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "layers/dataset_layer.h"
 #include "net/cost.h"
+#include "solver/target.h"
 #include "tool.h"
 #include "vibnet/compress.h"
 #include "vibnet/error.h"
@@ -23,6 +24,10 @@ DEFINE_string(weights, "", "the trained net's caffemodel");
 DEFINE_string(out_model, "", "the smaller prototxt to write; NAME.deploy.prototxt comes beside it");
 DEFINE_string(out_weights, "", "the smaller caffemodel to write");
 DEFINE_string(threshold, "", "cut units at this threshold in place of the layers' own");
+DEFINE_double(target_flops, 0, "cut units until this share of the net's FLOPs is left");
+DEFINE_double(target_weights, 0, "the same for its weights");
+DEFINE_double(target_activation_memory, 0, "the same for its peak activation memory");
+DEFINE_double(target_latency_ms, 0, "the same for its forward pass at batch 1, in milliseconds");
 DEFINE_string(report, "", "JSON file to write with what was cut and what it saves");
 DEFINE_bool(verify, false, "run both nets on the same batches, and fail where they differ");
 
@@ -53,6 +58,40 @@ vibnet::CompressOptions read_options() {
   if (*end != '\0' || !std::isfinite(*options.threshold))
     throw vibnet::UsageError("--threshold " + FLAGS_threshold + " is no number");
   return options;
+}
+
+bool is_given(const char* flag) { return !gflags::GetCommandLineFlagInfoOrDie(flag).is_default; }
+
+std::optional<vibnet::Target> read_target_flags() {
+  vibnet::TargetParameter target;
+  if (is_given("target_flops")) target.set_flops(static_cast<float>(FLAGS_target_flops));
+  if (is_given("target_weights")) target.set_weights(static_cast<float>(FLAGS_target_weights));
+  if (is_given("target_activation_memory"))
+    target.set_activation_memory(static_cast<float>(FLAGS_target_activation_memory));
+  if (is_given("target_latency_ms"))
+    target.set_latency_ms(static_cast<float>(FLAGS_target_latency_ms));
+  if (target.ByteSizeLong() == 0) return std::nullopt;
+  if (!FLAGS_threshold.empty())
+    throw vibnet::UsageError("--threshold and --target_... exclude each other");
+  try {
+    return vibnet::read_target(target);
+  } catch (const vibnet::Error& error) {
+    throw vibnet::UsageError(error.what());
+  }
+}
+
+/// Cuts units of the net, or brings some back, along the ranking of their scores.
+void cut_to(const vibnet::Target& target, const NetParameter& model, vibnet::Net* net) {
+  const vibnet::CompressedCost compressed(model, *net);
+  const NetCost dense = vibnet::cost_of_deployment(compressed.dense());
+  NetParameter weights = net->to_proto();
+  vibnet::check_target(target, compressed, dense, weights);
+  const vibnet::FoundUnits found = vibnet::find_units(target, compressed, dense, weights);
+  vibnet::settle_gates(found.kept, &weights);
+  net->copy_weights(weights, FLAGS_weights, vibnet::Missing::FAIL);
+  std::cout << "target: " << vibnet::name_of(target.kind) << " is " << found.cost
+            << " (asked for: " << target.value << "), which the layers' thresholds " << std::showpos
+            << found.threshold << std::noshowpos << " come to\n";
 }
 
 /// The shape of the net's input for one sample.
@@ -122,10 +161,6 @@ Difference compare(const std::string& input, vibnet::Net* masked, vibnet::Net* c
     }
   }
   return largest;
-}
-
-NetCost cost_of_deployment(const NetParameter& deploy) {
-  return vibnet::cost_of(vibnet::Net(deploy, vibnet::NetOptions()));
 }
 
 std::string list(const std::vector<int>& values) {
@@ -252,19 +287,23 @@ NetParameter read_model(const std::optional<float>& threshold) {
   return model;
 }
 
-void compress_files(vibnet::CompressOptions options) {
+void compress_files(vibnet::CompressOptions options, const std::optional<vibnet::Target>& target) {
   const NetParameter model = read_model(options.threshold);
-  const NetParameter weights = vibnet::read_caffemodel(FLAGS_weights);
+  NetParameter weights = vibnet::read_caffemodel(FLAGS_weights);
   vibnet::Net masked = vibnet::make_net(model, FLAGS_model, vibnet::NetOptions());
   masked.copy_weights(weights, FLAGS_weights, vibnet::Missing::FAIL);
+  if (target) {
+    cut_to(*target, model, &masked);
+    weights = masked.to_proto();
+  }
   const std::string input = vibnet::input_blob(model);
   options.input_shape = input_shape(masked, input);
   const vibnet::CompressedNet result = vibnet::compress(model, weights, options);
   const std::optional<Difference> difference = verify(input, &masked, result);
 
-  const Size before{cost_of_deployment(vibnet::make_deploy(model, options.input_shape)),
+  const Size before{vibnet::cost_of_deployment(vibnet::make_deploy(model, options.input_shape)),
                     std::filesystem::file_size(FLAGS_weights)};
-  const Size after{cost_of_deployment(result.deploy), result.weights.ByteSizeLong()};
+  const Size after{vibnet::cost_of_deployment(result.deploy), result.weights.ByteSizeLong()};
   Outputs outputs;
   outputs.add(FLAGS_out_weights, vibnet::to_binary(result.weights, FLAGS_out_weights));
   outputs.add(deploy_path(FLAGS_out_model), vibnet::to_prototxt(result.deploy));
@@ -285,7 +324,7 @@ int compress(const std::vector<std::string>& arguments) {
   vibnet::require_flag("weights", FLAGS_weights);
   vibnet::require_flag("out_model", FLAGS_out_model);
   vibnet::require_flag("out_weights", FLAGS_out_weights);
-  compress_files(read_options());
+  compress_files(read_options(), read_target_flags());
   return 0;
 }
 
@@ -296,7 +335,9 @@ int main(int argc, char** argv) {
       "vibnet-compress", "cuts out of a trained net what its bottlenecks do not keep",
       "vibnet-compress --model M.prototxt --weights W.caffemodel\n"
       "         --out_model M2.prototxt --out_weights W2.caffemodel\n"
-      "         [--threshold T] [--report R.json] [--verify]",
+      "         [--threshold T | --target_flops S | --target_weights S |\n"
+      "          --target_activation_memory S | --target_latency_ms T] [--report R.json] "
+      "[--verify]",
       "vibnet-compress --model train_val.prototxt --weights lenet.caffemodel --verify \\\n"
       "    --out_model small.prototxt --out_weights small.caffemodel --report small.json"};
   return vibnet::run_tool(tool, argc, argv, compress);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,15 @@
 
 namespace vibnet {
 
+/// What a net would cost if it were compressed, as shares of the dense net's at the run's
+/// beginning.
+struct TrainingCost {
+  double weights = 0;
+  double flops = 0;
+  double activation_memory = 0;
+  double latency_ms = 0;  // measured where the target is one
+};
+
 /// What a training run tells whoever watches it.
 struct TrainingStep {
   std::int64_t iteration = 0;
@@ -20,6 +30,8 @@ struct TrainingStep {
   double learning_rate = 0;
   double kl_weight = 0;
   std::vector<std::vector<bool>> kept;  // per bottleneck, per unit
+  /// When it was last looked at; none in a run without target and kl_cost.
+  std::optional<TrainingCost> cost;
 };
 
 struct TestResult {
@@ -40,6 +52,7 @@ class SolverObserver {
 /// first.
 enum class SolverAction { NONE, SNAPSHOT, STOP };
 
+class Steering;
 class UpdateRule;
 
 /// Trains a net as a SolverParameter says (Caffe's Solver): by SGD, Nesterov, AdaGrad, RMSProp,
@@ -82,10 +95,12 @@ class Solver {
  private:
   void make_nets(const std::string& path, const Device& device);
   void make_history();
+  void make_steering(const std::string& path, bool begins);
   void step_until(std::int64_t end);
   void take_action();
   void step_once();
   double forward_backward();
+  void update();
   void apply_update();
   void normalize_gradients();
   void clip_gradients();
@@ -105,6 +120,8 @@ class Solver {
   std::unique_ptr<Net> net_;
   std::vector<std::unique_ptr<Net>> test_nets_;
   std::unique_ptr<UpdateRule> rule_;
+  /// None without target and kl_cost.
+  std::unique_ptr<Steering> steering_;
   /// One list a parameter: what the rule remembers of it.
   std::vector<std::vector<std::unique_ptr<Blob>>> history_;
   std::int64_t iteration_ = 0;

@@ -30,4 +30,11 @@ std::vector<GateUnit> gate_units(const LayerParameter& layer);
 
 float gate_threshold(const LayerParameter& layer);
 
+/// Moves a bottleneck's unit to the side of the threshold that `kept` names, if it is not there:
+/// kept, it scores 1 below the threshold; cut, it makes nothing, in TRAIN neither.
+void settle_unit(bool kept, float threshold, float* mu, float* log_sigma2);
+
+/// The same for every unit of a gate layer whose blobs are there.
+void settle_gate(const std::vector<bool>& kept, LayerParameter* layer);
+
 }  // namespace vibnet

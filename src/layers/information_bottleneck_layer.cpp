@@ -70,7 +70,14 @@ double InformationBottleneckLayer::kl() const {
 }
 
 double InformationBottleneckLayer::gamma() const {
-  return parameter_.information_bottleneck_param().gamma() * context_.kl_weight;
+  return parameter_.information_bottleneck_param().gamma() * context_.kl_weight * cost_factor_;
+}
+
+void InformationBottleneckLayer::settle(const std::vector<bool>& kept) {
+  const float threshold = parameter_.information_bottleneck_param().threshold();
+  float* mu = blobs_[0]->mutable_cpu_data();
+  float* log_sigma2 = blobs_[1]->mutable_cpu_data();
+  for (int c = 0; c < channels_; ++c) settle_unit(kept[c], threshold, mu + c, log_sigma2 + c);
 }
 
 std::vector<bool> InformationBottleneckLayer::kept() const {

@@ -30,11 +30,16 @@ class InformationBottleneckLayer : public Layer {
 
   /// 1/2 sum_c log(1 + mu_c^2 / sigma_c^2), times the layer's kl_scale.
   double kl() const;
-  /// The weight of kl() in the objective: the layer's gamma times the solver's kl_weight.
+  /// The weight of kl() in the objective: the layer's gamma times the solver's kl_weight, times the
+  /// cost factor.
   double gamma() const;
   /// Per channel: log sigma^2 - log mu^2 < threshold.
   std::vector<bool> kept() const;
   int units() const { return channels_; }
+  /// What kl_cost multiplies gamma by.
+  void set_cost_factor(double factor) { cost_factor_ = factor; }
+  /// Moves the units to the sides of the threshold that `kept` names; see settle_unit().
+  void settle(const std::vector<bool>& kept);
 
  protected:
   bool is_training() const { return context_.phase == TRAIN; }
@@ -43,6 +48,7 @@ class InformationBottleneckLayer : public Layer {
   int channels_ = 0;
   int spatial_ = 0;
   double kl_scale_ = 1;
+  double cost_factor_ = 1;
 
   /// N x C each: eps, the factor of each channel, and sum_s dL/dy x.
   Blob noise_;

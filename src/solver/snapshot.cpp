@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "core/stored_net.h"
+#include "solver/steering.h"
 #include "solver/update_rule.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
@@ -42,6 +43,7 @@ std::string Solver::snapshot() {
   state.set_learned_net(base + ".caffemodel");
   state.set_random_seed(static_cast<std::int64_t>(seed_));
   state.mutable_recent_loss()->Add(recent_losses_.begin(), recent_losses_.end());
+  if (steering_ != nullptr) *state.mutable_steering() = steering_->to_proto();
   // Caffe's order: the first history blob of every parameter, then the second of every one.
   for (int i = 0; i < rule_->history_count(); ++i)
     for (const auto& blobs : history_) blobs[i]->to_proto(state.add_history());
@@ -90,6 +92,12 @@ void Solver::restore(const SolverState& state, const std::string& path) {
   }
   recent_losses_.assign(state.recent_loss().begin(), state.recent_loss().end());
   iteration_ = state.iter();
+  if (steering_ == nullptr) return;
+  try {
+    steering_->restore(state.steering(), net_.get());
+  } catch (const Error& error) {
+    fail(path, ": ", error.what());
+  }
 }
 
 }  // namespace vibnet

@@ -13,6 +13,7 @@
 #include "solver/learning_rate.h"
 #include "solver/snapshot.h"
 #include "solver/solver_nets.h"
+#include "solver/steering.h"
 #include "solver/update_rule.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
@@ -63,6 +64,7 @@ Solver::Solver(const SolverParameter& parameter, const std::string& path, const 
   seed_ = choose_seed(parameter_, state);
   make_nets(path, device);
   make_history();
+  if (Steering::is_asked(parameter_)) make_steering(path, resume.empty());
   if (!resume.empty()) {
     restore(state, resume);
     return;
@@ -87,12 +89,25 @@ void Solver::make_history() {
   }
 }
 
+void Solver::make_steering(const std::string& path, bool begins) {
+  const SolverNets nets = read_solver_nets(parameter_, path);
+  const Net& source = test_nets_.empty() ? *net_ : *test_nets_[0];
+  try {
+    steering_ =
+        std::make_unique<Steering>(parameter_, CompressedCost(test_model(nets), source), *net_);
+    if (begins) steering_->begin(*net_);
+  } catch (const Error& error) {
+    fail(path, ": ", error.what());
+  }
+}
+
 double Solver::learning_rate() const { return vibnet::learning_rate(parameter_, iteration_); }
 
 double Solver::kl_weight() const {
-  if (parameter_.kl_warmup() == 0) return parameter_.kl_weight();
+  const double whole = steering_ != nullptr ? steering_->kl_weight() : parameter_.kl_weight();
+  if (parameter_.kl_warmup() == 0) return whole;
   const double share = static_cast<double>(iteration_ + 1) / parameter_.kl_warmup();
-  return parameter_.kl_weight() * std::min(1.0, share);
+  return whole * std::min(1.0, share);
 }
 
 bool Solver::solve() {
@@ -126,12 +141,13 @@ void Solver::take_action() {
 }
 
 void Solver::step_once() {
+  if (steering_ != nullptr) steering_->steer(iteration_, net_.get());
   const double loss = forward_backward();
   check_loss(loss);
   const double smoothed = smoothed_loss(loss);
   const bool shows = parameter_.display() > 0 && iteration_ % parameter_.display() == 0;
   if (shows && observer_ != nullptr) observer_->on_step(describe(smoothed));
-  apply_update();
+  update();
   ++iteration_;
 }
 
@@ -163,7 +179,8 @@ double Solver::smoothed_loss(double loss) {
 }
 
 TrainingStep Solver::describe(double loss) const {
-  TrainingStep step{iteration_, loss, 0, learning_rate(), kl_weight(), {}};
+  TrainingStep step{iteration_, loss, 0, learning_rate(), kl_weight(), {}, {}};
+  if (steering_ != nullptr) step.cost = steering_->cost();
   for (const InformationBottleneckLayer* bottleneck : net_->bottlenecks()) {
     step.kl += bottleneck->penalty();
     step.kept.push_back(bottleneck->kept());
@@ -221,6 +238,11 @@ void Solver::regularize(const Net::Parameter& parameter, float rate) {
       gradient[i] += decay * (is_l1 ? sign : data[i]);
     }
   });
+}
+
+void Solver::update() {
+  if (steering_ == nullptr) return apply_update();
+  steering_->update([this] { apply_update(); }, net_.get());
 }
 
 void Solver::apply_update() {
