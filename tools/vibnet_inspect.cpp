@@ -170,19 +170,23 @@ void inspect_prototxt(const std::string& path) {
   print_costs(vibnet::cost_of(make_net_of_one(net, path)));
 }
 
-/// "97 of 784", for a bottleneck with its parameters.
+/// "97 of 784", for a gate with its parameters.
 std::string kept_units(const LayerParameter& layer, const StoredNet& stored) {
-  if (layer.type() != "InformationBottleneck" || layer.blobs_size() != 2) return "";
+  if (!vibnet::is_gate(layer.type()) || layer.blobs_size() != vibnet::gate_blobs(layer.type()))
+    return "";
   const std::int64_t units = StoredNet::value_count(layer.blobs(0));
-  if (units != StoredNet::value_count(layer.blobs(1))) return "?";
-  std::vector<float> mu(units);
-  std::vector<float> log_sigma2(units);
-  stored.read(layer.blobs(0), mu.data());
-  stored.read(layer.blobs(1), log_sigma2.data());
-  const float threshold = layer.information_bottleneck_param().threshold();
-  int kept = 0;
-  for (std::int64_t i = 0; i < units; ++i)
-    kept += vibnet::is_kept(mu[i], log_sigma2[i], threshold) ? 1 : 0;
+  std::vector<std::vector<float>> values;
+  std::vector<const float*> blobs;
+  for (const vibnet::BlobProto& blob : layer.blobs()) {
+    if (StoredNet::value_count(blob) != units) return "?";
+    values.emplace_back(units);
+    stored.read(blob, values.back().data());
+    blobs.push_back(values.back().data());
+  }
+  const auto all = vibnet::gate_units(layer, static_cast<int>(units), blobs);
+  const auto kept = std::count_if(all.begin(), all.end(), [&](const vibnet::GateUnit& unit) {
+    return unit.score < vibnet::gate_threshold(layer);
+  });
   return std::to_string(kept) + " of " + std::to_string(units);
 }
 

@@ -17,7 +17,7 @@ struct Context {
   /// Which of the `passes` forward passes of this iteration (iter_size in the solver).
   int pass = 0;
   int passes = 1;
-  /// Multiplies the gamma of every bottleneck.
+  /// Multiplies the gamma of every gate.
   float kl_weight = 1;
   /// False while a layer is made that will use another net's parameters: it fills none of its own.
   bool fills_parameters = true;

@@ -13,7 +13,7 @@
 
 namespace vibnet {
 
-class InformationBottleneckLayer;
+class GateLayer;
 class Net;
 
 struct NetOptions {
@@ -86,9 +86,12 @@ class Net {
     std::string name;
     float lr_mult;
     float decay_mult;
+    /// Times kl_weight times the sum of |values|: a part of what is made small, as weight decay is,
+    /// and like it no part of the objective that forward() returns.
+    float l1_decay;
   };
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  const std::vector<InformationBottleneckLayer*>& bottlenecks() const { return bottlenecks_; }
+  const std::vector<GateLayer*>& gates() const { return gates_; }
 
   void backward_layer(int index);
   void forward_layer(int index);
@@ -135,7 +138,7 @@ class Net {
   std::vector<std::string> output_names_;
   std::vector<Parameter> parameters_;
   std::map<std::string, Owner> owners_;
-  std::vector<InformationBottleneckLayer*> bottlenecks_;
+  std::vector<GateLayer*> gates_;
 };
 
 /// The net; `source`, the prototxt's file, stands in front of what is wrong.

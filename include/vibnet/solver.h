@@ -26,10 +26,10 @@ struct TrainingCost {
 struct TrainingStep {
   std::int64_t iteration = 0;
   double loss = 0;  // mean over average_loss iterations
-  double kl = 0;    // sum of the bottlenecks' KL terms, gamma taken in
+  double kl = 0;    // sum of the gates' penalties, gamma taken in
   double learning_rate = 0;
   double kl_weight = 0;
-  std::vector<std::vector<bool>> kept;  // per bottleneck, per unit
+  std::vector<std::vector<bool>> kept;  // per gate, per unit
   /// When it was last looked at; none in a run without target and kl_cost.
   std::optional<TrainingCost> cost;
 };

@@ -1,52 +1,94 @@
 #include "core/gate_rule.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace vibnet {
 namespace {
 
-/// log sigma^2 - log mu^2, the inverse of the signal-to-noise ratio; infinite for a mu of 0.
-float bottleneck_score(float mu, float log_sigma2) {
-  if (mu == 0) return std::numeric_limits<float>::infinity();
-  return log_sigma2 - 2 * std::log(std::fabs(mu));
+/// The score is log sigma^2 - log mu^2, the inverse of the signal-to-noise ratio; infinite for a mu
+/// of 0.
+GateUnit bottleneck_unit(float mu, float log_sigma2) {
+  if (mu == 0) return {0, std::numeric_limits<float>::infinity()};
+  return {mu, log_sigma2 - 2 * std::log(std::fabs(mu))};
 }
 
-}  // namespace
-
-bool is_gate(const std::string& type) { return type == "InformationBottleneck"; }
-
-std::vector<GateUnit> gate_units(const LayerParameter& layer) {
-  std::vector<GateUnit> units;
-  for (int c = 0; c < layer.blobs(0).data_size(); ++c) {
-    const float mu = layer.blobs(0).data(c);
-    units.push_back({mu, bottleneck_score(mu, layer.blobs(1).data(c))});
-  }
-  return units;
+/// The score is how far log_alpha lies under the value at which the factor comes to 0. In double
+/// precision, so that the two agree to the last bit.
+GateUnit hard_concrete_unit(const HardConcreteParameter& parameter, float log_alpha) {
+  const double left = parameter.left();
+  const double right = parameter.right();
+  const double open = 1 / (1 + std::exp(-double{log_alpha}));
+  return {static_cast<float>(std::clamp(open * (right - left) + left, 0.0, 1.0)),
+          static_cast<float>(std::log(-left / right) - log_alpha)};
 }
 
-float gate_threshold(const LayerParameter& layer) {
-  return layer.information_bottleneck_param().threshold();
-}
+/// Where exp() of it is next to nothing.
+constexpr float kNone = -100;
 
-void settle_unit(bool kept, float threshold, float* mu, float* log_sigma2) {
-  constexpr float kNoNoise = -100;
+void settle_bottleneck(float threshold, bool kept, float* mu, float* log_sigma2) {
   constexpr float kSmallest = 0.01f;  // for a unit that was cut, and shall carry something again
   if (!kept) {
     *mu = 0;
-    *log_sigma2 = kNoNoise;
+    *log_sigma2 = kNone;
     return;
   }
-  if (is_kept(*mu, *log_sigma2, threshold)) return;
   if (*mu == 0) *mu = kSmallest;
   *log_sigma2 = 2 * std::log(std::fabs(*mu)) + threshold - 1;
 }
 
+void settle_hard_concrete(const HardConcreteParameter& parameter, bool kept, float* log_alpha) {
+  *log_alpha = kept ? std::log(-parameter.left() / parameter.right()) + 1 : kNone;
+}
+
+}  // namespace
+
+bool is_gate(const std::string& type) { return gate_blobs(type) > 0; }
+
+int gate_blobs(const std::string& type) {
+  if (type == "InformationBottleneck") return 2;
+  return type == "HardConcrete" ? 1 : 0;
+}
+
+std::vector<GateUnit> gate_units(const LayerParameter& layer, int units,
+                                 const std::vector<const float*>& blobs) {
+  std::vector<GateUnit> all;
+  for (int c = 0; c < units; ++c)
+    all.push_back(layer.type() == "HardConcrete"
+                      ? hard_concrete_unit(layer.hard_concrete_param(), blobs[0][c])
+                      : bottleneck_unit(blobs[0][c], blobs[1][c]));
+  return all;
+}
+
+std::vector<GateUnit> gate_units(const LayerParameter& layer) {
+  std::vector<const float*> blobs;
+  for (const BlobProto& blob : layer.blobs()) blobs.push_back(blob.data().data());
+  return gate_units(layer, layer.blobs(0).data_size(), blobs);
+}
+
+float gate_threshold(const LayerParameter& layer) {
+  return layer.type() == "HardConcrete" ? 0 : layer.information_bottleneck_param().threshold();
+}
+
+void settle_gate(const LayerParameter& layer, const std::vector<bool>& kept,
+                 const std::vector<float*>& blobs) {
+  const int units = static_cast<int>(kept.size());
+  const std::vector<GateUnit> now = gate_units(layer, units, {blobs.begin(), blobs.end()});
+  const float threshold = gate_threshold(layer);
+  for (int c = 0; c < units; ++c) {
+    if (kept[c] && now[c].score < threshold) continue;
+    if (layer.type() == "HardConcrete")
+      settle_hard_concrete(layer.hard_concrete_param(), kept[c], &blobs[0][c]);
+    else
+      settle_bottleneck(threshold, kept[c], &blobs[0][c], &blobs[1][c]);
+  }
+}
+
 void settle_gate(const std::vector<bool>& kept, LayerParameter* layer) {
-  const float threshold = gate_threshold(*layer);
-  float* mu = layer->mutable_blobs(0)->mutable_data()->mutable_data();
-  float* log_sigma2 = layer->mutable_blobs(1)->mutable_data()->mutable_data();
-  for (std::size_t unit = 0; unit < kept.size(); ++unit)
-    settle_unit(kept[unit], threshold, mu + unit, log_sigma2 + unit);
+  std::vector<float*> blobs;
+  for (BlobProto& blob : *layer->mutable_blobs())
+    blobs.push_back(blob.mutable_data()->mutable_data());
+  settle_gate(*layer, kept, blobs);
 }
 
 }  // namespace vibnet

@@ -22,19 +22,27 @@ struct GateUnit {
   float score = 0;
 };
 
-/// True for the types that learn which channels can go: InformationBottleneck.
+/// True for the types that learn which channels can go: InformationBottleneck and HardConcrete.
 bool is_gate(const std::string& type);
+
+/// How many parameter blobs a gate layer has, each of one value a unit.
+int gate_blobs(const std::string& type);
 
 /// The units of a gate layer whose blobs are there.
 std::vector<GateUnit> gate_units(const LayerParameter& layer);
+/// The same for blobs that stand elsewhere: `units` values each.
+std::vector<GateUnit> gate_units(const LayerParameter& layer, int units,
+                                 const std::vector<const float*>& blobs);
 
+/// What the layer's own parameter says; 0 for a HardConcrete, whose score is 0 where its factor
+/// comes to 0.
 float gate_threshold(const LayerParameter& layer);
 
-/// Moves a bottleneck's unit to the side of the threshold that `kept` names, if it is not there:
-/// kept, it scores 1 below the threshold; cut, it makes nothing, in TRAIN neither.
-void settle_unit(bool kept, float threshold, float* mu, float* log_sigma2);
-
-/// The same for every unit of a gate layer whose blobs are there.
+/// Moves the units of a gate layer to the sides of its threshold that `kept` names, those that are
+/// not there: kept, a unit scores 1 below the threshold; cut, it makes nothing, in TRAIN neither.
+void settle_gate(const LayerParameter& layer, const std::vector<bool>& kept,
+                 const std::vector<float*>& blobs);
+/// The same for a gate layer whose blobs are there.
 void settle_gate(const std::vector<bool>& kept, LayerParameter* layer);
 
 }  // namespace vibnet

@@ -35,7 +35,7 @@ void export_softmax(LayerExport* layer);
 // scale_rules.cpp
 void export_axpy(LayerExport* layer);
 void export_bias(LayerExport* layer);
-void export_bottleneck(LayerExport* layer);
+void export_gate(LayerExport* layer);
 void export_eltwise(LayerExport* layer);
 void export_scale(LayerExport* layer);
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "core/gate_rule.h"
 #include "export/rules.h"
+#include "layers/gate_layer.h"
 
 namespace vibnet {
 namespace {
@@ -41,15 +41,10 @@ void export_bias(LayerExport* layer) {
   layer->make_top(0, "Add", {layer->bottom().name, operand(axis, layer)});
 }
 
-void export_bottleneck(LayerExport* layer) {
-  const float threshold = layer->parameter().information_bottleneck_param().threshold();
-  const Blob& mu = layer->weight_blob(0);
-  const float* log_sigma2 = layer->weight_blob(1).cpu_data();
-  std::vector<float> factors(mu.cpu_data(), mu.cpu_data() + mu.count());
-  for (int c = 0; c < mu.count(); ++c)
-    if (!is_kept(factors[c], log_sigma2[c], threshold)) factors[c] = 0;
-  const Shape shape = layer->broadcast_shape(1, mu.shape());
-  layer->make_top(0, "Mul", {layer->bottom().name, layer->floats(shape, factors)});
+void export_gate(LayerExport* layer) {
+  const auto& gate = dynamic_cast<const GateLayer&>(layer->layer());
+  const Shape shape = layer->broadcast_shape(1, {gate.units()});
+  layer->make_top(0, "Mul", {layer->bottom().name, layer->floats(shape, gate.test_factors())});
 }
 
 void export_eltwise(LayerExport* layer) {

@@ -28,6 +28,7 @@ bool has_weights(const LayerParameter& layer) {
                                          "Deconvolution",
                                          "DepthwiseConvolution",
                                          "Embed",
+                                         "HardConcrete",
                                          "InformationBottleneck",
                                          "InnerProduct",
                                          "LSTM",

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "core/nan_field.h"
-#include "layers/information_bottleneck_layer.h"
+#include "layers/gate_layer.h"
 #include "math/parallel.h"
 #include "net/filter.h"
 #include "vibnet/error.h"
@@ -118,8 +118,7 @@ void Net::append_layer(const LayerParameter& parameter, const NetOptions& option
     tops_.back().push_back(connect_top(parameter, i, name));
   }
 
-  if (auto* bottleneck = dynamic_cast<InformationBottleneckLayer*>(&layer))
-    bottlenecks_.push_back(bottleneck);
+  if (auto* gate = dynamic_cast<GateLayer*>(&layer)) gates_.push_back(gate);
   try {
     layer.set_up(bottoms_[index], tops_[index]);
     layer.reshape(bottoms_[index], tops_[index]);
@@ -183,6 +182,7 @@ void Net::append_parameter(const ParamSpec& spec, int layer, int index) {
   const LayerParameter& parameter = layers_[layer]->parameter();
   const float lr_mult = layers_[layer]->is_learnable(index) ? spec.lr_mult() : 0;
   layers_[layer]->set_learns(index, lr_mult != 0);
+  if (spec.l1_decay() < 0) fail_at(parameter, "l1_decay: ", spec.l1_decay(), " cannot be negative");
   if (!spec.name().empty()) {
     const auto owner = owners_.find(spec.name());
     if (owner != owners_.end()) return share_parameter(spec, layer, index, owner->second);
@@ -191,7 +191,8 @@ void Net::append_parameter(const ParamSpec& spec, int layer, int index) {
   parameters_.push_back(
       {layers_[layer]->blobs()[index].get(), parameter.name() + "/" + std::to_string(index),
        lr_mult,
-       spec.has_decay_mult() ? spec.decay_mult() : layers_[layer]->default_decay_mult(index)});
+       spec.has_decay_mult() ? spec.decay_mult() : layers_[layer]->default_decay_mult(index),
+       spec.l1_decay()});
 }
 
 void Net::share_parameter(const ParamSpec& spec, int layer, int index, const Owner& owner) {
@@ -213,8 +214,11 @@ void Net::share_parameter(const ParamSpec& spec, int layer, int index, const Own
   agree(spec.has_lr_mult() && owner_spec.has_lr_mult(), spec.lr_mult(), learned.lr_mult, "lr_mult");
   agree(spec.has_decay_mult() && owner_spec.has_decay_mult(), spec.decay_mult(), learned.decay_mult,
         "decay_mult");
+  agree(spec.has_l1_decay() && owner_spec.has_l1_decay(), spec.l1_decay(), learned.l1_decay,
+        "l1_decay");
   if (spec.has_lr_mult() && layers_[layer]->is_learnable(index)) learned.lr_mult = spec.lr_mult();
   if (spec.has_decay_mult()) learned.decay_mult = spec.decay_mult();
+  if (spec.has_l1_decay()) learned.l1_decay = spec.l1_decay();
   mine.share_data(shared);
   mine.share_diff(shared);
 }

@@ -19,7 +19,7 @@ struct Panel {
   std::vector<Curve> curves;
 };
 
-/// Which units of one bottleneck were kept at each of some iterations.
+/// Which units of one gate were kept at each of some iterations.
 struct KeptHistory {
   std::string layer;
   std::vector<double> iterations;
@@ -29,7 +29,7 @@ struct KeptHistory {
 /// The panels, one below the other over a common axis of iterations, as an SVG picture.
 std::string draw_curves(const std::vector<Panel>& panels);
 
-/// A band for each bottleneck, a row for each unit (those that lived longest on top), coloured
+/// A band for each gate, a row for each unit (those that lived longest on top), coloured
 /// while the unit is kept, as an SVG picture.
 std::string draw_kept_units(const std::vector<KeptHistory>& histories);
 

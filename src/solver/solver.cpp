@@ -8,7 +8,7 @@
 #include <random>
 
 #include "core/nan_field.h"
-#include "layers/information_bottleneck_layer.h"
+#include "layers/gate_layer.h"
 #include "math/parallel.h"
 #include "solver/learning_rate.h"
 #include "solver/snapshot.h"
@@ -45,6 +45,18 @@ void check(const SolverParameter& p) {
   if (p.snapshot_format() == SolverParameter::HDF5)
     fail("snapshot_format: HDF5 is not kept up; BINARYPROTO is");
   if (p.kl_weight() < 0 || p.kl_warmup() < 0) fail("kl_weight and kl_warmup cannot be negative");
+}
+
+/// Adds decay times the gradient of the sum of |v|, or of v^2 / 2.
+void add_decay(float decay, bool is_l1, Blob* blob) {
+  const float* data = blob->cpu_data();
+  float* gradient = blob->mutable_cpu_diff();
+  parallel_for(blob->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const float sign = static_cast<float>((data[i] > 0) - (data[i] < 0));
+      gradient[i] += decay * (is_l1 ? sign : data[i]);
+    }
+  });
 }
 
 }  // namespace
@@ -181,9 +193,9 @@ double Solver::smoothed_loss(double loss) {
 TrainingStep Solver::describe(double loss) const {
   TrainingStep step{iteration_, loss, 0, learning_rate(), kl_weight(), {}, {}};
   if (steering_ != nullptr) step.cost = steering_->cost();
-  for (const InformationBottleneckLayer* bottleneck : net_->bottlenecks()) {
-    step.kl += bottleneck->penalty();
-    step.kept.push_back(bottleneck->kept());
+  for (const GateLayer* gate : net_->gates()) {
+    step.kl += gate->penalty();
+    step.kept.push_back(gate->kept());
   }
   return step;
 }
@@ -218,7 +230,10 @@ void Solver::clip_gradients() {
   }
 }
 
+/// l1_decay is a part of the gradient in every rule, that of one with decoupled decay too.
 void Solver::regularize(const Net::Parameter& parameter, float rate) {
+  if (parameter.l1_decay != 0)
+    add_decay(parameter.l1_decay * net_->context().kl_weight, true, parameter.blob);
   const float decay = parameter_.weight_decay() * parameter.decay_mult;
   if (decay == 0) return;
   if (rule_->decouples_decay()) {
@@ -229,15 +244,7 @@ void Solver::regularize(const Net::Parameter& parameter, float rate) {
                  });
     return;
   }
-  const bool is_l1 = parameter_.regularization_type() == "L1";
-  const float* data = parameter.blob->cpu_data();
-  float* gradient = parameter.blob->mutable_cpu_diff();
-  parallel_for(parameter.blob->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const float sign = static_cast<float>((data[i] > 0) - (data[i] < 0));
-      gradient[i] += decay * (is_l1 ? sign : data[i]);
-    }
-  });
+  add_decay(decay, parameter_.regularization_type() == "L1", parameter.blob);
 }
 
 void Solver::update() {

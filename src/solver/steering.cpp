@@ -6,7 +6,7 @@
 #include <cmath>
 #include <utility>
 
-#include "layers/information_bottleneck_layer.h"
+#include "layers/gate_layer.h"
 #include "solver/cost_factors.h"
 #include "vibnet/error.h"
 
@@ -23,7 +23,7 @@ constexpr int kCoarse = 64;
 
 Kept kept_by(const Net& net) {
   Kept kept;
-  for (const InformationBottleneckLayer* gate : net.bottlenecks()) kept.push_back(gate->kept());
+  for (const GateLayer* gate : net.gates()) kept.push_back(gate->kept());
   return kept;
 }
 
@@ -42,9 +42,10 @@ Steering::Steering(const SolverParameter& parameter, CompressedCost cost, const 
       control_(parameter.kl_weight()),
       interval_(std::max(1, parameter.max_iter() / kLooks)) {
   if (parameter.has_target()) target_ = read_target(parameter.target());
-  const std::size_t gates = net.bottlenecks().size();
+  const std::size_t gates = net.gates().size();
   if (gates == 0)
-    fail(target_ ? "target" : "kl_cost", ": the net has no InformationBottleneck layer to steer");
+    fail(target_ ? "target" : "kl_cost",
+         ": the net has no gate to steer, such as an InformationBottleneck");
   if (target_ && parameter.max_iter() < 2) fail("target: needs a max_iter of 2 or more");
   if (target_ && parameter.kl_weight() == 0)
     fail("target: needs a kl_weight above 0 to start from");
@@ -130,12 +131,11 @@ void Steering::renew_factors(const NetParameter& weights, const Kept& kept) {
 
 void Steering::set_factors(Net* net) const {
   for (std::size_t gate = 0; gate < factors_.size(); ++gate)
-    net->bottlenecks()[gate]->set_cost_factor(factors_[gate]);
+    net->gates()[gate]->set_cost_factor(factors_[gate]);
 }
 
 void Steering::hold(const Kept& kept, Net* net) const {
-  for (std::size_t gate = 0; gate < kept.size(); ++gate)
-    net->bottlenecks()[gate]->settle(kept[gate]);
+  for (std::size_t gate = 0; gate < kept.size(); ++gate) net->gates()[gate]->settle(kept[gate]);
 }
 
 void Steering::update(const std::function<void()>& step, Net* net) const {

@@ -73,7 +73,7 @@ void check_target(const Target& target, const CompressedCost& compressed, const 
   const double least = measure(target.kind, dense, compressed.compressed(weights, kept));
   if (least > target.value * (1 + kTargetTolerance))
     fail("target: ", name_of(target.kind), ": ", target.value,
-         " cannot be reached: with one unit left in each bottleneck it is still ", least);
+         " cannot be reached: with one unit left in each gate it is still ", least);
 }
 
 FoundUnits find_units(const Target& target, const CompressedCost& compressed, const NetCost& dense,

@@ -14,7 +14,7 @@
 #include <sstream>
 
 #include "core/json.h"
-#include "layers/information_bottleneck_layer.h"
+#include "layers/gate_layer.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
 
@@ -25,7 +25,7 @@ std::int64_t count_kept(const std::vector<bool>& kept) {
   return std::count(kept.begin(), kept.end(), true);
 }
 
-/// "97-71-33"; empty without bottlenecks.
+/// "97-71-33"; empty without gates.
 std::string kept_units(const TrainingStep& step) {
   std::string text;
   for (const std::vector<bool>& kept : step.kept)
@@ -213,7 +213,7 @@ void TrainingLog::draw_pictures() const {
   if (kept_.empty()) return;
   std::vector<KeptHistory> histories = kept_;
   for (std::size_t i = 0; i < histories.size(); ++i)
-    histories[i].layer = solver_.net().bottlenecks()[i]->name();
+    histories[i].layer = solver_.net().gates()[i]->name();
   write_file(folder_ + "/kept_units.svg", draw_kept_units(histories));
 }
 

@@ -86,6 +86,7 @@ void add_scales(std::vector<OnnxCase>* cases) {
       "x 2 3 4; z 2 3 4; w 2 3 4");
   add("eltwise_max", "type: 'Eltwise' eltwise_param { operation: MAX }",
       "x 2 3 4; z 2 3 4; w 2 3 4");
+  add("hard_concrete", "type: 'HardConcrete'");
   add("scale", "type: 'Scale'");
   add("scale_bias", "type: 'Scale' scale_param { bias_term: true }");
   add("scale_matrix", "type: 'Scale' scale_param { bias_term: true }", "x 3 5");

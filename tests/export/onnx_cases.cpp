@@ -56,6 +56,13 @@ void set_bottleneck(Random* random, Layer* layer) {
   }
 }
 
+/// The same, at factors between 0 and 1.
+void set_hard_concrete(Random* random, Layer* layer) {
+  float* log_alpha = layer->blobs()[0]->mutable_cpu_data();
+  for (int c = 0; c < layer->blobs()[0]->count(); ++c)
+    log_alpha[c] = c % 3 == 1 ? -4 : uniform(-1, 1, random);
+}
+
 /// Adds noise to what the fillers made, little enough that deep nets' values stay small.
 void add_noise(Random* random, Blob* blob) {
   const int fan_in = blob->axes() < 2 ? 100 : std::max(1, blob->count(1));
@@ -71,6 +78,8 @@ void set_weights(Net* net) {
       set_batch_norm(&random, layer.get());
     } else if (layer->type() == "InformationBottleneck") {
       set_bottleneck(&random, layer.get());
+    } else if (layer->type() == "HardConcrete") {
+      set_hard_concrete(&random, layer.get());
     } else {
       for (const auto& blob : layer->blobs()) add_noise(&random, blob.get());
     }

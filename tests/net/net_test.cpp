@@ -130,6 +130,19 @@ TEST(Net, RefusesSharingThatDoesNotFit) {
                   phase(TRAIN));
             }).find("another lr_mult"),
             std::string::npos);
+  EXPECT_NE(error_of([&] {
+              Net(parse(input("x", "dim: 2 dim: 3") +
+                        inner_product("a", "x", 3, "param { name: 'w' l1_decay: 1 }") +
+                        inner_product("b", "a", 3, "param { name: 'w' l1_decay: 2 }")),
+                  phase(TRAIN));
+            }).find("another l1_decay"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              Net(parse(input("x", "dim: 2 dim: 3") +
+                        inner_product("a", "x", 3, "param { l1_decay: -1 }")),
+                  phase(TRAIN));
+            }).find("layer 'a' (InnerProduct): l1_decay: -1 cannot be negative"),
+            std::string::npos);
 }
 
 TEST(Net, RunsBackwardOnlyWhereItLeadsSomewhere) {

@@ -17,7 +17,7 @@
 namespace vibnet {
 namespace {
 
-/// Dropout, bottlenecks and drawn data: everything a resumed run must draw again.
+/// Dropout, gates and drawn data: everything a resumed run must draw again.
 const char* const kNet = R"(
   layer { name: 'data' type: 'DummyData' top: 'data' dummy_data_param {
     shape { dim: 12 dim: 1 dim: 10 dim: 10 } data_filler { type: 'gaussian' } } }
@@ -31,8 +31,10 @@ const char* const kNet = R"(
     information_bottleneck_param { gamma: 0.01 } }
   layer { name: 'ip1' type: 'InnerProduct' bottom: 'ib1' top: 'ip1' inner_product_param {
     num_output: 20 weight_filler { type: 'xavier' } } }
-  layer { name: 'drop' type: 'Dropout' bottom: 'ip1' top: 'ip1' }
-  layer { name: 'ib2' type: 'InformationBottleneck' bottom: 'ip1' top: 'ib2'
+  layer { name: 'l0' type: 'HardConcrete' bottom: 'ip1' top: 'l0'
+    hard_concrete_param { gamma: 0.01 } }
+  layer { name: 'drop' type: 'Dropout' bottom: 'l0' top: 'l0' }
+  layer { name: 'ib2' type: 'InformationBottleneck' bottom: 'l0' top: 'ib2'
     information_bottleneck_param { gamma: 0.01 } }
   layer { name: 'ip2' type: 'InnerProduct' bottom: 'ib2' top: 'ip2' inner_product_param {
     num_output: 5 weight_filler { type: 'xavier' } } }
@@ -130,6 +132,30 @@ TEST(Solver, TakesTheStepsOfItsRule) {
   EXPECT_NEAR(weight_after("base_lr: 0.1 clip_gradients: 1", 1), 2.9, 1e-6);
   // as in Caffe the sum over the passes is clipped, and then divided: 1 / 2
   EXPECT_NEAR(weight_after("base_lr: 0.1 clip_gradients: 1 iter_size: 2", 1), 2.95, 1e-6);
+}
+
+double weight_with_l1(const std::string& fields, int steps) {
+  SolverParameter parameter = one_weight(fields);
+  parameter.mutable_net_param()->mutable_layer(2)->add_param()->set_l1_decay(0.5f);
+  Solver solver(parameter, "solver", Device());
+  solver.step(steps);
+  return solver.net().layers()[2]->blobs()[0]->cpu_data()[0];
+}
+
+TEST(Solver, L1DecayPullsTowardsZero) {
+  // g = w - 1 + 0.5 kl_weight = 2.5 at first.
+  EXPECT_NEAR(weight_with_l1("base_lr: 0.1", 1), 2.75, 1e-6);
+  EXPECT_NEAR(weight_with_l1("base_lr: 0.1 kl_weight: 2", 1), 2.7, 1e-6);
+  EXPECT_NEAR(weight_with_l1("base_lr: 0.1 kl_weight: 2 kl_warmup: 2", 1), 2.75, 1e-6);
+  EXPECT_NEAR(weight_with_l1("base_lr: 0.1 weight_decay: 0.5", 1), 2.6, 1e-6);
+  EXPECT_NEAR(weight_with_l1("base_lr: 0.1 type: 'Nesterov' momentum: 0.9", 1), 2.525, 1e-6);
+  // v = 0.25, w = 2.75; v = 0.9 * 0.25 + 0.1 * 2.25 = 0.45
+  EXPECT_NEAR(weight_with_l1("base_lr: 0.1 momentum: 0.9", 2), 2.3, 1e-6);
+  // Like weight decay it comes after the mean over the passes, and after what clips them.
+  EXPECT_NEAR(weight_with_l1("base_lr: 0.1 iter_size: 3", 1), 2.75, 1e-6);
+  EXPECT_NEAR(weight_with_l1("base_lr: 0.1 clip_gradients: 1", 1), 2.85, 1e-6);
+  // w = 3 - 2 * (2 + 0.5) = -2, g = -3 - 0.5, w = 5
+  EXPECT_NEAR(weight_with_l1("base_lr: 2", 2), 5, 1e-5);
 }
 
 TEST(Solver, LeavesRunningMeansAndVariancesAlone) {

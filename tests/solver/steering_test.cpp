@@ -3,7 +3,8 @@
 #include <cmath>
 #include <filesystem>
 
-#include "layers/information_bottleneck_layer.h"
+#include "core/gate_rule.h"
+#include "layers/gate_layer.h"
 #include "net/cost.h"
 #include "solver/compressed_cost.h"
 #include "solver/cost_factors.h"
@@ -59,7 +60,7 @@ SolverParameter solver_parameter(const std::string& fields, const std::string& p
 
 std::vector<double> living(const Solver& solver) {
   std::vector<double> counts;
-  for (const auto* gate : solver.net().bottlenecks()) {
+  for (const auto* gate : solver.net().gates()) {
     counts.push_back(0);
     for (const bool kept : gate->kept()) counts.back() += kept;
   }
@@ -124,6 +125,26 @@ TEST(CostFactors, HoldForAGateWithOneLivingUnit) {
   EXPECT_NEAR(factors[0] / factors[1], (2.0 * 9 + kPlaces * 40) / (kPlaces + 5), 1e-9);
 }
 
+TEST(SettleGate, MovesUnitsToTheirSides) {
+  for (const char* type : {"InformationBottleneck", "HardConcrete"}) {
+    LayerParameter layer;
+    layer.set_type(type);
+    layer.mutable_information_bottleneck_param()->set_threshold(-0.5F);
+    for (int b = 0; b < gate_blobs(type); ++b) {
+      BlobProto* blob = layer.add_blobs();
+      for (const float value : {0.0F, -9.0F, 9.0F, 1.0F, -1.0F, 2.0F}) blob->add_data(value);
+    }
+    for (const bool kept : {true, false}) {
+      LayerParameter settled = layer;
+      settle_gate(std::vector<bool>(6, kept), &settled);
+      for (const GateUnit& unit : gate_units(settled)) {
+        EXPECT_EQ(unit.score < gate_threshold(settled), kept) << type;
+        EXPECT_EQ(unit.factor != 0, kept) << type;
+      }
+    }
+  }
+}
+
 class HitsTarget : public testing::TestWithParam<const char*> {};
 
 TEST_P(HitsTarget, WithinTwoPercent) {
@@ -158,7 +179,7 @@ TEST(Target, SettledUnitsStayAsTheyAre) {
   }
   EXPECT_NE(solver.net().to_proto().SerializeAsString(), before);
   // Cut units make nothing in TRAIN: what is left of the noise is far below what a float shows.
-  const auto* gate = solver.net().bottlenecks()[0];
+  const auto* gate = solver.net().gates()[0];
   const Blob* top = solver.net().blob("ib1");
   const auto kept = gate->kept();
   for (int unit = 0; unit < gate->units(); ++unit)
@@ -232,9 +253,8 @@ TEST(Target, NeedsABottleneck) {
   auto* layers = parameter.mutable_net_param()->mutable_layer();
   for (LayerParameter& layer : *layers)
     if (layer.type() == "InformationBottleneck") layer.set_type("Power");
-  EXPECT_NE(
-      error_of([&] { Solver(parameter, "solver", Device()); }).find("no InformationBottleneck"),
-      std::string::npos);
+  EXPECT_NE(error_of([&] { Solver(parameter, "solver", Device()); }).find("no gate to steer"),
+            std::string::npos);
 }
 
 TEST(Target, RefusesTheStateOfARunWithoutOne) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <set>
@@ -105,6 +106,38 @@ TEST_P(UpdateRuleTest, TakesTheStepsOfTheReference) {
     ASSERT_NEAR(value_of(solver, 0), w, 2e-6) << "step " << t;
     ASSERT_NEAR(value_of(solver, 1), b, 2e-6) << "step " << t;
   }
+}
+
+/// l1_decay times kl_weight times the sign is a part of g, beside weight decay of either kind.
+TEST_P(UpdateRuleTest, L1DecayIsAPartOfTheGradient) {
+  const Reference& reference = GetParam();
+  SolverParameter parameter =
+      parameter_of(std::string(reference.fields) + " kl_weight: 0.5 kl_warmup: 4");
+  parameter.set_base_lr(0.3f);
+  LayerParameter& ip = *parameter.mutable_net_param()->mutable_layer(2);
+  ip.mutable_param(0)->set_l1_decay(0.8f);
+  ip.mutable_inner_product_param()->mutable_weight_filler()->set_value(-0.4f);
+  Solver solver(parameter, "solver", Device());
+  double w = -0.4f, w_h = 0, w_s = 0;
+  double b = 0.5, b_h = 0, b_s = 0;
+  const double decay = 0.2 - reference.decoupled_decay;
+  bool was_positive = false;
+  for (int t = 1; t <= 12; ++t) {
+    const double kl_weight = 0.5 * std::min(1.0, t / 4.0);
+    const double sign = w > 0 ? 1 : -1;
+    const double g = w + b - 1;
+    const double w_g = g + 0.8 * kl_weight * sign + decay * w;
+    const double b_g = g + decay * 0.5 * b;
+    w -= 0.3 * reference.decoupled_decay * w;
+    b -= 0.6 * reference.decoupled_decay * 0.5 * b;
+    reference.step(w_g, 0.3, t, &w, &w_h, &w_s);
+    reference.step(b_g, 0.6, t, &b, &b_h, &b_s);
+    solver.step(1);
+    ASSERT_NEAR(value_of(solver, 0), w, 2e-5) << "step " << t;
+    ASSERT_NEAR(value_of(solver, 1), b, 2e-5) << "step " << t;
+    was_positive = was_positive || w > 0;
+  }
+  EXPECT_TRUE(was_positive);  // so both signs were met
 }
 
 INSTANTIATE_TEST_SUITE_P(Rules, UpdateRuleTest, testing::ValuesIn(kReferences),

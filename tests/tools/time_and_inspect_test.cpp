@@ -106,6 +106,22 @@ TEST_F(InspectTool, ReadsWhatCaffeWrote) {
   EXPECT_NE(lmdb.output.find("1x28x28 bytes, label 7"), std::string::npos) << lmdb.output;
 }
 
+TEST_F(InspectTool, CountsWhatGatesKeep) {
+  NetParameter weights;
+  parse_prototxt(R"(
+    layer { name: 'ib' type: 'InformationBottleneck' information_bottleneck_param { threshold: -1 }
+            blobs { shape { dim: 3 } data: [1, 2, 0] }
+            blobs { shape { dim: 3 } data: [-2, 1, -9] } }
+    layer { name: 'gate' type: 'HardConcrete'
+            blobs { shape { dim: 4 } data: [-2.5, -2.3, 0, 5] } })",
+                 "weights", &weights);
+  write("w.caffemodel", weights.SerializeAsString());
+  const ToolResult result = inspect("w.caffemodel");
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_NE(result.output.find("1 of 3"), std::string::npos) << result.output;
+  EXPECT_NE(result.output.find("3 of 4"), std::string::npos) << result.output;
+}
+
 TEST_F(InspectTool, ANetWhoseDataIsMissingShowsItsStructure) {
   write("net.prototxt",
         "layer { name: 'd' type: 'Data' top: 'data' data_param { source: 'gone' backend: LMDB } }"
@@ -130,7 +146,7 @@ TEST_F(InspectTool, KeepsStatedShapesWhoseFirstAxesAreNoBatch) {
 TEST_F(InspectTool, ListsTheLayers) {
   const ToolResult result = run("vibnet-inspect", {"--layers"});
   EXPECT_EQ(result.exit_code, 0) << result.errors;
-  for (const char* type : {"Convolution", "InformationBottleneck", "SoftmaxWithLoss"})
+  for (const char* type : {"Convolution", "HardConcrete", "InformationBottleneck"})
     EXPECT_EQ(row(result, type).at(1), "CPU");
 }
 

@@ -1,0 +1,181 @@
+#include "layers/gate_layer.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "math/parallel.h"
+
+namespace vibnet {
+
+void GateLayer::set_up_gate(const Blobs& bottom, const std::vector<FillerParameter>& fillers) {
+  if (bottom[0]->axes() < 2) fail("needs a bottom of at least 2 axes, N x C");
+  if (!(gamma_ >= 0)) fail("gamma: ", gamma_, " cannot be negative");
+  const int channels = bottom[0]->shape(1);
+  if (!unit_.empty() && static_cast<int>(unit_.size()) != channels)
+    fail("unit states ", unit_.size(), " number(s), and the bottom has ", channels, " channels");
+  numbers_ = std::make_unique<SyncedMemory>(channels * sizeof(int));
+  int* numbers = static_cast<int*>(numbers_->mutable_cpu_data());
+  for (int c = 0; c < channels; ++c) numbers[c] = unit_.empty() ? c : size_of("unit", unit_[c]);
+  for (const FillerParameter& filler : fillers) add_blob({channels}, &filler);
+}
+
+void GateLayer::reshape(const Blobs& bottom, const Blobs& top) {
+  if (bottom[0]->shape(1) != blobs_[0]->count())
+    fail("was made for ", blobs_[0]->count(), " channels, and the bottom has ",
+         bottom[0]->shape(1));
+  samples_ = bottom[0]->shape(0);
+  channels_ = bottom[0]->shape(1);
+  spatial_ = bottom[0]->count(2);
+  switch (kl_scale_kind_) {
+    case InformationBottleneckParameter::SPATIAL:
+      kl_scale_ = spatial_;
+      break;
+    case InformationBottleneckParameter::CHANNEL:
+      kl_scale_ = 1;
+      break;
+    case InformationBottleneckParameter::WIDTH:
+      kl_scale_ = bottom[0]->axes() > 2 ? bottom[0]->shape(-1) : 1;
+      break;
+  }
+  top[0]->reshape_like(*bottom[0]);
+  for (Blob* blob : {&slopes_, &sums_}) blob->reshape({samples_, channels_});
+  factors_.reshape(is_training() ? Shape{samples_, channels_} : Shape{channels_});
+}
+
+ChannelRule GateLayer::channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const {
+  ChannelRule rule = ChannelRule::pointwise(ChannelRule::Homogeneous::ALWAYS);
+  rule.channel_blobs = static_cast<int>(blobs_.size());
+  return rule;
+}
+
+std::vector<GateUnit> GateLayer::gate_units() const {
+  std::vector<const float*> blobs;
+  for (const auto& blob : blobs_) blobs.push_back(blob->cpu_data());
+  std::vector<GateUnit> units = vibnet::gate_units(parameter_, channels_, blobs);
+  for (int c = 0; c < channels_; ++c)
+    if (numbers()[c] == kFrozen) units[c] = {0, std::numeric_limits<float>::infinity()};
+  return units;
+}
+
+std::vector<float> GateLayer::scores() const {
+  std::vector<float> scores;
+  for (const GateUnit& unit : gate_units()) scores.push_back(unit.score);
+  return scores;
+}
+
+std::vector<bool> GateLayer::kept() const {
+  const float threshold = gate_threshold(parameter_);
+  std::vector<bool> kept;
+  for (const GateUnit& unit : gate_units()) kept.push_back(unit.score < threshold);
+  return kept;
+}
+
+void GateLayer::settle(const std::vector<bool>& kept) {
+  std::vector<float*> blobs;
+  for (const auto& blob : blobs_) blobs.push_back(blob->mutable_cpu_data());
+  settle_gate(parameter_, kept, blobs);
+}
+
+std::vector<float> GateLayer::test_factors() const {
+  const float threshold = gate_threshold(parameter_);
+  std::vector<float> factors;
+  for (const GateUnit& unit : gate_units())
+    factors.push_back(unit.score < threshold ? unit.factor : 0);
+  return factors;
+}
+
+void GateLayer::freeze(const std::vector<bool>& dead) {
+  if (static_cast<int>(dead.size()) != channels_)
+    fail("has ", channels_, " units, and ", dead.size(), " are spoken of");
+  int* numbers = static_cast<int*>(numbers_->mutable_cpu_data());
+  for (int c = 0; c < channels_; ++c)
+    if (dead[c]) numbers[c] = kFrozen;
+}
+
+void GateLayer::set_test_factors() {
+  const std::vector<float> factors = test_factors();
+  std::copy(factors.begin(), factors.end(), factors_.mutable_cpu_data());
+}
+
+void GateLayer::set_factors(Draw draw, const std::function<GateDraw(int, float)>& of) {
+  const RandomKey key = random_key();
+  const int* numbers = this->numbers();
+  float* slopes = slopes_.mutable_cpu_data();
+  float* factors = factors_.mutable_cpu_data();
+  const auto draw_sample = [&](std::int64_t n) {
+    Random4 drawn{};
+    int block = kFrozen;  // the block that `drawn` holds
+    for (int c = 0; c < channels_; ++c) {
+      GateDraw gate{0, 0};
+      if (numbers[c] != kFrozen) {
+        if (numbers[c] / 4 != block) {
+          block = numbers[c] / 4;
+          drawn = draw(key, context_.iteration, first_sample() + static_cast<std::uint32_t>(n),
+                       static_cast<std::uint32_t>(block));
+        }
+        gate = of(c, drawn.values[numbers[c] % 4]);
+      }
+      factors[n * channels_ + c] = gate.factor;
+      slopes[n * channels_ + c] = gate.slope;
+    }
+  };
+  parallel_for(samples_, grain_of(4LL * channels_), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) draw_sample(n);
+  });
+}
+
+std::vector<float> GateLayer::sum_gradients() const {
+  const float* sums = sums_.cpu_data();
+  std::vector<float> gradients(channels_);
+  for (int n = 0; n < samples_; ++n)
+    for (int c = 0; c < channels_; ++c) gradients[c] += sums[n * channels_ + c];
+  return gradients;
+}
+
+std::vector<float> GateLayer::sum_sloped_gradients() const {
+  const float* sums = sums_.cpu_data();
+  const float* slopes = slopes_.cpu_data();
+  std::vector<float> gradients(channels_);
+  for (int n = 0; n < samples_; ++n)
+    for (int c = 0; c < channels_; ++c)
+      gradients[c] += sums[n * channels_ + c] * slopes[n * channels_ + c];
+  return gradients;
+}
+
+void GateLayer::forward(const Blobs& bottom, const Blobs& top) {
+  is_training() ? draw_factors() : set_test_factors();
+  const float* x = bottom[0]->cpu_data();
+  const float* factors = factors_.cpu_data();
+  float* y = top[0]->mutable_cpu_data();
+  const int period = std::max(1, factors_.count());
+  parallel_for(samples_ * channels_, grain_of(spatial_), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const float factor = factors[i % period];
+      for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s) y[s] = x[s] * factor;
+    }
+  });
+}
+
+void GateLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                         const Blobs& bottom) {
+  const float* x = bottom[0]->cpu_data();
+  const float* dy = top[0]->cpu_diff();
+  const float* factors = factors_.cpu_data();
+  float* dx = propagate_down[0] ? bottom[0]->mutable_cpu_diff() : nullptr;
+  float* sums = sums_.mutable_cpu_data();
+  const int period = std::max(1, factors_.count());
+  parallel_for(samples_ * channels_, grain_of(spatial_), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      float sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s) sum += dy[s] * x[s];
+      sums[i] = sum;
+      if (dx == nullptr) continue;
+      const float factor = factors[i % period];
+      for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s) dx[s] = dy[s] * factor;
+    }
+  });
+  add_gradients();
+}
+
+}  // namespace vibnet

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/gate_rule.h"
+#include "vibnet/layer.h"
+
+namespace vibnet {
+
+/// A drawn factor, and its derivative by the parameter that the noise acts through.
+struct GateDraw {
+  float factor;
+  float slope;
+};
+
+/// A layer that multiplies each channel by a factor of its own, and learns which channels can go.
+///
+/// Bottom and top: N x C x .... Each channel is a unit. TRAIN: y[n,c,s] = x[n,c,s] z[n,c], z drawn
+/// anew for each sample and unit. TEST: y = x times the unit's factor if it is kept, else 0; see
+/// core/gate_rule.h. Adds gamma * kl_weight * kl() to the objective. A unit's noise hangs on its
+/// number, which `unit` states for a layer that has been cut; so what is left of a net draws what
+/// it drew as a part of the whole.
+class GateLayer : public Layer {
+ public:
+  float default_decay_mult(int /*index*/) const override { return 0; }
+  void reshape(const Blobs& bottom, const Blobs& top) override;
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override;
+  void forward(const Blobs& bottom, const Blobs& top) override;
+  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override;
+  double penalty() const override { return gamma() * kl(); }
+
+  /// What the gate takes from the objective for each unit that it leaves open, summed, times the
+  /// layer's kl_scale.
+  virtual double kl() const = 0;
+  /// The weight of kl() in the objective: the layer's gamma times the solver's kl_weight, times the
+  /// cost factor.
+  double gamma() const { return gamma_ * context_.kl_weight * cost_factor_; }
+  /// What kl_cost multiplies gamma by.
+  void set_cost_factor(double factor) { cost_factor_ = factor; }
+
+  int units() const { return channels_; }
+  /// Per unit: it is kept while this is below the layer's threshold. Infinite for a frozen one.
+  std::vector<float> scores() const;
+  std::vector<bool> kept() const;
+  /// Per unit: what TEST multiplies by, 0 for one that is not kept.
+  std::vector<float> test_factors() const;
+
+  /// Moves the units to the sides of the threshold that `kept` names; see settle_gate().
+  void settle(const std::vector<bool>& kept);
+
+  /// These units are dead for good: their factor is 0 in both phases, they add nothing to kl(), and
+  /// their parameters and bottom values get no gradient. Others that were frozen before stay so.
+  void freeze(const std::vector<bool>& dead);
+
+ protected:
+  static constexpr int kFrozen = -1;
+  using Draw = Random4 (*)(RandomKey, std::uint64_t, std::uint32_t, std::uint32_t);
+
+  /// `gate`: the layer's own parameter message, with gamma, kl_scale and unit.
+  template <typename Parameter>
+  GateLayer(const LayerParameter& parameter, const Context& context, const Parameter& gate)
+      : Layer(parameter, context),
+        gamma_(gate.gamma()),
+        kl_scale_kind_(gate.kl_scale()),
+        unit_(gate.unit().begin(), gate.unit().end()) {}
+
+  /// Checks bottom, gamma and unit, and makes a parameter blob for each of these fillers.
+  void set_up_gate(const Blobs& bottom, const std::vector<FillerParameter>& fillers);
+  /// TRAIN: the factors of this iteration's samples.
+  virtual void draw_factors() = 0;
+  /// Adds to the diffs of blobs(), from sums_ and, in TRAIN, slopes_.
+  virtual void add_gradients() = 0;
+
+  bool is_training() const { return context_.phase == TRAIN; }
+  void set_test_factors();
+  std::uint32_t first_sample() const {
+    return static_cast<std::uint32_t>(context_.pass) * static_cast<std::uint32_t>(samples_);
+  }
+  /// Per unit: the number that its noise hangs on, or kFrozen.
+  const int* numbers() const { return static_cast<const int*>(numbers_->cpu_data()); }
+
+  /// Draws each sample's and unit's noise, and sets factor and slope to what `of` makes of it.
+  void set_factors(Draw draw, const std::function<GateDraw(int unit, float noise)>& of);
+  /// Per unit: sum_n sum_s dL/dy x, and in a TRAIN pass the same with each sample's slope.
+  std::vector<float> sum_gradients() const;
+  std::vector<float> sum_sloped_gradients() const;
+
+  int samples_ = 0;
+  int channels_ = 0;
+  int spatial_ = 0;
+  double kl_scale_ = 1;
+  std::unique_ptr<SyncedMemory> numbers_;
+
+  /// N x C: the slope of each factor.
+  Blob slopes_;
+  /// N x C: sum_s dL/dy x.
+  Blob sums_;
+  /// N x C in TRAIN, C in TEST.
+  Blob factors_;
+
+ private:
+  std::vector<GateUnit> gate_units() const;
+
+  float gamma_;
+  double cost_factor_ = 1;
+  InformationBottleneckParameter::KLScale kl_scale_kind_;
+  std::vector<std::uint32_t> unit_;
+};
+
+}  // namespace vibnet

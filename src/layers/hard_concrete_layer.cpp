@@ -1,0 +1,80 @@
+#include "layers/hard_concrete_layer.h"
+
+#include <cmath>
+
+#include "math/sigmoid.h"
+#include "vibnet/registry.h"
+
+namespace vibnet {
+namespace {
+
+double precise_sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+}  // namespace
+
+void HardConcreteLayer::set_up(const Blobs& bottom, const Blobs& /*top*/) {
+  const HardConcreteParameter& parameter = gate();
+  if (!(parameter.beta() > 0)) fail("beta: ", parameter.beta(), " must be above 0");
+  if (!(parameter.left() < 0)) fail("left: ", parameter.left(), " must be below 0");
+  if (!(parameter.right() > 1)) fail("right: ", parameter.right(), " must be above 1");
+  FillerParameter filler = parameter.log_alpha_filler();
+  if (!parameter.has_log_alpha_filler()) {
+    filler.set_type("gaussian");
+    filler.set_mean(2.2f);
+    filler.set_std(0.01f);
+  }
+  set_up_gate(bottom, {filler});
+}
+
+double HardConcreteLayer::open_shift() const {
+  return gate().beta() * std::log(-double{gate().left()} / gate().right());
+}
+
+double HardConcreteLayer::open_probability(int unit) const {
+  return precise_sigmoid(blobs_[0]->cpu_data()[unit] - open_shift());
+}
+
+double HardConcreteLayer::kl() const {
+  double sum = 0;
+  for (int c = 0; c < channels_; ++c)
+    if (numbers()[c] != kFrozen) sum += open_probability(c);
+  return sum * kl_scale_;
+}
+
+GateDraw HardConcreteLayer::stretch(float x, float by_log_alpha) const {
+  const float s = sigmoid(x);
+  const float width = gate().right() - gate().left();
+  const float stretched = s * width + gate().left();
+  if (stretched <= 0) return {0, 0};
+  if (stretched >= 1) return {1, 0};
+  return {stretched, width * s * (1 - s) * by_log_alpha};
+}
+
+void HardConcreteLayer::draw_factors() {
+  const float* log_alpha = blobs_[0]->cpu_data();
+  const float beta = gate().beta();
+  set_factors(uniform4, [&](int c, float u) {
+    return stretch((std::log(u) - std::log1p(-u) + log_alpha[c]) / beta, 1 / beta);
+  });
+}
+
+void HardConcreteLayer::add_gradients() {
+  if (!learns(0)) return;
+  const float* log_alpha = blobs_[0]->cpu_data();
+  float* d_log_alpha = blobs_[0]->mutable_cpu_diff();
+  const std::vector<float> by_log_alpha = is_training() ? sum_sloped_gradients() : sum_gradients();
+  for (int c = 0; c < channels_; ++c) {
+    if (numbers()[c] == kFrozen) continue;
+    if (!is_training()) {
+      d_log_alpha[c] += by_log_alpha[c] * stretch(log_alpha[c], 1).slope;
+      continue;
+    }
+    const double open = open_probability(c);
+    const double of_penalty = gamma() * kl_scale_ * open * (1 - open);
+    d_log_alpha[c] += static_cast<float>(by_log_alpha[c] + of_penalty);
+  }
+}
+
+REGISTER_LAYER(HardConcrete, CPU, HardConcreteLayer);
+
+}  // namespace vibnet
