@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/gate_rule.h"
-#include "vibnet/compress.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -32,12 +31,16 @@ CompressedCost::CompressedCost(NetParameter model, const Net& source)
 
 NetParameter CompressedCost::dense() const { return make_deploy(model_, input_shape_); }
 
-NetParameter CompressedCost::compressed(NetParameter weights, const Kept& kept) const {
-  settle_gates(kept, &weights);
+CompressedNet CompressedCost::compressed(NetParameter weights) const {
   CompressOptions options;
   options.input_shape = input_shape_;
+  return compress(model_, std::move(weights), options);
+}
+
+NetParameter CompressedCost::compressed(NetParameter weights, const Kept& kept) const {
+  settle_gates(kept, &weights);
   try {
-    return compress(model_, std::move(weights), options).deploy;
+    return compressed(std::move(weights)).deploy;
   } catch (const Error&) {
     if (keeps_all(kept)) throw;
     return {};

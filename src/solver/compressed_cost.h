@@ -6,6 +6,7 @@
 #include "compress/threshold_search.h"
 #include "net/cost.h"
 #include "vibnet.pb.h"
+#include "vibnet/compress.h"
 #include "vibnet/net.h"
 
 namespace vibnet {
@@ -19,6 +20,8 @@ class CompressedCost {
 
   /// The net as it is, gates and all, for deployment.
   NetParameter dense() const;
+  /// The net without the units that its gates do not keep.
+  CompressedNet compressed(NetParameter weights) const;
   /// The net for deployment when these units are kept of it. `weights` holds the layers' blobs; it
   /// is used up. An empty net where a layer would lose every unit. Throws Error where compress()
   /// does so with all units kept.
