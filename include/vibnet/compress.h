@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,8 +12,11 @@ namespace vibnet {
 struct CompressOptions {
   /// Replaces the bottlenecks' own threshold.
   std::optional<float> threshold;
-  /// Shape of the net's input (see input_blob) for the deployment prototxt, batch first.
-  std::vector<int> input_shape;
+  /// The shapes of what the TEST net's sources make, labels too, by blob. An Input layer's may be
+  /// left out.
+  std::map<std::string, std::vector<int>> input_shapes;
+  /// Puts every BatchNorm and Scale into the weights around it, where that is exact.
+  bool fold_batchnorm = false;
 };
 
 /// What became of a layer that has units of its own.
@@ -20,7 +24,8 @@ struct LayerReport {
   std::string name;
   std::string type;
   int units_before = 0;
-  /// Fewer than a bottleneck keeps where another one drops some of them, more where a wall stays.
+  /// 0 for a layer that is gone. Of a bottleneck, fewer than it keeps where nothing needs some of
+  /// them, more where some must stay as zeros.
   int units_after = 0;
   /// For a bottleneck: the units that still carry something, in the order of the layer.
   std::vector<int> kept;
@@ -30,34 +35,34 @@ struct CompressReport {
   std::vector<LayerReport> layers;
   /// The input features left, where a bottleneck on the input made it shorter; else empty.
   std::vector<int> kept_inputs;
-  /// What could not be cut or folded, and why.
+  /// What could not be cut or folded, and why; which layers went whole.
   std::vector<std::string> notes;
 };
 
 struct CompressedNet {
   /// The given prototxt, smaller: with its data and loss layers, for testing and fine-tuning.
   NetParameter model;
-  /// For deployment: an Input layer, and no layer that needs labels.
+  /// For deployment: Input layers of batch 1, and no layer that needs labels.
   NetParameter deploy;
   /// The weights of both.
   NetParameter weights;
   CompressReport report;
 };
 
-/// Cuts out of a trained net every unit that its InformationBottleneck layers do not keep, and the
-/// bottlenecks with them: the result computes what the net computes in TEST, to within rounding.
+/// Cuts out of a trained net every channel that its bottlenecks do not keep, all that only such
+/// channels are made of or lead to, and the bottlenecks with them: the result computes what the net
+/// computes in TEST, to within rounding.
 ///
-/// `model` is the net's prototxt, all phases; `weights` its caffemodel. Works on any chain of
-/// layers. Throws Error for a graph with branches, weights that do not fit, a net without
-/// bottlenecks, or a layer that would lose every unit.
-CompressedNet compress(const NetParameter& model, const NetParameter& weights,
+/// `model` is the net's prototxt, all phases, any graph; `weights` its caffemodel. Layers say what
+/// they do to channels in Layer::channel_rule; one that does not keeps all channels, and the report
+/// names it. Throws Error for weights that do not fit, a net with nothing to cut or fold, or one
+/// that would lose every path to an output.
+CompressedNet compress(const NetParameter& model, NetParameter weights,
                        const CompressOptions& options);
 
-/// The blob of a chain's TEST phase that holds its input: what a data layer makes besides labels.
-std::string input_blob(const NetParameter& model);
-
-/// The deployment form of a net as it is: its TEST phase, an Input of `input_shape` in place of its
-/// data layers, and no layer that needs labels.
-NetParameter make_deploy(const NetParameter& model, const std::vector<int>& input_shape);
+/// The deployment form of a net as it is: its TEST phase, Inputs of batch 1 in place of its data
+/// layers, and no layer that needs labels.
+NetParameter make_deploy(const NetParameter& model,
+                         const std::map<std::string, std::vector<int>>& input_shapes);
 
 }  // namespace vibnet

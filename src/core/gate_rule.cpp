@@ -91,4 +91,13 @@ void settle_gate(const std::vector<bool>& kept, LayerParameter* layer) {
   settle_gate(*layer, kept, blobs);
 }
 
+void set_gate_numbers(const std::vector<int>& kept, LayerParameter* layer) {
+  auto* numbers = layer->type() == "HardConcrete"
+                      ? layer->mutable_hard_concrete_param()->mutable_unit()
+                      : layer->mutable_information_bottleneck_param()->mutable_unit();
+  const auto old = *numbers;
+  numbers->Clear();
+  for (const int unit : kept) numbers->Add(old.empty() ? unit : old.Get(unit));
+}
+
 }  // namespace vibnet

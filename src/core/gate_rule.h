@@ -45,4 +45,7 @@ void settle_gate(const LayerParameter& layer, const std::vector<bool>& kept,
 /// The same for a gate layer whose blobs are there.
 void settle_gate(const std::vector<bool>& kept, LayerParameter* layer);
 
+/// Says in the layer's `unit` which of its units stay, and in which order.
+void set_gate_numbers(const std::vector<int>& kept, LayerParameter* layer);
+
 }  // namespace vibnet

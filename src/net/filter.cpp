@@ -22,6 +22,8 @@ bool meets(const NetStateRule& rule, const NetState& state) {
   return true;
 }
 
+}  // namespace
+
 bool is_included(const LayerParameter& layer, const NetState& state) {
   if (layer.include_size() > 0 && layer.exclude_size() > 0)
     fail("layer '", layer.name(), "': has include and exclude rules; give only one kind");
@@ -30,8 +32,6 @@ bool is_included(const LayerParameter& layer, const NetState& state) {
     return std::any_of(layer.include().begin(), layer.include().end(), met);
   return std::none_of(layer.exclude().begin(), layer.exclude().end(), met);
 }
-
-}  // namespace
 
 NetParameter filter_net(const NetParameter& net, const NetState& state) {
   NetParameter filtered = net;

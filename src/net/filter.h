@@ -4,8 +4,11 @@
 
 namespace vibnet {
 
-/// The layers whose include and exclude rules the state meets (Caffe's Net::FilterNet). Throws
-/// Error for a layer that has both kinds of rule.
+/// Whether the state meets the layer's include or exclude rules. Throws Error for a layer that has
+/// both kinds.
+bool is_included(const LayerParameter& layer, const NetState& state);
+
+/// The layers whose include and exclude rules the state meets (Caffe's Net::FilterNet).
 NetParameter filter_net(const NetParameter& net, const NetState& state);
 
 /// The net with a Split layer behind every blob that several layers read, or that is read and

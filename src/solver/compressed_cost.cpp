@@ -16,24 +16,16 @@ bool keeps_all(const Kept& kept) {
   });
 }
 
-std::vector<int> shape_of_one(const Net& net, const std::string& name) {
-  const Blob* blob = net.blob(name);
-  if (blob == nullptr) fail("blob '", name, "' is in the TEST net, and not in the net that runs");
-  std::vector<int> shape = blob->shape();
-  if (!shape.empty()) shape[0] = 1;
-  return shape;
-}
-
 }  // namespace
 
 CompressedCost::CompressedCost(NetParameter model, const Net& source)
-    : model_(std::move(model)), input_shape_(shape_of_one(source, input_blob(model_))) {}
+    : model_(std::move(model)), input_shapes_(source_shapes(source)) {}
 
-NetParameter CompressedCost::dense() const { return make_deploy(model_, input_shape_); }
+NetParameter CompressedCost::dense() const { return make_deploy(model_, input_shapes_); }
 
 CompressedNet CompressedCost::compressed(NetParameter weights) const {
   CompressOptions options;
-  options.input_shape = input_shape_;
+  options.input_shapes = input_shapes_;
   return compress(model_, std::move(weights), options);
 }
 
@@ -49,6 +41,15 @@ NetParameter CompressedCost::compressed(NetParameter weights, const Kept& kept) 
 
 NetCost CompressedCost::cost(const NetParameter& weights, const Kept& kept) const {
   return cost_of_deployment(compressed(weights, kept));
+}
+
+InputShapes source_shapes(const Net& net) {
+  InputShapes shapes;
+  for (const auto& layer : net.layers()) {
+    if (layer->parameter().bottom_size() > 0) continue;
+    for (const std::string& top : layer->parameter().top()) shapes[top] = net.blob(top)->shape();
+  }
+  return shapes;
 }
 
 NetCost cost_of_deployment(const NetParameter& deploy) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,11 +12,13 @@
 
 namespace vibnet {
 
+/// The shapes of blobs by name, batch first.
+using InputShapes = std::map<std::string, std::vector<int>>;
+
 /// What a net would cost if it were compressed now. Reads no data, and computes no weights.
 class CompressedCost {
  public:
-  /// `model` is the prototxt, all phases; `source` a net that has the blobs its data layers make,
-  /// whose shapes count but for the batch, which is 1.
+  /// `model` is the prototxt, all phases; `source` a net whose data layers make what its do.
   CompressedCost(NetParameter model, const Net& source);
 
   /// The net as it is, gates and all, for deployment.
@@ -30,8 +33,11 @@ class CompressedCost {
 
  private:
   NetParameter model_;
-  std::vector<int> input_shape_;
+  InputShapes input_shapes_;
 };
+
+/// What the sources of a net make.
+InputShapes source_shapes(const Net& net);
 
 /// What a deployment net costs; nothing for an empty one.
 NetCost cost_of_deployment(const NetParameter& deploy);

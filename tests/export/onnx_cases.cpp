@@ -115,7 +115,7 @@ void grow_open_batches(const onnx::ModelProto& model, Net* net) {
 }
 
 NetParameter deployed(const NetParameter& model, const Shape& shape) {
-  if (!shape.empty()) return make_deploy(model, shape);
+  if (!shape.empty()) return make_deploy(model, {{"data", shape}});
   NetState state;
   state.set_phase(TEST);
   return deploy_net(filter_net(model, state), {});
@@ -220,7 +220,7 @@ void write_small_nets(Cases* cases) {
 void write_compressed(const std::string& name, const NetParameter& model,
                       const NetParameter& weights, const Shape& input, Cases* cases) {
   CompressOptions options;
-  options.input_shape = input;
+  options.input_shapes["data"] = input;
   const CompressedNet small = compress(model, weights, options);
   cases->write(name, small.deploy, small.weights, {});
 }

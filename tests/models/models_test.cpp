@@ -60,7 +60,7 @@ bool is_not_zero(float value) { return value != 0; }
 
 TEST_P(Models, AreWhatIsPublished) {
   const PublishedNet& published = GetParam();
-  const Net net(make_deploy(model(), published.input), NetOptions());
+  const Net net(make_deploy(model(), {{"data", published.input}}), NetOptions());
   ASSERT_EQ(net.output_names().size(), 1);
   const Blob& output = *net.blob(net.output_names()[0]);
   EXPECT_EQ(output.shape(0), 1);
@@ -126,8 +126,8 @@ TEST(Vgg16Cifar10, StartsFromThePlainNet) {
   const Shape input = {1, 3, 32, 32};
   const NetParameter plain = read_net_prototxt(model_file("vgg16_cifar10", "plain.prototxt"));
   const NetParameter model = read_net_prototxt(model_file("vgg16_cifar10", "train_val.prototxt"));
-  Net net(make_deploy(model, input), NetOptions());
-  EXPECT_NO_THROW(net.copy_weights(Net(make_deploy(plain, input), NetOptions()).to_proto(), "plain",
+  Net net(make_deploy(model, {{"data", input}}), NetOptions());
+  EXPECT_NO_THROW(net.copy_weights(Net(make_deploy(plain, {{"data", input}}), NetOptions()).to_proto(), "plain",
                                    Missing::KEEP));
   NetParameter stripped = without_bottlenecks(model);
   stripped.set_name(plain.name());

@@ -22,7 +22,7 @@ class OpenCvModels : public testing::TestWithParam<PublishedNet> {
     return read_net_prototxt(model_file(GetParam().folder, "train_val.prototxt"));
   }
   NetParameter deploy_of(const NetParameter& net) const {
-    return make_deploy(net, GetParam().input);
+    return make_deploy(net, {{"data", GetParam().input}});
   }
 };
 
@@ -63,7 +63,7 @@ TEST_P(OpenCvModels, ComputeTheSameCompressed) {
   CompressedNet compressed;
   const std::string refusal = error_of([&] {
     CompressOptions options;
-    options.input_shape = GetParam().input;
+    options.input_shapes["data"] = GetParam().input;
     compressed = compress(with, weights, options);
   });
   if (!GetParam().is_chain && !refusal.empty()) GTEST_SKIP() << "not compressed: " << refusal;

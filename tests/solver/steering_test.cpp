@@ -37,6 +37,7 @@ const char* const kNet = R"(
   layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'ip2' bottom: 'label' top: 'loss' }
 )";
 
+const InputShapes kShapes = {{"data", {8, 2, 6, 6}}, {"label", {8}}};
 constexpr int kPlaces = 4 * 4;
 
 /// Weights and FLOPs of kNet by hand.
@@ -70,7 +71,7 @@ std::vector<double> living(const Solver& solver) {
 /// What vibnet-compress makes of the net as it stands.
 NetCost cost_now(const Solver& solver) {
   CompressOptions options;
-  options.input_shape = {1, 2, 6, 6};
+  options.input_shapes = kShapes;
   const NetParameter weights = solver.net().to_proto();
   return cost_of_deployment(compress(net_of(kNet), weights, options).deploy);
 }
@@ -151,7 +152,7 @@ TEST_P(HitsTarget, WithinTwoPercent) {
   const SolverParameter parameter =
       solver_parameter("max_iter: 120 target { " + std::string(GetParam()) + " }");
   Solver solver(parameter, "solver", Device());
-  const NetCost dense = cost_of_deployment(make_deploy(net_of(kNet), {1, 2, 6, 6}));
+  const NetCost dense = cost_of_deployment(make_deploy(net_of(kNet), kShapes));
   solver.step(120);
   const NetCost cost = cost_now(solver);
   const TargetParameter& target = parameter.target();

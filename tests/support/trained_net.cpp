@@ -49,9 +49,13 @@ void fill_channels(std::mt19937* random, LayerParameter* layer) {
   for (float& value : *layer->mutable_blobs(0)->mutable_data()) value = scales(*random);
 }
 
-/// Runs the net on these values and gives back its last output.
+/// Runs the net on these values, as many samples as they make, and gives back its last output.
 std::vector<float> output_of(Net* net, const std::vector<float>& input) {
   Blob* blob = net->blob(net->input_names().at(0));
+  Shape shape = blob->shape();
+  shape[0] = static_cast<int>(input.size()) / blob->count(1);
+  blob->reshape(shape);
+  net->reshape();
   if (static_cast<std::size_t>(blob->count()) != input.size())
     throw std::runtime_error("the input is " + to_string(blob->shape()));
   std::copy(input.begin(), input.end(), blob->mutable_cpu_data());
@@ -146,10 +150,6 @@ std::vector<std::string> names_of(const NetParameter& net) {
 
 CompressedNet compress_net(const NetParameter& model, const NetParameter& weights,
                            CompressOptions options) {
-  for (const LayerParameter& layer : model.layer())
-    if (layer.type() == "Input" && options.input_shape.empty())
-      for (const auto dimension : layer.input_param().shape(0).dim())
-        options.input_shape.push_back(static_cast<int>(dimension));
   return compress(model, weights, options);
 }
 

@@ -1,0 +1,193 @@
+#include "compress/constants.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "compress/weights_view.h"
+#include "core/gate_rule.h"
+
+namespace vibnet {
+namespace {
+
+using Role = ChannelRule::Role;
+
+bool has_any(const Constants& constants) {
+  return std::any_of(constants.begin(), constants.end(),
+                     [](const auto& constant) { return constant.has_value(); });
+}
+
+/// Walks the layers from the net's inputs to its outputs.
+class ConstantFinder {
+ public:
+  ConstantFinder(const Graph& graph, const Masks& masks, bool training)
+      : graph_(graph), masks_(masks), training_(training) {
+    for (const GraphBlob& blob : graph.blobs) constants_.emplace_back(blob.channels());
+  }
+
+  std::vector<Constants> find() {
+    for (const GraphLayer& layer : graph_.layers)
+      if (layer.kind == GraphLayer::Kind::INNER) find_at(layer);
+    return std::move(constants_);
+  }
+
+ private:
+  void find_at(const GraphLayer& layer) {
+    switch (layer.rule.role) {
+      case Role::WALL:
+        return;
+      case Role::EACH:
+      case Role::SUM:
+        each(layer);
+        break;
+      case Role::MIX:
+        mix(layer);
+        break;
+      case Role::MOVE:
+        move(layer);
+        break;
+    }
+    for (const int top : layer.tops) drop_unsure(layer, &constants_[top]);
+  }
+
+  /// Takes out what is no constant in every phase, or not for the whole of a training.
+  void drop_unsure(const GraphLayer& layer, Constants* top) const {
+    for (std::size_t c = 0; c < top->size(); ++c) {
+      auto& constant = (*top)[c];
+      if (!constant) continue;
+      const bool is_left_out = !layer.is_in_test || !layer.is_in_train;
+      const bool is_moved_by_training = training_ && (*constant != 0 || layer.rule.has_shift);
+      const bool changes = is_left_out && constants_[layer.bottoms[0]][c] != constant;
+      if (!std::isfinite(*constant) || is_moved_by_training || changes) constant.reset();
+    }
+  }
+
+  void each(const GraphLayer& layer) {
+    Constants& top = constants_[layer.tops[0]];
+    if (is_gate(layer.parameter.type())) return gate(layer, &top);
+    switch (layer.rule.constants) {
+      case ChannelRule::Constants::NONE:
+        return;
+      case ChannelRule::Constants::ZERO:
+        for (std::size_t c = 0; c < top.size(); ++c)
+          if (constants_[layer.bottoms[0]][c] == 0.0f) top[c] = 0;
+        return;
+      case ChannelRule::Constants::SAME:
+        top = constants_[layer.bottoms[0]];
+        return;
+      case ChannelRule::Constants::ANY:
+        evaluate(layer, &top);
+    }
+  }
+
+  void gate(const GraphLayer& layer, Constants* top) const {
+    const std::vector<bool>& kept = masks_.at(layer.parameter.name());
+    const std::vector<GateUnit> units = gate_units(with_blobs(layer));
+    for (std::size_t c = 0; c < top->size(); ++c) {
+      const auto& bottom = constants_[layer.bottoms[0]][c];
+      if (!kept[c])
+        (*top)[c] = 0;
+      else if (bottom)
+        (*top)[c] = *bottom * units[c].factor;
+    }
+  }
+
+  /// A Scale's factor of 0, which makes one value of all.
+  bool erases(const GraphLayer& layer, std::size_t channel) const {
+    const LayerParameter& parameter = layer.parameter;
+    return !training_ && parameter.type() == "Scale" && layer.bottoms.size() == 1 &&
+           layer.blobs[0].shape().dim_size() == 1 &&
+           layer.blobs[0].data(static_cast<int>(channel)) == 0;
+  }
+
+  /// Whether the top's channel is constant, whatever its value.
+  bool is_settled(const GraphLayer& layer, std::size_t channel) const {
+    if (erases(layer, channel)) return true;
+    bool all = true;
+    for (int b = 0; b < layer.rule.coupled; ++b) {
+      const auto& constant = constants_[layer.bottoms[b]][channel];
+      if (layer.rule.is_product && constant == 0.0f) return true;
+      all = all && constant.has_value();
+    }
+    return all;
+  }
+
+  /// Runs the layer itself on one sample of one place, varying channels being 0 there.
+  void evaluate(const GraphLayer& layer, Constants* top) const {
+    std::vector<bool> settled(top->size());
+    for (std::size_t c = 0; c < settled.size(); ++c) settled[c] = is_settled(layer, c);
+    if (std::none_of(settled.begin(), settled.end(), [](bool is) { return is; })) return;
+    std::vector<Blob> bottoms(layer.bottoms.size());
+    Blobs bottom;
+    for (std::size_t b = 0; b < bottoms.size(); ++b) {
+      const GraphBlob& blob = graph_.blobs[layer.bottoms[b]];
+      Shape pixel(blob.shape.size(), 1);
+      pixel[1] = blob.channels();
+      bottoms[b].reshape(pixel);
+      for (int c = 0; c < blob.channels(); ++c)
+        bottoms[b].mutable_cpu_data()[c] = constants_[layer.bottoms[b]][c].value_or(0);
+      bottom.push_back(&bottoms[b]);
+    }
+    Blob y;
+    Layer& runner = *layer.layer;
+    for (std::size_t b = 0; b < layer.blobs.size(); ++b)
+      runner.blobs()[b]->from_proto(layer.blobs[b]);
+    runner.reshape(bottom, {&y});
+    runner.forward(bottom, {&y});
+    for (std::size_t c = 0; c < settled.size(); ++c)
+      if (settled[c]) (*top)[c] = y.cpu_data()[c];
+  }
+
+  void mix(const GraphLayer& layer) {
+    const Constants& bottom = constants_[layer.bottoms[0]];
+    Constants& top = constants_[layer.tops[0]];
+    if (training_ && !has_any(bottom)) return;
+    const WeightsView weights(layer, graph_);
+    for (int o = 0; o < weights.outputs(); ++o) {
+      double value = weights.bias(o);
+      bool settled = true;
+      for (int i = weights.first_input(o); settled && i < weights.end_input(o); ++i) {
+        if (!is_usable(layer.rule, bottom[i]))
+          settled = !training_ && weights.is_zero(o, i);
+        else if (*bottom[i] != 0)
+          value += double{*bottom[i]} * weights.sum(o, i);
+      }
+      if (settled) top[o] = static_cast<float>(value);
+    }
+  }
+
+  static bool is_usable(const ChannelRule& rule, const std::optional<float>& constant) {
+    return constant && (*constant == 0 || rule.constants == ChannelRule::Constants::SAME);
+  }
+
+  void move(const GraphLayer& layer) {
+    for (std::size_t t = 0; t < layer.tops.size(); ++t)
+      for (std::size_t c = 0; c < layer.rule.sources[t].size(); ++c) {
+        const ChannelRule::Source& source = layer.rule.sources[t][c];
+        constants_[layer.tops[t]][c] = constants_[layer.bottoms[source.bottom]][source.channel];
+      }
+  }
+
+  const Graph& graph_;
+  const Masks& masks_;
+  const bool training_;
+  std::vector<Constants> constants_;
+};
+
+}  // namespace
+
+Masks masks_of(const Graph& graph, std::optional<float> threshold) {
+  Masks masks;
+  for (const GraphLayer& layer : graph.layers) {
+    if (!is_gate(layer.parameter.type())) continue;
+    std::vector<bool>& kept = masks[layer.parameter.name()];
+    const float limit = threshold.value_or(gate_threshold(layer.parameter));
+    for (const GateUnit& unit : gate_units(with_blobs(layer))) kept.push_back(unit.score < limit);
+  }
+  return masks;
+}
+
+std::vector<Constants> find_constants(const Graph& graph, const Masks& masks, bool training) {
+  return ConstantFinder(graph, masks, training).find();
+}
+
+}  // namespace vibnet

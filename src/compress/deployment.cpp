@@ -1,0 +1,135 @@
+#include "compress/deployment.h"
+
+#include <algorithm>
+#include <set>
+
+#include "net/deploy.h"
+
+namespace vibnet {
+namespace {
+
+std::vector<const LayerParameter*> readers_of(const NetParameter& net, const std::string& blob) {
+  std::vector<const LayerParameter*> readers;
+  for (const LayerParameter& layer : net.layer())
+    if (std::count(layer.bottom().begin(), layer.bottom().end(), blob) > 0)
+      readers.push_back(&layer);
+  return readers;
+}
+
+const LayerParameter* only_reader(const NetParameter& net, const std::string& blob) {
+  const auto readers = readers_of(net, blob);
+  return readers.size() == 1 ? readers[0] : nullptr;
+}
+
+/// What stands between an Input and those who read its selected features.
+struct Selection {
+  std::set<std::string> layers;
+  std::string input;
+  std::string selected;
+  std::vector<int> kept;
+};
+
+/// The features that each top of the Slice holds: where they begin and end.
+std::vector<std::pair<int, int>> pieces_of(const LayerParameter& slice, int size) {
+  std::vector<std::pair<int, int>> pieces;
+  int begin = 0;
+  for (int t = 0; t < slice.top_size(); ++t) {
+    const int end = t < slice.slice_param().slice_point_size()
+                        ? static_cast<int>(slice.slice_param().slice_point(t))
+                        : size;
+    pieces.emplace_back(begin, end);
+    begin = end;
+  }
+  return pieces;
+}
+
+Selection find_selection(const NetParameter& deploy, const std::set<std::string>& originals,
+                         const LayerParameter& input) {
+  Selection selection;
+  if (input.top_size() != 1 || input.input_param().shape_size() != 1) return {};
+  selection.input = input.top(0);
+  const BlobShape& shape = input.input_param().shape(0);
+  int features = 1;
+  for (int d = 1; d < shape.dim_size(); ++d) features *= static_cast<int>(shape.dim(d));
+  const LayerParameter* slice = only_reader(deploy, selection.input);
+  bool is_flat = shape.dim_size() == 2;
+  if (slice != nullptr && slice->type() == "Flatten" && slice->flatten_param().axis() == 1) {
+    selection.layers.insert(slice->name());
+    slice = only_reader(deploy, slice->top(0));
+    is_flat = true;
+  }
+  if (!is_flat || slice == nullptr || slice->type() != "Slice" ||
+      originals.count(slice->name()) > 0)
+    return {};
+  selection.layers.insert(slice->name());
+  const auto pieces = pieces_of(*slice, features);
+  std::vector<std::string> parts;
+  for (int t = 0; t < slice->top_size(); ++t) {
+    const LayerParameter* reader = only_reader(deploy, slice->top(t));
+    if (reader == nullptr) return {};
+    const bool joins = reader->type() == "Concat" && originals.count(reader->name()) == 0;
+    if (joins || reader->type() == "Silence") selection.layers.insert(reader->name());
+    if (reader->type() == "Silence") continue;
+    parts.push_back(slice->top(t));
+    selection.selected = joins ? reader->top(0) : slice->top(t);
+    for (int f = pieces[t].first; f < pieces[t].second; ++f) selection.kept.push_back(f);
+    if (joins && reader->bottom(static_cast<int>(parts.size()) - 1) != parts.back()) return {};
+  }
+  const bool is_one = parts.size() == 1 || std::all_of(parts.begin(), parts.end(), [&](auto& part) {
+                        const LayerParameter* reader = only_reader(deploy, part);
+                        return reader->top_size() == 1 && reader->top(0) == selection.selected;
+                      });
+  return is_one ? selection : Selection();
+}
+
+void take_out(const Selection& selection, NetParameter* deploy) {
+  NetParameter out = *deploy;
+  out.clear_layer();
+  for (LayerParameter layer : deploy->layer()) {
+    if (selection.layers.count(layer.name()) > 0) continue;
+    for (std::string& bottom : *layer.mutable_bottom())
+      if (bottom == selection.selected) bottom = selection.input;
+    for (std::string& top : *layer.mutable_top())
+      if (top == selection.selected) top = selection.input;  // in place
+    if (layer.type() == "Input" && layer.top(0) == selection.input) {
+      BlobShape* shape = layer.mutable_input_param()->mutable_shape(0);
+      const auto batch = shape->dim(0);
+      shape->clear_dim();
+      shape->add_dim(batch);
+      shape->add_dim(static_cast<int>(selection.kept.size()));
+    }
+    *out.add_layer() = layer;
+  }
+  *deploy = out;
+}
+
+}  // namespace
+
+NetParameter deploy_of_one(const NetParameter& net,
+                           std::map<std::string, std::vector<int>> input_shapes) {
+  for (const LayerParameter& layer : net.layer())
+    for (int t = 0; layer.type() == "Input" && t < layer.top_size(); ++t) {
+      const auto& stated = layer.input_param().shape();
+      if (stated.empty() || input_shapes.count(layer.top(t)) > 0) continue;
+      const BlobShape& shape = stated.Get(t < stated.size() ? t : 0);
+      input_shapes[layer.top(t)].assign(shape.dim().begin(), shape.dim().end());
+    }
+  for (auto& entry : input_shapes)
+    if (!entry.second.empty()) entry.second[0] = 1;
+  return deploy_net(net, input_shapes);
+}
+
+std::vector<int> shorten_input(const NetParameter& original, NetParameter* deploy) {
+  std::set<std::string> originals;
+  for (const LayerParameter& layer : original.layer()) originals.insert(layer.name());
+  for (const LayerParameter& layer : deploy->layer()) {
+    if (layer.type() != "Input") continue;
+    const Selection selection = find_selection(*deploy, originals, layer);
+    if (selection.kept.empty()) continue;
+    take_out(selection, deploy);
+    return selection.kept;
+  }
+  return {};
+}
+
+}  // namespace vibnet

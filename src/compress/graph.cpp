@@ -1,0 +1,278 @@
+#include "compress/graph.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "net/deploy.h"
+#include "net/filter.h"
+#include "vibnet/error.h"
+#include "vibnet/registry.h"
+
+namespace vibnet {
+namespace {
+
+using Kind = GraphLayer::Kind;
+
+bool is_included_in(Phase phase, const NetParameter& net, const LayerParameter& layer) {
+  NetState state = net.state();
+  state.set_phase(phase);
+  return is_included(layer, state);
+}
+
+Blobs pointers(std::vector<Blob>* blobs) {
+  Blobs all;
+  for (Blob& blob : *blobs) all.push_back(&blob);
+  return all;
+}
+
+/// Values in floats and the shape of today, whatever the age of the file.
+void modernize(const LayerParameter& layer, const Blob& expected, BlobProto* blob) {
+  if (blob->data_size() == 0 && blob->double_data_size() > 0) {
+    blob->mutable_data()->Add(blob->double_data().begin(), blob->double_data().end());
+    blob->clear_double_data();
+  }
+  if (blob->data_size() != expected.count() || !expected.fits(*blob))
+    fail(title(layer), ": a stored blob is ", to_string(shape_of(*blob)), " and holds ",
+         blob->data_size(), " value(s), and ", to_string(expected.shape()), " is needed");
+  for (const auto clear :
+       {&BlobProto::clear_num, &BlobProto::clear_channels, &BlobProto::clear_height,
+        &BlobProto::clear_width, &BlobProto::clear_shape})
+    (blob->*clear)();
+  BlobShape* shape = blob->mutable_shape();
+  for (const int dimension : expected.shape()) shape->add_dim(dimension);
+}
+
+/// The names of a layer's parameters that other layers have too.
+std::vector<std::string> shared_names(const LayerParameter& layer,
+                                      const std::map<std::string, std::set<std::string>>& users) {
+  std::vector<std::string> names;
+  for (const ParamSpec& spec : layer.param())
+    if (!spec.name().empty() && users.at(spec.name()).size() > 1) names.push_back(spec.name());
+  return names;
+}
+
+}  // namespace
+
+std::string title(const LayerParameter& layer) {
+  return "layer '" + layer.name() + "' (" + layer.type() + ")";
+}
+
+LayerParameter with_blobs(const GraphLayer& layer) {
+  LayerParameter whole = layer.parameter;
+  for (const BlobProto& blob : layer.blobs) *whole.add_blobs() = blob;
+  return whole;
+}
+
+Graph::Graph(const NetParameter& model, NetParameter weights,
+             const std::map<std::string, std::vector<int>>& input_shapes) {
+  header = model;
+  header.clear_layer();
+  context_->phase = TEST;
+  context_->fills_parameters = false;
+  std::map<std::string, LayerParameter*> stored;
+  for (LayerParameter& layer : *weights.mutable_layer()) stored[layer.name()] = &layer;
+  std::map<std::string, int> latest;
+  for (const LayerParameter& parameter : model.layer()) {
+    append(parameter, &latest);
+    GraphLayer& layer = layers.back();
+    layer.parameter.clear_blobs();
+    layer.is_in_test = is_included_in(TEST, model, parameter);
+    layer.is_in_train = is_included_in(TRAIN, model, parameter);
+    if (layer.kind == Kind::SOURCE) read_source(&layer, input_shapes);
+    if (layer.kind != Kind::INNER) continue;
+    shape_layer(&layer);
+    take_weights(&layer, &stored);
+  }
+  count_readers();
+  find_twins();
+}
+
+/// Connects a layer to the blobs that its names stand for at this place of the file.
+void Graph::append(const LayerParameter& parameter, std::map<std::string, int>* latest) {
+  GraphLayer layer;
+  layer.parameter = parameter;
+  for (const std::string& bottom : parameter.bottom()) {
+    const auto found = latest->find(bottom);
+    if (found == latest->end())
+      fail(title(parameter), " reads '", bottom, "', which no layer before it makes");
+    layer.bottoms.push_back(found->second);
+  }
+  const bool reads_head = std::any_of(layer.bottoms.begin(), layer.bottoms.end(),
+                                      [this](int blob) { return !blobs[blob].has_shape; });
+  if (parameter.bottom_size() == 0 && parameter.type() != "Parameter")
+    layer.kind = Kind::SOURCE;
+  else if (is_head(parameter) || (reads_head && parameter.bottom_size() > 0))
+    layer.kind = Kind::HEAD;
+  for (int t = 0; t < parameter.top_size(); ++t) {
+    const std::string& top = parameter.top(t);
+    const bool in_place = t < parameter.bottom_size() && parameter.bottom(t) == top;
+    const auto found = latest->find(top);
+    if (found != latest->end() && !in_place) {
+      layer.is_double = true;
+      layer.tops.push_back(found->second);
+      blobs[found->second].is_pinned = layer.kind == Kind::INNER;
+    } else {
+      layer.tops.push_back(add_blob(top));
+    }
+    (*latest)[top] = layer.tops.back();
+  }
+  layers.push_back(std::move(layer));
+}
+
+void Graph::read_source(GraphLayer* layer,
+                        const std::map<std::string, std::vector<int>>& input_shapes) {
+  const auto& stated = layer->parameter.input_param().shape();
+  for (std::size_t t = 0; t < layer->tops.size(); ++t) {
+    GraphBlob& blob = blobs[layer->tops[t]];
+    const auto given = input_shapes.find(blob.name);
+    if (given != input_shapes.end())
+      blob.shape = given->second;
+    else if (!stated.empty())
+      blob.shape = shape_of(stated.Get(static_cast<int>(t) < stated.size() ? t : 0));
+    blob.has_shape = blob.has_shape || given != input_shapes.end() || !stated.empty();
+  }
+}
+
+/// Makes the layer, and asks it for the shapes of its tops and its rule.
+void Graph::shape_layer(GraphLayer* layer) {
+  LayerParameter parameter = layer->parameter;
+  parameter.set_phase(TEST);
+  std::vector<Blob> bottoms(layer->bottoms.size());
+  for (std::size_t b = 0; b < bottoms.size(); ++b)
+    bottoms[b].reshape(blobs[layer->bottoms[b]].shape);
+  layer->layer = make_layer(parameter, *context_);
+  const int missing = layer->layer->makes_missing_tops() ? layer->layer->top_count().min : 0;
+  std::vector<Blob> tops(std::max<std::size_t>(layer->tops.size(), missing));
+  try {
+    layer->layer->set_up(pointers(&bottoms), pointers(&tops));
+    layer->layer->reshape(pointers(&bottoms), pointers(&tops));
+    layer->rule = layer->layer->channel_rule(pointers(&bottoms), pointers(&tops));
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (message.rfind("layer '", 0) == 0) throw;
+    fail(title(parameter), ": ", message);
+  }
+  bool has_channels = !bottoms.empty();
+  for (const Blob& blob : bottoms) has_channels = has_channels && blob.axes() > 1;
+  for (std::size_t t = 0; t < layer->tops.size(); ++t) {
+    GraphBlob& top = blobs[layer->tops[t]];
+    if (layer->is_double && top.has_shape && top.shape != tops[t].shape())
+      fail(title(layer->parameter), " makes '", top.name, "' of ", to_string(tops[t].shape()),
+           ", and another phase of ", to_string(top.shape));
+    top.shape = tops[t].shape();
+    top.has_shape = true;
+    has_channels = has_channels && tops[t].axes() > 1;
+  }
+  if (layer->is_double || !has_channels) layer->rule = ChannelRule::wall();
+}
+
+void Graph::take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored) {
+  const auto& expected = layer->layer->blobs();
+  if (expected.empty()) return;
+  const LayerParameter& parameter = layer->parameter;
+  const auto found = stored->find(parameter.name());
+  const int count = found == stored->end() ? 0 : found->second->blobs_size();
+  if (count == 0 && std::any_of(layers.begin(), layers.end() - 1, [&](const GraphLayer& other) {
+        return other.parameter.name() == parameter.name();
+      }))
+    fail(title(parameter), " stands in the prototxt more than once; give the layers different ",
+         "names, or one for all phases");
+  if (count != static_cast<int>(expected.size()))
+    fail(title(parameter), ": the weights hold ", count, " blob(s) for it, and ", expected.size(),
+         " are needed");
+  layer->blobs.resize(count);
+  for (int b = 0; b < count; ++b) {
+    layer->blobs[b].Swap(found->second->mutable_blobs(b));
+    modernize(parameter, *expected[b], &layer->blobs[b]);
+  }
+  found->second->clear_blobs();
+}
+
+void Graph::find_twins() {
+  std::map<std::string, std::set<std::string>> users;
+  for (const GraphLayer& layer : layers)
+    for (const ParamSpec& spec : layer.parameter.param())
+      if (!spec.name().empty()) users[spec.name()].insert(layer.parameter.name());
+  std::map<std::vector<std::string>, int> numbers;
+  for (GraphLayer& layer : layers) {
+    if (layer.kind != Kind::INNER) continue;
+    const std::vector<std::string> names = shared_names(layer.parameter, users);
+    if (names.empty()) continue;
+    // With only some parameters in common, one layer's channels may be another's inputs.
+    if (names.size() < layer.layer->blobs().size()) layer.rule = ChannelRule::wall();
+    layer.twins = numbers.emplace(names, static_cast<int>(numbers.size())).first->second;
+  }
+  for (const GraphLayer& a : layers)
+    for (GraphLayer& b : layers)
+      if (a.twins >= 0 && a.twins == b.twins &&
+          (a.parameter.type() != b.parameter.type() || a.rule.role != b.rule.role))
+        b.rule = ChannelRule::wall();
+}
+
+int Graph::add_blob(const std::string& name) {
+  blobs.emplace_back();
+  blobs.back().name = name;
+  return static_cast<int>(blobs.size()) - 1;
+}
+
+void Graph::count_readers() {
+  for (GraphBlob& blob : blobs) blob.readers = 0;
+  for (const GraphLayer& layer : layers)
+    for (const int bottom : layer.bottoms) ++blobs[bottom].readers;
+}
+
+void Graph::infer() {
+  for (GraphLayer& layer : layers)
+    if (layer.kind == Kind::INNER) shape_layer(&layer);
+  count_readers();
+  find_twins();
+}
+
+/// A blob made in place has its bottom's name; then, of blobs that want one name, the last has it.
+std::vector<std::string> Graph::choose_names() const {
+  std::vector<int> storage(blobs.size());
+  for (std::size_t b = 0; b < blobs.size(); ++b) storage[b] = static_cast<int>(b);
+  for (const GraphLayer& layer : layers) {
+    if (layer.kind != Kind::INNER || layer.is_double || layer.tops.empty() || layer.bottoms.empty())
+      continue;
+    const GraphBlob& bottom = blobs[layer.bottoms[0]];
+    const bool was_in_place = bottom.name == blobs[layer.tops[0]].name;
+    // A phase without the layer reads its bottom under the name of its top.
+    const bool is_in_all = layer.is_in_test && layer.is_in_train;
+    if (was_in_place && (bottom.readers == 1 || !is_in_all) && layer.layer->runs_in_place())
+      storage[layer.tops[0]] = storage[layer.bottoms[0]];
+  }
+  std::map<std::string, int> owner;
+  for (std::size_t b = 0; b < blobs.size(); ++b) owner[blobs[b].name] = storage[b];
+  std::set<std::string> used;
+  for (const auto& entry : owner) used.insert(entry.first);
+  std::map<int, std::string> names;
+  for (const auto& entry : owner) names[entry.second] = entry.first;
+  std::vector<std::string> chosen;
+  for (std::size_t b = 0; b < blobs.size(); ++b) {
+    std::string& name = names[storage[b]];
+    for (int n = 0; name.empty(); ++n) {
+      const std::string fresh = blobs[b].name + "_" + std::to_string(n);
+      if (used.insert(fresh).second) name = fresh;
+    }
+    chosen.push_back(name);
+  }
+  return chosen;
+}
+
+NetParameter Graph::to_net() const {
+  const std::vector<std::string> names = choose_names();
+  NetParameter net = header;
+  for (const GraphLayer& layer : layers) {
+    LayerParameter* out = net.add_layer();
+    *out = with_blobs(layer);
+    out->clear_bottom();
+    out->clear_top();
+    for (const int bottom : layer.bottoms) out->add_bottom(names[bottom]);
+    for (const int top : layer.tops) out->add_top(names[top]);
+  }
+  return net;
+}
+
+}  // namespace vibnet

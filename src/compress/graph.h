@@ -1,0 +1,92 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vibnet.pb.h"
+#include "vibnet/blob.h"
+#include "vibnet/channel_rule.h"
+#include "vibnet/layer.h"
+
+namespace vibnet {
+
+/// A blob of a graph. What a layer makes in place is a blob of its own.
+struct GraphBlob {
+  std::string name;  // as the prototxt has it; versions made in place share one
+  Shape shape;
+  bool has_shape = false;
+  int readers = 0;
+  /// Every channel is needed, and in its place: another layer makes it too, in another phase.
+  bool is_pinned = false;
+
+  /// The size of axis 1; 0 without one.
+  int channels() const { return shape.size() < 2 ? 0 : shape[1]; }
+  /// Values of one channel.
+  int places() const { return count(shape, 2, static_cast<int>(shape.size())); }
+};
+
+struct GraphLayer {
+  LayerParameter parameter;  // without its weights
+  std::vector<BlobProto> blobs;
+  std::vector<int> bottoms;
+  std::vector<int> tops;
+  enum class Kind {
+    SOURCE,  // its tops come from outside the net
+    HEAD,    // a loss, Accuracy, Silence, or what is made from one
+    INNER
+  };
+  Kind kind = Kind::INNER;
+  bool is_in_test = true;
+  bool is_in_train = true;
+  /// Its tops are another layer's too, in another phase.
+  bool is_double = false;
+  /// Layers with one number have all their parameters in common; -1 for a layer of its own.
+  int twins = -1;
+  /// Made and shaped, but with weights only where constants were asked for; null unless INNER.
+  std::unique_ptr<Layer> layer;
+  ChannelRule rule;
+};
+
+std::string title(const LayerParameter& layer);
+
+/// The layer's parameter with its weights.
+LayerParameter with_blobs(const GraphLayer& layer);
+
+/// A net of all phases, in the order of its file.
+class Graph {
+ public:
+  /// Joins a prototxt of all phases with its weights, which are moved in. `input_shapes` holds the
+  /// tops of its sources; an Input layer's may be left out. Throws Error, naming the layer, where
+  /// shapes do not fit, or weights are missing or of another shape.
+  Graph(const NetParameter& model, NetParameter weights,
+        const std::map<std::string, std::vector<int>>& input_shapes);
+  Graph() = default;
+
+  /// Gives the layers their shapes and rules anew.
+  void infer();
+  /// The net as a prototxt with weights. A blob keeps its name; where two would have one, the
+  /// later.
+  NetParameter to_net() const;
+
+  int add_blob(const std::string& name);
+  bool is_output(int blob) const { return blobs[blob].readers == 0; }
+  void count_readers();
+
+  std::vector<GraphLayer> layers;
+  std::vector<GraphBlob> blobs;
+  NetParameter header;  // the net without its layers
+
+ private:
+  void append(const LayerParameter& parameter, std::map<std::string, int>* latest);
+  void read_source(GraphLayer* layer, const std::map<std::string, std::vector<int>>& input_shapes);
+  void shape_layer(GraphLayer* layer);
+  void take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored);
+  void find_twins();
+  std::vector<std::string> choose_names() const;
+
+  std::shared_ptr<Context> context_ = std::make_shared<Context>();
+};
+
+}  // namespace vibnet

@@ -1,0 +1,179 @@
+#include "compress/pick.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace vibnet {
+namespace {
+
+/// Where each of the wanted channels stands in what is held.
+std::vector<int> places_of(const Channels& wanted, const Channels& held) {
+  std::map<int, int> place;
+  for (std::size_t p = 0; p < held.size(); ++p) place[held[p]] = static_cast<int>(p);
+  std::vector<int> places;
+  for (const int c : wanted) {
+    const auto found = place.find(c);
+    places.push_back(found == place.end() ? -1 : found->second);
+  }
+  return places;
+}
+
+/// The phases that a layer is for, as another layer is to have them.
+LayerParameter with_phases_of(const LayerParameter& reader) {
+  LayerParameter layer;
+  *layer.mutable_include() = reader.include();
+  *layer.mutable_exclude() = reader.exclude();
+  return layer;
+}
+
+std::string fresh(const std::string& name, std::set<std::string>* used) {
+  std::string candidate = name;
+  for (int n = 2; !used->insert(candidate).second; ++n) candidate = name + std::to_string(n);
+  return candidate;
+}
+
+}  // namespace
+
+Picker::Picker(const Graph& uncut, Graph* graph) : graph_(graph) {
+  for (const GraphLayer& layer : uncut.layers) layer_names_.insert(layer.parameter.name());
+  for (const GraphBlob& blob : uncut.blobs) blob_names_.insert(blob.name);
+}
+
+std::string Picker::fresh_layer(const std::string& name) { return fresh(name, &layer_names_); }
+std::string Picker::fresh_blob(const std::string& name) { return fresh(name, &blob_names_); }
+
+GraphLayer& Picker::add(const LayerParameter& parameter, const std::vector<int>& bottoms,
+                        const std::vector<std::string>& tops) {
+  GraphLayer layer;
+  layer.parameter = parameter;
+  layer.bottoms = bottoms;
+  for (const std::string& top : tops) layer.tops.push_back(graph_->add_blob(top));
+  graph_->layers.push_back(std::move(layer));
+  return graph_->layers.back();
+}
+
+int Picker::add_one(const std::string& type, const std::string& name,
+                    const std::vector<int>& bottoms, const std::string& top,
+                    const LayerParameter& reader) {
+  LayerParameter parameter = with_phases_of(reader);
+  parameter.set_name(fresh_layer(name));
+  parameter.set_type(type);
+  return add(parameter, bottoms, {top}).tops[0];
+}
+
+std::map<int, int> Picker::slice(int blob, int size, const std::map<int, int>& pieces,
+                                 const LayerParameter& reader) {
+  if (pieces.size() == 1 && pieces.begin()->second == size) return {{0, blob}};
+  const std::string base = graph_->blobs[blob].name;
+  LayerParameter parameter = with_phases_of(reader);
+  parameter.set_name(fresh_layer(base + "_slice"));
+  parameter.set_type("Slice");
+  std::vector<int> begins;
+  std::vector<std::string> tops;
+  std::vector<bool> is_used;
+  const auto add_piece = [&](int begin, int end, bool used) {
+    begins.push_back(begin);
+    is_used.push_back(used);
+    tops.push_back(fresh_blob(base + (used ? "_kept_" : "_cut_") + std::to_string(begin)));
+    if (end < size) parameter.mutable_slice_param()->add_slice_point(end);
+  };
+  int at = 0;
+  for (const auto& [begin, length] : pieces) {
+    if (begin > at) add_piece(at, begin, false);
+    at = begin + length;
+    add_piece(begin, at, true);
+  }
+  if (at < size) add_piece(at, size, false);
+  const std::vector<int> made = add(parameter, {blob}, tops).tops;
+  std::map<int, int> by_begin;
+  std::vector<int> silent;
+  for (std::size_t i = 0; i < made.size(); ++i)
+    if (is_used[i])
+      by_begin[begins[i]] = made[i];
+    else
+      silent.push_back(made[i]);
+  if (silent.empty()) return by_begin;
+  LayerParameter silence = with_phases_of(reader);
+  silence.set_name(fresh_layer(base + "_silence"));
+  silence.set_type("Silence");
+  add(silence, silent, {}).kind = GraphLayer::Kind::HEAD;
+  return by_begin;
+}
+
+int Picker::pick(int blob, const Channels& held, const Channels& wanted,
+                 const LayerParameter& reader) {
+  if (held == wanted) return blob;
+  const auto key = std::make_tuple(blob, wanted, with_phases_of(reader).SerializeAsString());
+  const auto known = picked_.find(key);
+  if (known != picked_.end()) return known->second;
+  const std::vector<int> places = places_of(wanted, held);
+  std::vector<std::pair<int, int>> runs;  // begin, length, in the order wanted
+  for (const int place : places) {
+    if (!runs.empty() && runs.back().first + runs.back().second == place)
+      ++runs.back().second;
+    else
+      runs.emplace_back(place, 1);
+  }
+  const std::string base = graph_->blobs[blob].name;
+  const std::map<int, int> pieces = slice(blob, static_cast<int>(held.size()),
+                                          std::map<int, int>(runs.begin(), runs.end()), reader);
+  std::vector<int> parts;
+  for (const auto& run : runs) parts.push_back(pieces.at(run.first));
+  const int picked = parts.size() == 1 ? parts[0]
+                                       : add_one("Concat", base + "_concat", parts,
+                                                 fresh_blob(base + "_kept"), reader);
+  picked_[key] = picked;
+  return picked;
+}
+
+int Picker::sum_parts(const std::vector<int>& bottoms, const std::vector<Channels>& held,
+                      const std::vector<Channels>& read, const Channels& top,
+                      const LayerParameter& eltwise) {
+  struct Run {
+    std::vector<int> begins;  // by bottom; -1 for one that adds nothing
+    int length;
+  };
+  std::vector<std::vector<int>> places;  // by bottom
+  for (std::size_t b = 0; b < bottoms.size(); ++b) {
+    const std::set<int> adds(read[b].begin(), read[b].end());
+    places.push_back(places_of(top, held[b]));
+    for (std::size_t t = 0; t < top.size(); ++t)
+      if (adds.count(top[t]) == 0) places.back()[t] = -1;
+  }
+  std::vector<Run> runs;
+  for (std::size_t t = 0; t < top.size(); ++t) {
+    bool goes_on = !runs.empty();
+    for (std::size_t b = 0; goes_on && b < bottoms.size(); ++b) {
+      const int begin = runs.back().begins[b];
+      goes_on = places[b][t] == (begin < 0 ? -1 : begin + runs.back().length);
+    }
+    if (!goes_on) {
+      runs.push_back({{}, 0});
+      for (std::size_t b = 0; b < bottoms.size(); ++b) runs.back().begins.push_back(places[b][t]);
+    }
+    ++runs.back().length;
+  }
+  std::vector<std::map<int, int>> pieces;
+  for (std::size_t b = 0; b < bottoms.size(); ++b) {
+    std::map<int, int> lengths;
+    for (const Run& run : runs)
+      if (run.begins[b] >= 0) lengths[run.begins[b]] = run.length;
+    pieces.push_back(lengths.empty()
+                         ? lengths
+                         : slice(bottoms[b], static_cast<int>(held[b].size()), lengths, eltwise));
+  }
+  const std::string& name = eltwise.name();
+  std::vector<int> sums;
+  for (const Run& run : runs) {
+    std::vector<int> parts;
+    for (std::size_t b = 0; b < bottoms.size(); ++b)
+      if (run.begins[b] >= 0) parts.push_back(pieces[b].at(run.begins[b]));
+    const std::string part = name + "_sum_" + std::to_string(sums.size());
+    sums.push_back(parts.size() == 1 ? parts[0]
+                                     : add_one("Eltwise", part, parts, fresh_blob(part), eltwise));
+  }
+  if (sums.size() == 1) return sums[0];
+  return add_one("Concat", name + "_concat", sums, fresh_blob(name + "_joined"), eltwise);
+}
+
+}  // namespace vibnet
