@@ -1,37 +1,25 @@
-#include "support/random_graph.h"
+#include "support/random_graphs.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <string>
 
+#include "core/gate_rule.h"
 #include "support/error_of.h"
 #include "support/outputs.h"
+#include "support/random_graph.h"
 #include "support/trained_net.h"
 #include "vibnet/compress.h"
+#include "vibnet/net.h"
 #include "vibnet/proto_io.h"
 
 namespace vibnet {
 namespace {
 
 constexpr double kTolerance = 1e-4;
-
-/// VIBNET_NIGHTLY=1 draws many more graphs; VIBNET_SEED=N that one alone, and prints it.
-struct Seeds {
-  int begin = 0;
-  int end = std::getenv("VIBNET_NIGHTLY") == nullptr ? 200 : 5000;
-
-  Seeds() {
-    const char* only = std::getenv("VIBNET_SEED");
-    if (only == nullptr) return;
-    begin = std::atoi(only);
-    end = begin + 1;
-    std::cout << random_graph(begin).prototxt;
-  }
-};
 
 struct Liveliness {
   int graphs = 0;
@@ -48,8 +36,10 @@ bool is_finite(const NamedValues& outputs) {
 /// The same weights with every bottleneck letting all through as it is.
 NetParameter without_masks(NetParameter weights) {
   for (LayerParameter& layer : *weights.mutable_layer()) {
-    if (layer.type() != "InformationBottleneck") continue;
-    for (float& mu : *layer.mutable_blobs(0)->mutable_data()) mu = 1;
+    if (!is_gate(layer.type())) continue;
+    const bool is_l0 = layer.type() == "HardConcrete";
+    for (float& value : *layer.mutable_blobs(0)->mutable_data()) value = is_l0 ? 9 : 1;
+    if (is_l0) continue;
     for (float& log_sigma2 : *layer.mutable_blobs(1)->mutable_data()) log_sigma2 = -9;
   }
   return weights;
@@ -69,24 +59,8 @@ void run_graph(std::uint32_t seed, Liveliness* lively) {
     ++lively->changed_by_input;
 }
 
-/// Calls run(seed, counts) for all seeds, up to the first failure. The nets are too small for
-/// threads.
-template <typename Counts>
-Counts run_all(void (*run)(std::uint32_t, Counts*)) {
-  Counts counts;
-  const Seeds seeds;
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(1);
-  for (int seed = seeds.begin; seed < seeds.end; ++seed) {
-    SCOPED_TRACE("VIBNET_SEED=" + std::to_string(seed));
-    EXPECT_NO_THROW(run(seed, &counts));
-  }
-  omp_set_num_threads(threads);
-  return counts;
-}
-
 TEST(RandomGraphs, AreLively) {
-  const auto lively = run_all(run_graph);
+  const auto lively = on_random_graphs(run_graph);
   if (lively.graphs == 1) return;
   EXPECT_GE(lively.changed_by_masks, lively.graphs * 9 / 10);
   EXPECT_GE(lively.changed_by_input, lively.graphs * 3 / 4);
@@ -102,9 +76,9 @@ struct Reached {
   int shorter_input = 0;
 };
 
-bool has_type(const NetParameter& net, const std::string& type) {
+bool has_gates(const NetParameter& net) {
   return std::any_of(net.layer().begin(), net.layer().end(),
-                     [&](const LayerParameter& layer) { return layer.type() == type; });
+                     [](const LayerParameter& layer) { return is_gate(layer.type()); });
 }
 
 int count_type(const NetParameter& net, const std::string& type) {
@@ -139,7 +113,10 @@ void compress_graph(std::uint32_t seed, Reached* reached) {
   if (std::getenv("VIBNET_SEED") != nullptr) std::cout << to_prototxt(compressed.model);
   EXPECT_LE(difference_of_outputs(model, weights, compressed), kTolerance);
   for (const NetParameter* net : {&compressed.model, &compressed.deploy, &compressed.weights})
-    EXPECT_FALSE(has_type(*net, "InformationBottleneck"));
+    EXPECT_FALSE(has_gates(*net));
+  NetOptions training;
+  training.phase = TRAIN;
+  EXPECT_NO_THROW(Net(compressed.model, training));
   if (compressed.weights.ByteSizeLong() < weights.ByteSizeLong() * 3 / 4)
     ++reached->cut_by_a_quarter;
   if (!compressed.report.notes.empty()) ++reached->with_notes;
@@ -148,7 +125,7 @@ void compress_graph(std::uint32_t seed, Reached* reached) {
 }
 
 TEST(RandomGraphs, ComputeTheSameAfterCompression) {
-  const auto reached = run_all(compress_graph);
+  const auto reached = on_random_graphs(compress_graph);
   if (reached.graphs == 1) return;
   EXPECT_LE(reached.refused, reached.graphs / 8);
   EXPECT_GE(reached.cut_by_a_quarter, reached.graphs / 2);

@@ -19,6 +19,9 @@
 #include "net/deploy.h"
 #include "net/filter.h"
 #include "support/models.h"
+#include "support/random_weights.h"
+#include "support/small_models.h"
+#include "support/with_bottlenecks.h"
 #include "vibnet/compress.h"
 #include "vibnet/error.h"
 #include "vibnet/net.h"
@@ -217,10 +220,14 @@ void write_small_nets(Cases* cases) {
   }
 }
 
+NetParameter test_phase(const NetParameter& net) {
+  NetState state;
+  state.set_phase(TEST);
+  return filter_net(net, state);
+}
+
 void write_compressed(const std::string& name, const NetParameter& model,
-                      const NetParameter& weights, const Shape& input, Cases* cases) {
-  CompressOptions options;
-  options.input_shapes["data"] = input;
+                      const NetParameter& weights, const CompressOptions& options, Cases* cases) {
   const CompressedNet small = compress(model, weights, options);
   cases->write(name, small.deploy, small.weights, {});
 }
@@ -233,11 +240,26 @@ void write_model(const PublishedNet& published, Cases* cases) {
     const NetParameter weights = weights_for(deployed(model, input));
     cases->write(name, model, weights, input);
   });
-  if (!published.is_chain) return;
   const std::string compressed = name + "_compressed";
   cases->attempt(compressed, [&] {
-    const NetParameter whole = with_bottlenecks(model);
-    write_compressed(compressed, whole, weights_for(deployed(whole, input)), input, cases);
+    const NetParameter whole = test_phase(with_bottlenecks(model));
+    CompressOptions options;
+    options.input_shapes["data"] = input;
+    write_compressed(compressed, whole, weights_for(deployed(whole, input)), options, cases);
+  });
+}
+
+/// A small model with bottlenecks on every edge that allows one.
+void write_small_model(const SmallModel& small, bool folds, Cases* cases) {
+  const std::string name = small.name + (folds ? "_edges_folded" : "_edges");
+  cases->attempt(name, [&] {
+    const NetParameter model = with_bottlenecks_on_edges(deploy_of(small));
+    Masks masks;
+    masks.dropped = 0.6;
+    masks.prefers_living = 1;
+    CompressOptions options;
+    options.fold_batchnorm = folds;
+    write_compressed(name, model, random_weights_with_masks(model, 1, masks), options, cases);
   });
 }
 
@@ -246,6 +268,8 @@ void write_all(const std::string& folder) {
   Cases cases(folder);
   write_small_nets(&cases);
   for (const PublishedNet& net : published_nets()) write_model(net, &cases);
+  for (const SmallModel& model : small_models())
+    for (const bool folds : {false, true}) write_small_model(model, folds, &cases);
 }
 
 }  // namespace

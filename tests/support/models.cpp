@@ -52,19 +52,19 @@ std::string test_name(const PublishedNet& net) {
 
 const std::vector<PublishedNet>& published_nets() {
   static const std::vector<PublishedNet> all = {
-      {"lenet_300_100", kMnist, 10, 266610, 0.2662, true},
-      {"lenet5", kMnist, 10, 431080, 2.293, true},
-      {"caffenet", kImageNet227, 1000, 60965224, 724, true},
-      {"vgg16", kImageNet, 1000, 138357544, 15470, true},
-      {"googlenet", kImageNet, 1000, 6998552, 1582, false},
-      {"resnet18", kImageNet, 1000, 11689512, 1814, false},
-      {"resnet50", kImageNet, 1000, 25557032, 3858, false},
-      {"squeezenet_v1.1", kImageNet227, 1000, 1235496, 388, false},
-      {"mobilenet_v1", kImageNet, 1000, 4231976, 569, true},
-      {"mobilenet_v2", kImageNet, 1000, 3504872, 300, false},
-      {"vgg16_cifar10", kCifar, 10, 14990922, 313, true},
-      {"resnet20_cifar10", kCifar, 10, 269722, 40.6, false},
-      {"resnet56_cifar10", kCifar, 10, 853018, 125.5, false},
+      {"lenet_300_100", kMnist, 10, 266610, 0.2662},
+      {"lenet5", kMnist, 10, 431080, 2.293},
+      {"caffenet", kImageNet227, 1000, 60965224, 724},
+      {"vgg16", kImageNet, 1000, 138357544, 15470},
+      {"googlenet", kImageNet, 1000, 6998552, 1582},
+      {"resnet18", kImageNet, 1000, 11689512, 1814},
+      {"resnet50", kImageNet, 1000, 25557032, 3858},
+      {"squeezenet_v1.1", kImageNet227, 1000, 1235496, 388},
+      {"mobilenet_v1", kImageNet, 1000, 4231976, 569},
+      {"mobilenet_v2", kImageNet, 1000, 3504872, 300},
+      {"vgg16_cifar10", kCifar, 10, 14990922, 313},
+      {"resnet20_cifar10", kCifar, 10, 269722, 40.6},
+      {"resnet56_cifar10", kCifar, 10, 853018, 125.5},
   };
   return all;
 }

@@ -19,7 +19,6 @@ struct PublishedNet {
   std::int64_t parameters;
   /// The multiply-adds of one sample's convolutions and inner products, in millions.
   double mega_multiply_adds;
-  bool is_chain;
 };
 
 std::ostream& operator<<(std::ostream& out, const PublishedNet& net);

@@ -107,9 +107,11 @@ RandomLayers::RandomLayers(std::uint32_t seed) : random_(seed) {
 }
 
 Stream RandomLayers::bottleneck(const Stream& x) {
+  const bool is_l0 = chance(0.15);
   const std::string threshold =
-      chance(0.1) ? "information_bottleneck_param { threshold: 0.5 }" : "";
-  const Stream top = writer_.add("InformationBottleneck", threshold, {x})[0];
+      !is_l0 && chance(0.1) ? "information_bottleneck_param { threshold: 0.5 }" : "";
+  const Stream top =
+      writer_.add(is_l0 ? "HardConcrete" : "InformationBottleneck", threshold, {x})[0];
   if (branches_ > 0) may_die_.insert(writer_.last_layer());
   has_bottlenecks_ = true;
   return top;

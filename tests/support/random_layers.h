@@ -30,6 +30,7 @@ class RandomLayers {
   Stream in_place(const std::string& type, const std::string& parameter, const Stream& x);
   /// 0 to 3 bottlenecks behind the blob.
   Stream bottlenecks(Stream x, double probability);
+  /// An InformationBottleneck, or now and then a HardConcrete.
   Stream bottleneck(const Stream& x);
   bool has_bottlenecks() const { return has_bottlenecks_; }
 

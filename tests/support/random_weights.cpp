@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "core/gate_rule.h"
 #include "support/layer_fixture.h"
 #include "vibnet/net.h"
 
@@ -69,8 +70,8 @@ class WeightDrawer {
     for (const std::string& name : net->input_names()) fill_gaussian(key++, net->blob(name));
     for (int i = 0; i < static_cast<int>(net->layers().size()); ++i) {
       Layer* layer = net->layers()[i].get();
-      if (layer->type() == "InformationBottleneck") {
-        fill_bottleneck(living(*net->bottoms(i)[0]), layer);
+      if (is_gate(layer->type())) {
+        fill_gate(living(*net->bottoms(i)[0]), layer);
       } else if (!layer->blobs().empty() && drawn_.insert(layer->blobs()[0]->cpu_data()).second) {
         fill(layer, net->bottoms(i).size());
         net->forward_layer(i);
@@ -129,23 +130,28 @@ class WeightDrawer {
     }
   }
 
-  void fill_bottleneck(const std::vector<bool>& lives, Layer* layer) {
+  void fill_gate(const std::vector<bool>& lives, Layer* layer) {
     const int units = layer->blobs()[0]->count();
     const bool dies = masks_.may_die.count(layer->name()) > 0 && chance(kShareThatDies);
     const int kept =
         dies ? 0 : std::max(1, static_cast<int>(std::lround(units * (1 - masks_.dropped))));
-    const float threshold = layer->parameter().information_bottleneck_param().threshold();
     const std::vector<int> order = ranking(lives);
-    for (int rank = 0; rank < units; ++rank) {
-      const bool stays = rank < kept;
-      const double size = uniform(0.5, 1.5);
-      double mu = chance(masks_.negative) ? -size : size;
-      if (!stays && chance(masks_.zero)) mu = 0;
-      layer->blobs()[0]->mutable_cpu_data()[order[rank]] = static_cast<float>(mu);
-      layer->blobs()[1]->mutable_cpu_data()[order[rank]] =
-          static_cast<float>(2 * std::log(size)) + threshold +
-          (stays ? -kFarFromThreshold : kFarFromThreshold);
+    for (int rank = 0; rank < units; ++rank) fill_unit(order[rank], rank < kept, layer);
+  }
+
+  void fill_unit(int unit, bool stays, Layer* layer) {
+    const double size = uniform(0.5, 1.5);
+    if (layer->type() == "HardConcrete") {  // far below 0 its factor is 0
+      layer->blobs()[0]->mutable_cpu_data()[unit] = static_cast<float>(stays ? size : -4 - size);
+      return;
     }
+    double mu = chance(masks_.negative) ? -size : size;
+    if (!stays && chance(masks_.zero)) mu = 0;
+    layer->blobs()[0]->mutable_cpu_data()[unit] = static_cast<float>(mu);
+    layer->blobs()[1]->mutable_cpu_data()[unit] =
+        static_cast<float>(2 * std::log(size)) +
+        layer->parameter().information_bottleneck_param().threshold() +
+        (stays ? -kFarFromThreshold : kFarFromThreshold);
   }
 
   /// The units, those to be kept first.
