@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
-#include <map>
 #include <sstream>
 
 #include "compress/criterion.h"
@@ -16,6 +15,7 @@
 #include "layers/dataset_layer.h"
 #include "layers/gate_layer.h"
 #include "net/cost.h"
+#include "solver/target.h"
 #include "tool.h"
 #include "vibnet/compress.h"
 #include "vibnet/error.h"
@@ -33,6 +33,10 @@ DEFINE_string(
     "what ranks the units: gates, the net's own; or for a net without any l1, the filters' "
     "magnitude within each layer (--threshold is the share that stays), or batch_norm, the "
     "scale behind a BatchNorm (--threshold is minus the least that goes)");
+DEFINE_double(target_flops, 0, "cut units until this share of the net's FLOPs is left");
+DEFINE_double(target_weights, 0, "the same for its weights");
+DEFINE_double(target_activation_memory, 0, "the same for its peak activation memory");
+DEFINE_double(target_latency_ms, 0, "the same for its forward pass at batch 1, in milliseconds");
 DEFINE_string(report, "", "JSON file to write with what was cut and what it saves");
 DEFINE_bool(
     verify, true,
@@ -72,15 +76,40 @@ vibnet::CompressOptions read_options() {
   return options;
 }
 
-/// What the sources of the net make, by blob.
-std::map<std::string, vibnet::Shape> input_shapes(const vibnet::Net& net) {
-  std::map<std::string, vibnet::Shape> shapes;
-  for (std::size_t i = 0; i < net.layers().size(); ++i) {
-    const vibnet::LayerParameter& layer = net.layers()[i]->parameter();
-    if (layer.bottom_size() > 0) continue;
-    for (const std::string& top : layer.top()) shapes[top] = net.blob(top)->shape();
+bool is_given(const char* flag) { return !gflags::GetCommandLineFlagInfoOrDie(flag).is_default; }
+
+std::optional<vibnet::Target> read_target_flags() {
+  vibnet::TargetParameter target;
+  if (is_given("target_flops")) target.set_flops(static_cast<float>(FLAGS_target_flops));
+  if (is_given("target_weights")) target.set_weights(static_cast<float>(FLAGS_target_weights));
+  if (is_given("target_activation_memory"))
+    target.set_activation_memory(static_cast<float>(FLAGS_target_activation_memory));
+  if (is_given("target_latency_ms"))
+    target.set_latency_ms(static_cast<float>(FLAGS_target_latency_ms));
+  if (target.ByteSizeLong() == 0) return std::nullopt;
+  if (!FLAGS_threshold.empty())
+    throw vibnet::UsageError("--threshold and --target_... exclude each other");
+  try {
+    return vibnet::read_target(target);
+  } catch (const vibnet::Error& error) {
+    throw vibnet::UsageError(error.what());
   }
-  return shapes;
+}
+
+/// Cuts units of the net, or brings some back, along the ranking of their scores. Returns its
+/// weights.
+NetParameter cut_to(const vibnet::Target& target, const NetParameter& model, vibnet::Net* net) {
+  const vibnet::CompressedCost compressed(model, *net);
+  const NetCost dense = vibnet::cost_of_deployment(compressed.dense());
+  NetParameter weights = net->to_proto();
+  vibnet::check_target(target, compressed, dense, weights);
+  const vibnet::FoundUnits found = vibnet::find_units(target, compressed, dense, weights);
+  vibnet::settle_gates(found.kept, &weights);
+  net->copy_weights(weights, FLAGS_weights, vibnet::Missing::FAIL);
+  std::cout << "target: " << vibnet::name_of(target.kind) << " is " << found.cost
+            << " (asked for: " << target.value << "), which the layers' thresholds " << std::showpos
+            << found.threshold << std::noshowpos << " come to\n";
+  return weights;
 }
 
 bool reads_scores(const std::string& type) {
@@ -155,10 +184,6 @@ vibnet::NetOptions without_fillers() {
   vibnet::NetOptions options;
   options.fills_parameters = false;
   return options;
-}
-
-NetCost cost_of_deployment(const NetParameter& deploy) {
-  return vibnet::cost_of(vibnet::Net(deploy, without_fillers()));
 }
 
 std::string list(const std::vector<int>& values) {
@@ -296,7 +321,8 @@ std::optional<vibnet::NetWithWeights> gated_net() {
   const std::optional<vibnet::Criterion> criterion = read_criterion();
   if (!criterion) return std::nullopt;
   const NetParameter model = vibnet::read_net_prototxt(FLAGS_model);
-  const auto shapes = input_shapes(vibnet::make_net(model, FLAGS_model, without_fillers()));
+  const auto shapes =
+      vibnet::source_shapes(vibnet::make_net(model, FLAGS_model, without_fillers()));
   return vibnet::add_gates(model, vibnet::read_caffemodel(FLAGS_weights), shapes, *criterion);
 }
 
@@ -317,18 +343,19 @@ void mask_units(float threshold, vibnet::Net* net) {
   }
 }
 
-void compress_files(vibnet::CompressOptions options) {
+void compress_files(vibnet::CompressOptions options, const std::optional<vibnet::Target>& target) {
   std::optional<vibnet::NetWithWeights> gated = gated_net();
   const NetParameter model = masked_model(
       gated ? gated->model : vibnet::read_net_prototxt(FLAGS_model), options.threshold);
   NetCost cost_before;
+  std::optional<NetParameter> settled;
   std::vector<std::string> inputs;
   std::vector<Scores> expected;
   {
     vibnet::Net masked = vibnet::make_net(model, FLAGS_model, without_fillers());
-    options.input_shapes = input_shapes(masked);
+    options.input_shapes = vibnet::source_shapes(masked);
     const NetParameter deploy = vibnet::make_deploy(model, options.input_shapes);
-    cost_before = cost_of_deployment(deploy);
+    cost_before = vibnet::cost_of_deployment(deploy);
     for (const vibnet::LayerParameter& layer : deploy.layer())
       if (layer.type() == "Input")
         inputs.insert(inputs.end(), layer.top().begin(), layer.top().end());
@@ -337,14 +364,17 @@ void compress_files(vibnet::CompressOptions options) {
     else
       masked.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
     if (options.threshold) mask_units(*options.threshold, &masked);
+    if (target) settled = cut_to(*target, model, &masked);
     expected = expected_scores(inputs, &masked);
   }  // its memory goes before the weights are read again
-  NetParameter weights = gated ? std::move(gated->weights) : vibnet::read_caffemodel(FLAGS_weights);
+  NetParameter weights = settled ? std::move(*settled)
+                         : gated ? std::move(gated->weights)
+                                 : vibnet::read_caffemodel(FLAGS_weights);
   const vibnet::CompressedNet result = vibnet::compress(model, std::move(weights), options);
   const std::optional<Difference> difference = verify(inputs, expected, result);
 
   const Size before{cost_before, std::filesystem::file_size(FLAGS_weights)};
-  const Size after{cost_of_deployment(result.deploy), result.weights.ByteSizeLong()};
+  const Size after{vibnet::cost_of_deployment(result.deploy), result.weights.ByteSizeLong()};
   Outputs outputs;
   outputs.add(FLAGS_out_weights, vibnet::to_binary(result.weights, FLAGS_out_weights));
   outputs.add(deploy_path(FLAGS_out_model), vibnet::to_prototxt(result.deploy));
@@ -365,7 +395,7 @@ int compress(const std::vector<std::string>& arguments) {
   vibnet::require_flag("weights", FLAGS_weights);
   vibnet::require_flag("out_model", FLAGS_out_model);
   vibnet::require_flag("out_weights", FLAGS_out_weights);
-  compress_files(read_options());
+  compress_files(read_options(), read_target_flags());
   return 0;
 }
 
@@ -376,8 +406,10 @@ int main(int argc, char** argv) {
       "vibnet-compress", "cuts out of a trained net what its gates do not keep",
       "vibnet-compress --model M.prototxt --weights W.caffemodel\n"
       "         --out_model M2.prototxt --out_weights W2.caffemodel\n"
-      "         [--criterion gates|l1|batch_norm] [--threshold T] [--fold_batchnorm] [--report "
-      "R.json] [--noverify]",
+      "         [--criterion gates|l1|batch_norm]\n"
+      "         [--threshold T | --target_flops S | --target_weights S |\n"
+      "          --target_activation_memory S | --target_latency_ms T]\n"
+      "         [--fold_batchnorm] [--report R.json] [--noverify]",
       "vibnet-compress --model train_val.prototxt --weights lenet.caffemodel \\\n"
       "    --out_model small.prototxt --out_weights small.caffemodel --report small.json"};
   return vibnet::run_tool(tool, argc, argv, compress);

@@ -3,10 +3,10 @@
 
 #include <cstdint>
 #include <iostream>
-#include <utility>
 
 #include "layers/dataset_layer.h"
 #include "tool.h"
+#include "training.h"
 #include "vibnet/error.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
@@ -48,18 +48,7 @@ int test(const std::vector<std::string>& arguments) {
   options.fills_parameters = false;
   vibnet::Net net = vibnet::make_net(vibnet::read_net_prototxt(FLAGS_model), FLAGS_model, options);
   net.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
-  const int iterations = iterations_of(net);
-  std::vector<std::pair<std::string, double>> means;
-  for (int i = 0; i < iterations; ++i) {
-    net.context().iteration = i;
-    net.forward();
-    const auto outputs = net.outputs();
-    means.resize(outputs.size());
-    for (std::size_t o = 0; o < outputs.size(); ++o) {
-      means[o].first = outputs[o].first;
-      means[o].second += outputs[o].second / iterations;
-    }
-  }
+  const auto means = vibnet::mean_outputs(iterations_of(net), &net);
   for (const auto& [name, value] : means) std::cout << name << " = " << value << "\n";
   return 0;
 }

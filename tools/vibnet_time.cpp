@@ -8,10 +8,10 @@
 
 #include "core/gpu_runtime.h"
 #include "core/json.h"
+#include "net/latency.h"
 #include "set_batch.h"
 #include "tool.h"
 #include "vibnet/error.h"
-#include "vibnet/filler.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
 #include "vibnet/synced_memory.h"
@@ -48,18 +48,6 @@ double time_ms(const std::function<void()>& work) {
   finish_work();
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
       .count();
-}
-
-/// Input layers hold zeros else, which can be faster than what a user feeds in.
-void fill_inputs(vibnet::Net* net) {
-  vibnet::FillerParameter noise;
-  noise.set_type("gaussian");
-  for (std::size_t i = 0; i < net->layers().size(); ++i)
-    if (net->layers()[i]->type() == "Input")
-      for (const std::string& top : net->layers()[i]->parameter().top()) {
-        const bool is_label = net->blob(top)->axes() < 2;
-        if (!is_label) vibnet::fill(noise, vibnet::random_key(1, top), net->blob(top));
-      }
 }
 
 struct Measurement {
@@ -150,7 +138,7 @@ int time_net(const std::vector<std::string>& arguments) {
   options.device = vibnet::device_flag(FLAGS_device);
   vibnet::reset_peak_memory();
   vibnet::Net net = vibnet::make_net(parameter, FLAGS_model, options);
-  fill_inputs(&net);
+  vibnet::fill_inputs(&net);
   const Measurement result = measure(trains, &net);
   const std::size_t peak = vibnet::memory_usage().peak;
   (FLAGS_json ? print_json : print_table)(net, result, peak);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,15 @@
 
 namespace vibnet {
 
+/// What a net would cost if it were compressed, as shares of the dense net's at the run's
+/// beginning.
+struct TrainingCost {
+  double weights = 0;
+  double flops = 0;
+  double activation_memory = 0;
+  double latency_ms = 0;  // measured where the target is one
+};
+
 /// What a training run tells whoever watches it.
 struct TrainingStep {
   std::int64_t iteration = 0;
@@ -20,6 +30,8 @@ struct TrainingStep {
   double learning_rate = 0;
   double kl_weight = 0;
   std::vector<std::vector<bool>> kept;  // per gate, per unit
+  /// When it was last looked at; none in a run without target and kl_cost.
+  std::optional<TrainingCost> cost;
 };
 
 struct TestResult {
@@ -40,7 +52,10 @@ class SolverObserver {
 /// first.
 enum class SolverAction { NONE, SNAPSHOT, STOP };
 
+class Steering;
+class DeadUnits;
 class UpdateRule;
+struct SolverNets;
 
 /// Trains a net as a SolverParameter says (Caffe's Solver): by SGD, Nesterov, AdaGrad, RMSProp,
 /// AdaDelta, Adam or AdamW.
@@ -79,13 +94,28 @@ class Solver {
   const SolverParameter& parameter() const { return parameter_; }
   std::uint64_t seed() const { return seed_; }
 
+  /// The gates of the uncut net, and how many units each has there.
+  struct Gate {
+    std::string name;
+    int units;
+  };
+  const std::vector<Gate>& gates() const { return gates_; }
+
  private:
-  void make_nets(const std::string& path, const Device& device);
+  void read_nets(const std::string& path, const SolverState& state);
+  void make_nets();
   void make_history();
+  void make_dead_units(const std::string& path);
+  void compact();
+  std::vector<NetParameter> history_by_layer() const;
+  void set_history(const std::vector<NetParameter>& by_layer);
+  std::vector<bool> kept_units(const Gate& gate) const;
+  void make_steering(const std::string& path, bool begins);
   void step_until(std::int64_t end);
   void take_action();
   void step_once();
   double forward_backward();
+  void update();
   void apply_update();
   void normalize_gradients();
   void clip_gradients();
@@ -102,9 +132,17 @@ class Solver {
 
   SolverParameter parameter_;
   std::uint64_t seed_ = 0;
+  Device device_;
+  std::unique_ptr<SolverNets> nets_;
   std::unique_ptr<Net> net_;
   std::vector<std::unique_ptr<Net>> test_nets_;
+  std::vector<Gate> gates_;
+  /// None without compact_interval.
+  std::unique_ptr<DeadUnits> dead_units_;
+  bool is_compacted_ = false;
   std::unique_ptr<UpdateRule> rule_;
+  /// None without target and kl_cost.
+  std::unique_ptr<Steering> steering_;
   /// One list a parameter: what the rule remembers of it.
   std::vector<std::vector<std::unique_ptr<Blob>>> history_;
   std::int64_t iteration_ = 0;

@@ -38,6 +38,13 @@ std::vector<GateUnit> gate_units(const LayerParameter& layer, int units,
 /// comes to 0.
 float gate_threshold(const LayerParameter& layer);
 
+/// Moves the units of a gate layer to the sides of its threshold that `kept` names, those that are
+/// not there: kept, a unit scores 1 below the threshold; cut, it makes nothing, in TRAIN neither.
+void settle_gate(const LayerParameter& layer, const std::vector<bool>& kept,
+                 const std::vector<float*>& blobs);
+/// The same for a gate layer whose blobs are there.
+void settle_gate(const std::vector<bool>& kept, LayerParameter* layer);
+
 /// Says in the layer's `unit` which of its units stay, and in which order.
 void set_gate_numbers(const std::vector<int>& kept, LayerParameter* layer);
 

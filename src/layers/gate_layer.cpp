@@ -57,6 +57,13 @@ std::vector<GateUnit> GateLayer::gate_units() const {
   return units;
 }
 
+/// Of a cut layer the last ones may be gone without a trace.
+int GateLayer::whole_units() const {
+  int units = channels_;
+  for (const std::uint32_t number : unit_) units = std::max(units, static_cast<int>(number) + 1);
+  return units;
+}
+
 std::vector<float> GateLayer::scores() const {
   std::vector<float> scores;
   for (const GateUnit& unit : gate_units()) scores.push_back(unit.score);
@@ -68,6 +75,12 @@ std::vector<bool> GateLayer::kept() const {
   std::vector<bool> kept;
   for (const GateUnit& unit : gate_units()) kept.push_back(unit.score < threshold);
   return kept;
+}
+
+void GateLayer::settle(const std::vector<bool>& kept) {
+  std::vector<float*> blobs;
+  for (const auto& blob : blobs_) blobs.push_back(blob->mutable_cpu_data());
+  settle_gate(parameter_, kept, blobs);
 }
 
 std::vector<float> GateLayer::test_factors() const {

@@ -42,11 +42,19 @@ class GateLayer : public Layer {
   void set_cost_factor(double factor) { cost_factor_ = factor; }
 
   int units() const { return channels_; }
+  /// The number that a unit had before any was cut, and how many there were.
+  int number_of(int unit) const {
+    return unit_.empty() ? unit : static_cast<int>(unit_[static_cast<std::size_t>(unit)]);
+  }
+  int whole_units() const;
   /// Per unit: it is kept while this is below the layer's threshold. Infinite for a frozen one.
   std::vector<float> scores() const;
   std::vector<bool> kept() const;
   /// Per unit: what TEST multiplies by, 0 for one that is not kept.
   std::vector<float> test_factors() const;
+
+  /// Moves the units to the sides of the threshold that `kept` names; see settle_gate().
+  void settle(const std::vector<bool>& kept);
 
   /// These units are dead for good: their factor is 0 in both phases, they add nothing to kl(), and
   /// their parameters and bottom values get no gradient. Others that were frozen before stay so.

@@ -6,19 +6,11 @@
 #include "compress/cut.h"
 #include "core/gate_rule.h"
 #include "layers/gate_layer.h"
+#include "solver/compressed_cost.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
 namespace {
-
-std::map<std::string, Shape> source_shapes(const Net& net) {
-  std::map<std::string, Shape> shapes;
-  for (const auto& layer : net.layers()) {
-    if (layer->parameter().bottom_size() > 0) continue;
-    for (const std::string& top : layer->parameter().top()) shapes[top] = net.blob(top)->shape();
-  }
-  return shapes;
-}
 
 bool is_dead(const std::vector<bool>& living) {
   return std::none_of(living.begin(), living.end(), [](bool lives) { return lives; });

@@ -90,6 +90,9 @@ class Svg {
     out_ << "<rect x='" << x << "' y='" << y << "' width='" << width << "' height='" << height
          << "' fill='" << colour << "' shape-rendering='crispEdges'/>\n";
   }
+  void dot(double x, double y, const char* colour) {
+    out_ << "<circle cx='" << x << "' cy='" << y << "' r='4' fill='" << colour << "'/>\n";
+  }
   void path(const std::string& points, const char* colour) {
     out_ << "<polyline points='" << points << "' fill='none' stroke='" << colour
          << "' stroke-width='1.8' stroke-linejoin='round'/>\n";
@@ -146,6 +149,13 @@ void draw_value_axis(const Axis& y, bool is_logarithmic, Svg* svg) {
     svg->line(kLeft, y.place(mark), kWidth - kRight, y.place(mark), "#e2e8f0");
     svg->text(kLeft - 8, y.place(mark) + 4, "end",
               number(is_logarithmic ? std::pow(10, mark) : mark));
+  }
+}
+
+void draw_cost_axis(const Axis& x, double y, double top, Svg* svg) {
+  for (const double mark : marks(x.range, true)) {
+    svg->line(x.place(mark), top, x.place(mark), y, "#f1f5f9");
+    svg->text(x.place(mark), y + 16, "middle", number(std::pow(10, mark)));
   }
 }
 
@@ -223,6 +233,40 @@ void draw_unit(const KeptHistory& history, std::size_t unit, const Axis& x, doub
   }
 }
 
+void draw_dots(const std::vector<TradeOffPoint>& points, const Axis& x, const Axis& y,
+               const char* colour, Svg* svg) {
+  std::ostringstream line;
+  for (const TradeOffPoint& point : points) {
+    const double at_x = x.place(std::log10(point.cost));
+    const double at_y = y.place(point.error);
+    line << at_x << "," << at_y << " ";
+    svg->dot(at_x, at_y, colour);
+    svg->text(at_x, at_y - 8, "middle", point.label);
+  }
+  svg->path(line.str(), colour);
+}
+
+void draw_trade_off(const std::string& error, const TradeOff& panel, double top, Svg* svg) {
+  Range costs;
+  Range errors;
+  errors.include(0);
+  for (const auto* points : {&panel.points, &panel.dense})
+    for (const TradeOffPoint& point : *points) {
+      costs.include(std::log10(point.cost));
+      errors.include(point.error * 1.1);
+    }
+  const Axis x{costs.padded(), kLeft + 20, kWidth - kRight - 30};
+  const Axis y{errors.padded(), top + kPanelHeight, top};
+  draw_cost_axis(x, top + kPanelHeight, top, svg);
+  draw_value_axis(y, false, svg);
+  svg->text(kLeft, top - 10, "start", error + " over " + panel.title,
+            "font-weight='bold' font-size='13'");
+  draw_dots(panel.points, x, y, kColours[0], svg);
+  draw_dots(panel.dense, x, y, kColours[1], svg);
+  for (const TradeOffPoint& dense : panel.dense)
+    svg->line(kLeft, y.place(dense.error), kWidth - kRight, y.place(dense.error), kColours[1]);
+}
+
 }  // namespace
 
 std::string draw_curves(const std::vector<Panel>& panels) {
@@ -270,6 +314,17 @@ std::string draw_kept_units(const std::vector<KeptHistory>& histories) {
   }
   draw_iteration_axis(x, top - 36, top - 36, &svg);
   svg.text((kLeft + kWidth - kRight) / 2, top, "middle", "iteration");
+  return svg.finish();
+}
+
+std::string draw_trade_offs(const std::string& error, const std::vector<TradeOff>& panels) {
+  const double step = kPanelHeight + kPanelGap;
+  Svg svg(kTop + step * static_cast<double>(panels.size()));
+  double top = kTop;
+  for (const TradeOff& panel : panels) {
+    draw_trade_off(error, panel, top, &svg);
+    top += step;
+  }
   return svg.finish();
 }
 

@@ -9,6 +9,9 @@
 #include <filesystem>
 
 #include "core/stored_net.h"
+#include "solver/compaction.h"
+#include "solver/solver_nets.h"
+#include "solver/steering.h"
 #include "solver/update_rule.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
@@ -42,13 +45,20 @@ std::string Solver::snapshot() {
   state.set_learned_net(base + ".caffemodel");
   state.set_random_seed(static_cast<std::int64_t>(seed_));
   state.mutable_recent_loss()->Add(recent_losses_.begin(), recent_losses_.end());
+  if (steering_ != nullptr) *state.mutable_steering() = steering_->to_proto();
   // Caffe's order: the first history blob of every parameter, then the second of every one.
   for (int i = 0; i < rule_->history_count(); ++i)
     for (const auto& blobs : history_) blobs[i]->to_proto(state.add_history());
+  if (dead_units_ != nullptr) dead_units_->to_state(&state);
+  if (is_compacted_) *state.mutable_compacted_net() = nets_->train.net;
   const NetParameter weights = net_->to_proto(parameter_.snapshot_diff());
-  write_files({{state.learned_net(), to_binary(weights, state.learned_net())},
-               {base + ".solverstate", to_binary(state, base + ".solverstate")}});
-  LOG(INFO) << "Snapshot " << base << ".caffemodel and .solverstate";
+  std::vector<std::pair<std::string, std::string>> files = {
+      {state.learned_net(), to_binary(weights, state.learned_net())},
+      {base + ".solverstate", to_binary(state, base + ".solverstate")}};
+  if (is_compacted_) files.emplace_back(base + ".prototxt", to_prototxt(nets_->train.net));
+  write_files(files);
+  LOG(INFO) << "Snapshot " << base << ".caffemodel and .solverstate"
+            << (is_compacted_ ? ", and the cut net's .prototxt" : "");
   if (observer_ != nullptr) observer_->on_snapshot(base + ".solverstate");
   return base + ".solverstate";
 }
@@ -90,6 +100,12 @@ void Solver::restore(const SolverState& state, const std::string& path) {
   }
   recent_losses_.assign(state.recent_loss().begin(), state.recent_loss().end());
   iteration_ = state.iter();
+  try {
+    if (dead_units_ != nullptr) dead_units_->from_state(state, *net_);
+    if (steering_ != nullptr) steering_->restore(state.steering(), net_.get());
+  } catch (const Error& error) {
+    fail(path, ": ", error.what());
+  }
 }
 
 }  // namespace vibnet

@@ -10,9 +10,11 @@
 #include "core/nan_field.h"
 #include "layers/gate_layer.h"
 #include "math/parallel.h"
+#include "solver/compaction.h"
 #include "solver/learning_rate.h"
 #include "solver/snapshot.h"
 #include "solver/solver_nets.h"
+#include "solver/steering.h"
 #include "solver/update_rule.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
@@ -44,6 +46,10 @@ void check(const SolverParameter& p) {
   if (p.snapshot_format() == SolverParameter::HDF5)
     fail("snapshot_format: HDF5 is not kept up; BINARYPROTO is");
   if (p.kl_weight() < 0 || p.kl_warmup() < 0) fail("kl_weight and kl_warmup cannot be negative");
+  if (p.compact_interval() < 0) fail("compact_interval: ", p.compact_interval(), " is negative");
+  if (p.compact_patience() < 1) fail("compact_patience must be 1 or more");
+  if (p.compact_interval() > 0 && !p.has_net() && !p.has_net_param())
+    fail("compact_interval needs a net of all phases: net or net_param");
 }
 
 /// Adds decay times the gradient of the sum of |v|, or of v^2 / 2.
@@ -62,7 +68,7 @@ void add_decay(float decay, bool is_l1, Blob* blob) {
 
 Solver::Solver(const SolverParameter& parameter, const std::string& path, const Device& device,
                const std::string& resume)
-    : parameter_(parameter) {
+    : parameter_(parameter), device_(device) {
   parameter_.set_snapshot_prefix(snapshot_prefix(parameter, path));
   try {
     check(parameter_);
@@ -73,8 +79,12 @@ Solver::Solver(const SolverParameter& parameter, const std::string& path, const 
   SolverState state;
   if (!resume.empty()) read_binary(resume, &state);
   seed_ = choose_seed(parameter_, state);
-  make_nets(path, device);
+  read_nets(path, state);
+  make_nets();
   make_history();
+  for (const GateLayer* gate : net_->gates()) gates_.push_back({gate->name(), gate->whole_units()});
+  if (parameter_.compact_interval() > 0) make_dead_units(path);
+  if (Steering::is_asked(parameter_)) make_steering(path, resume.empty());
   if (!resume.empty()) {
     restore(state, resume);
     return;
@@ -84,14 +94,24 @@ Solver::Solver(const SolverParameter& parameter, const std::string& path, const 
 
 Solver::~Solver() = default;
 
-void Solver::make_nets(const std::string& path, const Device& device) {
-  const SolverNets nets = read_solver_nets(parameter_, path);
-  net_ = make_solver_net(nets.train, seed_, device);
-  for (const SolverNet& test : nets.tests)
-    test_nets_.push_back(make_solver_net(test, seed_, device, net_.get()));
+/// A resumed run goes on with the net as it was cut.
+void Solver::read_nets(const std::string& path, const SolverState& state) {
+  nets_ = std::make_unique<SolverNets>(read_solver_nets(parameter_, path));
+  is_compacted_ = state.has_compacted_net();
+  if (!is_compacted_) return;
+  nets_->train.net = state.compacted_net();
+  for (SolverNet& test : nets_->tests) test.net = state.compacted_net();
+}
+
+void Solver::make_nets() {
+  net_ = make_solver_net(nets_->train, seed_, device_);
+  test_nets_.clear();
+  for (const SolverNet& test : nets_->tests)
+    test_nets_.push_back(make_solver_net(test, seed_, device_, net_.get()));
 }
 
 void Solver::make_history() {
+  history_.clear();
   for (const Net::Parameter& parameter : net_->parameters()) {
     history_.emplace_back();
     for (int i = 0; i < rule_->history_count(); ++i)
@@ -99,12 +119,24 @@ void Solver::make_history() {
   }
 }
 
+void Solver::make_steering(const std::string& path, bool begins) {
+  const Net& source = test_nets_.empty() ? *net_ : *test_nets_[0];
+  try {
+    steering_ =
+        std::make_unique<Steering>(parameter_, CompressedCost(test_model(*nets_), source), *net_);
+    if (begins) steering_->begin(*net_);
+  } catch (const Error& error) {
+    fail(path, ": ", error.what());
+  }
+}
+
 double Solver::learning_rate() const { return vibnet::learning_rate(parameter_, iteration_); }
 
 double Solver::kl_weight() const {
-  if (parameter_.kl_warmup() == 0) return parameter_.kl_weight();
+  const double whole = steering_ != nullptr ? steering_->kl_weight() : parameter_.kl_weight();
+  if (parameter_.kl_warmup() == 0) return whole;
   const double share = static_cast<double>(iteration_ + 1) / parameter_.kl_warmup();
-  return parameter_.kl_weight() * std::min(1.0, share);
+  return whole * std::min(1.0, share);
 }
 
 bool Solver::solve() {
@@ -138,13 +170,15 @@ void Solver::take_action() {
 }
 
 void Solver::step_once() {
+  if (steering_ != nullptr) steering_->steer(iteration_, net_.get());
   const double loss = forward_backward();
   check_loss(loss);
   const double smoothed = smoothed_loss(loss);
   const bool shows = parameter_.display() > 0 && iteration_ % parameter_.display() == 0;
   if (shows && observer_ != nullptr) observer_->on_step(describe(smoothed));
-  apply_update();
+  update();
   ++iteration_;
+  if (dead_units_ != nullptr && iteration_ % parameter_.compact_interval() == 0) compact();
 }
 
 double Solver::forward_backward() {
@@ -175,11 +209,10 @@ double Solver::smoothed_loss(double loss) {
 }
 
 TrainingStep Solver::describe(double loss) const {
-  TrainingStep step{iteration_, loss, 0, learning_rate(), kl_weight(), {}};
-  for (const GateLayer* gate : net_->gates()) {
-    step.kl += gate->penalty();
-    step.kept.push_back(gate->kept());
-  }
+  TrainingStep step{iteration_, loss, 0, learning_rate(), kl_weight(), {}, {}};
+  if (steering_ != nullptr) step.cost = steering_->cost();
+  for (const GateLayer* gate : net_->gates()) step.kl += gate->penalty();
+  for (const Gate& gate : gates_) step.kept.push_back(kept_units(gate));
   return step;
 }
 
@@ -228,6 +261,11 @@ void Solver::regularize(const Net::Parameter& parameter, float rate) {
     return;
   }
   add_decay(decay, parameter_.regularization_type() == "L1", parameter.blob);
+}
+
+void Solver::update() {
+  if (steering_ == nullptr) return apply_update();
+  steering_->update([this] { apply_update(); }, net_.get());
 }
 
 void Solver::apply_update() {

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "core/upgrade.h"
+#include "net/filter.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
 
@@ -69,6 +70,18 @@ SolverNets read_solver_nets(const SolverParameter& p, const std::string& path) {
   }
   nets.train.net.set_debug_info(nets.train.net.debug_info() || p.debug_info());
   return nets;
+}
+
+NetParameter test_model(const SolverNets& nets) {
+  const SolverNet& net = nets.tests.empty() ? nets.train : nets.tests[0];
+  NetState state = net.state;
+  state.set_phase(TEST);
+  NetParameter model = filter_net(net.net, state);
+  for (LayerParameter& layer : *model.mutable_layer()) {
+    layer.clear_include();
+    layer.clear_exclude();
+  }
+  return model;
 }
 
 std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed, const Device& device,

@@ -26,6 +26,10 @@ struct SolverNets {
 /// they are missing, named twice, or do not match test_iter, train_state and test_state.
 SolverNets read_solver_nets(const SolverParameter& parameter, const std::string& path);
 
+/// The net that is compressed, of one phase and without rules: the first test net's TEST phase,
+/// else that of the train net.
+NetParameter test_model(const SolverNets& nets);
+
 /// `weights_of`, where given, is the net whose parameters this one uses.
 std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed, const Device& device,
                                      const Net* weights_of = nullptr);

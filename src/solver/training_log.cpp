@@ -44,6 +44,14 @@ std::string clock_time(double seconds) {
   return text;
 }
 
+std::string percent(double share) {
+  std::ostringstream text;
+  text << std::setprecision(3) << 100 * share << " %";
+  return text.str();
+}
+
+std::string latency(double ms) { return ms > 0 ? ", " + json_number(ms) + " ms" : ""; }
+
 void add_point(std::int64_t iteration, double value, Curve* curve) {
   curve->iterations.push_back(static_cast<double>(iteration));
   curve->values.push_back(value);
@@ -105,6 +113,10 @@ void TrainingLog::show(const TrainingStep& step) {
   std::ostringstream line;
   line << "Iteration " << step.iteration << ", loss = " << step.loss;
   if (!step.kept.empty()) line << ", kl = " << step.kl << ", kept " << kept_units(step);
+  if (step.cost)
+    line << ", kl_weight = " << step.kl_weight << ", weights " << percent(step.cost->weights)
+         << ", FLOPs " << percent(step.cost->flops) << ", activations "
+         << percent(step.cost->activation_memory) << latency(step.cost->latency_ms);
   line << ", lr = " << step.learning_rate;
   if (done > 0) {
     line << std::fixed << std::setprecision(0);
@@ -127,7 +139,13 @@ void TrainingLog::on_step(const TrainingStep& step) {
        << ", \"kl_weight\": " << json_number(step.kl_weight) << ", \"kept\": [";
   for (std::size_t i = 0; i < step.kept.size(); ++i)
     json << (i == 0 ? "" : ", ") << count_kept(step.kept[i]);
-  json << "], \"seconds\": " << json_number(seconds_before_ + seconds()) << "}";
+  json << "]";
+  if (step.cost)
+    json << ", \"cost\": {\"weights\": " << json_number(step.cost->weights)
+         << ", \"flops\": " << json_number(step.cost->flops)
+         << ", \"activation_memory\": " << json_number(step.cost->activation_memory)
+         << ", \"latency_ms\": " << json_number(step.cost->latency_ms) << "}";
+  json << ", \"seconds\": " << json_number(seconds_before_ + seconds()) << "}";
   write_line(json.str());
 
   add_losses(step.iteration, step.loss, step.kl);
@@ -194,8 +212,7 @@ void TrainingLog::draw_pictures() const {
   if (!panels.empty()) write_file(folder_ + "/curves.svg", draw_curves(panels));
   if (kept_.empty()) return;
   std::vector<KeptHistory> histories = kept_;
-  for (std::size_t i = 0; i < histories.size(); ++i)
-    histories[i].layer = solver_.net().gates()[i]->name();
+  for (std::size_t i = 0; i < histories.size(); ++i) histories[i].layer = solver_.gates()[i].name;
   write_file(folder_ + "/kept_units.svg", draw_kept_units(histories));
 }
 

@@ -131,8 +131,8 @@ TEST_P(Compaction, AResumedRunEndsWithTheSameBytes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Rules, Compaction,
-                         testing::Values("momentum: 0.9 weight_decay: 0.001",
-                                         "type: 'Adam' momentum: 0.9 base_lr: 0.002",
+                         testing::Values("momentum: 0.9 weight_decay: 0.001 kl_weight: 300",
+                                         "type: 'Adam' momentum: 0.9",
                                          "type: 'AdaDelta' momentum: 0.95 delta: 1e-6"));
 
 TEST(CompactionSnapshot, CarriesThePrototxtOfTheNetAsItIs) {

@@ -66,5 +66,20 @@ TEST(Plot, KeptUnitsNameTheLayerAndWhatIsLeft) {
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
 }
 
+TEST(Plot, TradeOffsShowEveryNetAndTheDenseOne) {
+  const std::string svg = draw_trade_offs(
+      "error, %", {{"weights", {{"0.1", 2000, 0.9}, {"1", 300, 1.4}}, {{"dense", 430000, 0.8}}},
+                   {"FLOPs", {{"0.1", 5, 0.9}}, {}}});
+  EXPECT_TRUE(is_well_formed(svg)) << svg;
+  for (const char* text : {"error, % over weights", ">0.1<", ">1<", ">dense<", "over FLOPs"})
+    EXPECT_THAT(svg, HasSubstr(text));
+  std::size_t dots = 0;
+  for (std::size_t at = svg.find("<circle"); at != std::string::npos;
+       at = svg.find("<circle", at + 1))
+    ++dots;
+  EXPECT_EQ(dots, 4U);
+  EXPECT_THAT(svg, Not(HasSubstr("nan")));
+}
+
 }  // namespace
 }  // namespace vibnet

@@ -1,0 +1,123 @@
+#include "compress/threshold_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <tuple>
+
+namespace vibnet {
+namespace {
+
+class Search {
+ public:
+  Search(const Ranking& ranking, const CostFunction& cost, double target)
+      : ranking_(ranking), cost_(cost), target_(target) {}
+
+  FoundUnits run() {
+    const int count = units_within(ranking_, cost_, target_, ranking_.size() / 2);
+    try_units(ranking_.keep(count));
+    if (count < ranking_.size()) {
+      try_units(ranking_.keep(count + 1));
+      move_units(count, ranking_.size(), 1, ranking_.keep(count));
+      move_units(count, -1, -1, ranking_.keep(count + 1));
+    }
+    best_.threshold = threshold_behind(count);
+    return best_;
+  }
+
+ private:
+  double distance(double cost) const {
+    return cost > 0 ? std::fabs(std::log(cost / target_)) : HUGE_VAL;
+  }
+  bool is_within(double cost) const { return std::fabs(cost / target_ - 1) <= kTargetTolerance; }
+  bool is_done() const { return is_within(best_.cost); }
+
+  double try_units(const Kept& kept) {
+    const double cost = cost_(kept);
+    if (best_.kept.empty() || distance(cost) < distance(best_.cost)) best_ = {kept, cost, 0};
+    return cost;
+  }
+
+  /// Goes along the ranking and brings units in (direction 1) or takes them out (-1), but for those
+  /// of a gate of which one was seen to step over the target by too much, or to change nothing.
+  void move_units(int from, int end, int direction, Kept kept) {
+    if (is_done()) return;
+    std::set<int> passed_over;
+    double present = cost_(kept);
+    for (int rank = from; rank != end && !is_done(); rank += direction) {
+      if (passed_over.count(ranking_.gate(rank)) > 0) continue;
+      Kept moved = kept;
+      ranking_.set(rank, direction > 0, &moved);
+      const double cost = try_units(moved);
+      const bool steps_over = direction > 0 ? cost > target_ : cost < target_;
+      if (steps_over || cost == present) {
+        passed_over.insert(ranking_.gate(rank));
+        continue;
+      }
+      present = cost;
+      kept = std::move(moved);
+    }
+  }
+
+  float threshold_behind(int count) const {
+    if (ranking_.size() == 0) return 0;
+    const float first_cut = ranking_.score(std::min(count, ranking_.size() - 1));
+    if (count == ranking_.size()) return std::nextafter(first_cut, HUGE_VALF);
+    if (count == 0) return first_cut;
+    const float last_kept = ranking_.score(count - 1);
+    const float middle = last_kept + (first_cut - last_kept) / 2;
+    return middle > last_kept && middle < first_cut ? middle : first_cut;
+  }
+
+  const Ranking& ranking_;
+  const CostFunction& cost_;
+  double target_;
+  FoundUnits best_;
+};
+
+}  // namespace
+
+Ranking::Ranking(const Scores& scores) {
+  for (std::size_t gate = 0; gate < scores.size(); ++gate) {
+    least_.emplace_back(scores[gate].size());
+    const auto best = std::min_element(scores[gate].begin(), scores[gate].end());
+    for (auto unit = scores[gate].begin(); unit != scores[gate].end(); ++unit) {
+      const int index = static_cast<int>(unit - scores[gate].begin());
+      if (unit == best)
+        least_.back()[index] = true;
+      else
+        units_.push_back({*unit, static_cast<int>(gate), index});
+    }
+  }
+  std::sort(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) {
+    return std::tie(a.score, a.gate, a.index) < std::tie(b.score, b.gate, b.index);
+  });
+}
+
+Kept Ranking::keep(int count) const {
+  Kept kept = least_;
+  for (int rank = 0; rank < count; ++rank) set(rank, true, &kept);
+  return kept;
+}
+
+int units_within(const Ranking& ranking, const CostFunction& cost, double target, int hint,
+                 int precision) {
+  const auto fits = [&](int count) { return cost(ranking.keep(count)) <= target; };
+  int within = 0;
+  int above = ranking.size() + 1;
+  int step = std::max(precision, ranking.size() / 32);
+  for (int probe = std::clamp(hint, 1, std::max(1, ranking.size())); above - within > precision;) {
+    if (probe <= within || probe >= above) probe = within + (above - within) / 2;
+    const bool is_within = fits(probe);
+    (is_within ? within : above) = probe;
+    probe += is_within ? step : -step;
+    step *= 2;
+  }
+  return within;
+}
+
+FoundUnits find_units(const Scores& scores, const CostFunction& cost, double target) {
+  return Search(Ranking(scores), cost, target).run();
+}
+
+}  // namespace vibnet

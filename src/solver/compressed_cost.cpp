@@ -1,0 +1,95 @@
+#include "solver/compressed_cost.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/gate_rule.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+bool keeps_all(const Kept& kept) {
+  return std::all_of(kept.begin(), kept.end(), [](const std::vector<bool>& units) {
+    return std::all_of(units.begin(), units.end(), [](bool unit) { return unit; });
+  });
+}
+
+}  // namespace
+
+CompressedCost::CompressedCost(NetParameter model, const Net& source)
+    : model_(std::move(model)), input_shapes_(source_shapes(source)) {}
+
+NetParameter CompressedCost::dense() const { return make_deploy(model_, input_shapes_); }
+
+CompressedNet CompressedCost::compressed(NetParameter weights) const {
+  CompressOptions options;
+  options.input_shapes = input_shapes_;
+  return compress(model_, std::move(weights), options);
+}
+
+NetParameter CompressedCost::compressed(NetParameter weights, const Kept& kept) const {
+  settle_gates(kept, &weights);
+  try {
+    return compressed(std::move(weights)).deploy;
+  } catch (const Error&) {
+    if (keeps_all(kept)) throw;
+    return {};
+  }
+}
+
+NetCost CompressedCost::cost(const NetParameter& weights, const Kept& kept) const {
+  return cost_of_deployment(compressed(weights, kept));
+}
+
+InputShapes source_shapes(const Net& net) {
+  InputShapes shapes;
+  for (const auto& layer : net.layers()) {
+    if (layer->parameter().bottom_size() > 0) continue;
+    for (const std::string& top : layer->parameter().top()) shapes[top] = net.blob(top)->shape();
+  }
+  return shapes;
+}
+
+NetCost cost_of_deployment(const NetParameter& deploy) {
+  NetOptions options;
+  options.fills_parameters = false;
+  return deploy.layer_size() == 0 ? NetCost() : cost_of(Net(deploy, options));
+}
+
+std::vector<const LayerParameter*> gates_of(const NetParameter& weights) {
+  std::vector<const LayerParameter*> gates;
+  for (const LayerParameter& layer : weights.layer())
+    if (is_gate(layer.type())) gates.push_back(&layer);
+  return gates;
+}
+
+void settle_gates(const Kept& kept, NetParameter* weights) {
+  std::size_t gate = 0;
+  for (LayerParameter& layer : *weights->mutable_layer())
+    if (is_gate(layer.type())) settle_gate(kept[gate++], &layer);
+}
+
+Scores unit_scores(const NetParameter& weights) {
+  Scores scores;
+  for (const LayerParameter* gate : gates_of(weights)) {
+    scores.emplace_back();
+    for (const GateUnit& unit : gate_units(*gate))
+      scores.back().push_back(std::isnan(unit.score) ? HUGE_VALF
+                                                     : unit.score - gate_threshold(*gate));
+  }
+  return scores;
+}
+
+Kept kept_units(const NetParameter& weights) {
+  Kept kept;
+  for (const LayerParameter* gate : gates_of(weights)) {
+    kept.emplace_back();
+    for (const GateUnit& unit : gate_units(*gate))
+      kept.back().push_back(unit.score < gate_threshold(*gate));
+  }
+  return kept;
+}
+
+}  // namespace vibnet

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "compress/threshold_search.h"
+#include "net/cost.h"
+#include "vibnet.pb.h"
+#include "vibnet/compress.h"
+#include "vibnet/net.h"
+
+namespace vibnet {
+
+/// The shapes of blobs by name, batch first.
+using InputShapes = std::map<std::string, std::vector<int>>;
+
+/// What a net would cost if it were compressed now. Reads no data, and computes no weights.
+class CompressedCost {
+ public:
+  /// `model` is the prototxt, all phases; `source` a net whose data layers make what its do.
+  CompressedCost(NetParameter model, const Net& source);
+
+  void set_model(NetParameter model) { model_ = std::move(model); }
+  /// The net as it is, gates and all, for deployment.
+  NetParameter dense() const;
+  /// The net without the units that its gates do not keep.
+  CompressedNet compressed(NetParameter weights) const;
+  /// The net for deployment when these units are kept of it. `weights` holds the layers' blobs; it
+  /// is used up. An empty net where a layer would lose every unit. Throws Error where compress()
+  /// does so with all units kept.
+  NetParameter compressed(NetParameter weights, const Kept& kept) const;
+  NetCost cost(const NetParameter& weights, const Kept& kept) const;
+
+ private:
+  NetParameter model_;
+  InputShapes input_shapes_;
+};
+
+/// What the sources of a net make.
+InputShapes source_shapes(const Net& net);
+
+/// What a deployment net costs; nothing for an empty one.
+NetCost cost_of_deployment(const NetParameter& deploy);
+
+/// The gates of a net with weights: what compression asks of them.
+std::vector<const LayerParameter*> gates_of(const NetParameter& weights);
+/// Moves the units of all gates to the sides of their thresholds that `kept` names.
+void settle_gates(const Kept& kept, NetParameter* weights);
+/// The units that the gates keep as they are.
+Kept kept_units(const NetParameter& weights);
+/// Per gate and unit, how little it carries, less the gate's threshold: kept below 0.
+Scores unit_scores(const NetParameter& weights);
+
+}  // namespace vibnet

@@ -1,0 +1,111 @@
+#include <glog/logging.h>
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "core/gate_rule.h"
+#include "layers/gate_layer.h"
+#include "solver/compaction.h"
+#include "solver/solver_nets.h"
+#include "solver/steering.h"
+#include "vibnet/error.h"
+#include "vibnet/solver.h"
+
+// What a Solver does to shrink its net while it trains.
+
+namespace vibnet {
+namespace {
+
+/// "conv1/0": the layer and the blob that a parameter's name says.
+std::pair<std::string, int> layer_and_blob(const std::string& parameter) {
+  const std::size_t slash = parameter.rfind('/');
+  return {parameter.substr(0, slash), std::stoi(parameter.substr(slash + 1))};
+}
+
+int count_units(const Net& net) {
+  int units = 0;
+  for (const GateLayer* gate : net.gates()) units += gate->units();
+  return units;
+}
+
+}  // namespace
+
+void Solver::make_dead_units(const std::string& path) {
+  if (net_->gates().empty())
+    fail(path, ": compact_interval: the net has no gate, such as an InformationBottleneck");
+  for (const GateLayer* gate : net_->gates())
+    if (parameter_.compact_threshold() < gate_threshold(gate->parameter()))
+      fail(path, ": compact_threshold: ", parameter_.compact_threshold(),
+           " must not lie below the threshold of layer '", gate->name(), "', ",
+           gate_threshold(gate->parameter()));
+  dead_units_ =
+      std::make_unique<DeadUnits>(parameter_.compact_threshold(), parameter_.compact_patience());
+}
+
+/// The units that the gate still has and keeps, by their numbers in the uncut net.
+std::vector<bool> Solver::kept_units(const Gate& gate) const {
+  std::vector<bool> all(gate.units, false);
+  for (const GateLayer* layer : net_->gates()) {
+    if (layer->name() != gate.name) continue;
+    const std::vector<bool> kept = layer->kept();
+    for (std::size_t u = 0; u < kept.size(); ++u)
+      all[layer->number_of(static_cast<int>(u))] = kept[u];
+  }
+  return all;
+}
+
+std::vector<NetParameter> Solver::history_by_layer() const {
+  std::vector<NetParameter> histories(history_.empty() ? 0 : history_[0].size());
+  for (std::size_t h = 0; h < histories.size(); ++h) {
+    std::map<std::string, LayerParameter*> layers;
+    for (std::size_t p = 0; p < history_.size(); ++p) {
+      const auto [name, blob] = layer_and_blob(net_->parameters()[p].name);
+      LayerParameter*& layer = layers[name];
+      if (layer == nullptr) {
+        layer = histories[h].add_layer();
+        layer->set_name(name);
+      }
+      while (layer->blobs_size() <= blob) layer->add_blobs();
+      history_[p][h]->to_proto(layer->mutable_blobs(blob));
+    }
+  }
+  return histories;
+}
+
+void Solver::set_history(const std::vector<NetParameter>& by_layer) {
+  for (std::size_t h = 0; h < by_layer.size(); ++h) {
+    std::map<std::string, const LayerParameter*> layers;
+    for (const LayerParameter& layer : by_layer[h].layer()) layers[layer.name()] = &layer;
+    for (std::size_t p = 0; p < history_.size(); ++p) {
+      const auto [name, blob] = layer_and_blob(net_->parameters()[p].name);
+      const auto found = layers.find(name);
+      const bool is_there = found != layers.end() && blob < found->second->blobs_size();
+      if (is_there) history_[p][h]->from_proto(found->second->blobs(blob));
+    }
+  }
+}
+
+/// Cuts the units that have died out of the net, its weights and the rule's history, and goes on
+/// with what is left.
+void Solver::compact() {
+  if (!dead_units_->check(*net_)) return;
+  const int before = count_units(*net_);
+  CompactedNet smaller =
+      vibnet::compact(nets_->train.net, *net_, history_by_layer(), dead_units_->living());
+  nets_->train.net = smaller.model;
+  for (SolverNet& test : nets_->tests) test.net = smaller.model;
+  is_compacted_ = true;
+  const Context context = net_->context();
+  make_nets();
+  net_->context() = context;
+  net_->copy_weights(smaller.weights, "the compacted net", Missing::FAIL);
+  make_history();
+  set_history(smaller.companions);
+  dead_units_->cut(smaller.kept, *net_);
+  if (steering_ != nullptr) steering_->follow_cut(test_model(*nets_), net_.get());
+  LOG(INFO) << "Iteration " << iteration_ << ": " << before - count_units(*net_)
+            << " dead units are cut out; the gates have " << count_units(*net_);
+}
+
+}  // namespace vibnet

@@ -1,0 +1,195 @@
+#include "solver/steering.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "layers/gate_layer.h"
+#include "solver/cost_factors.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+constexpr int kLooks = 100;
+/// A net that has come down to its target is settled from this share of the run on; any at the
+/// latter, which leaves the rest of the run to the net that was asked for.
+constexpr double kEarliest = 0.5;
+constexpr double kLatest = 0.7;
+/// The ranking is searched to within this share of it.
+constexpr int kCoarse = 64;
+
+Kept kept_by(const Net& net) {
+  Kept kept;
+  for (const GateLayer* gate : net.gates()) kept.push_back(gate->kept());
+  return kept;
+}
+
+std::vector<double> count_living(const Kept& kept) {
+  std::vector<double> counts;
+  for (const std::vector<bool>& units : kept)
+    counts.push_back(static_cast<double>(std::count(units.begin(), units.end(), true)));
+  return counts;
+}
+
+}  // namespace
+
+Steering::Steering(const SolverParameter& parameter, CompressedCost cost, const Net& net)
+    : parameter_(parameter),
+      compressed_(std::move(cost)),
+      control_(parameter.kl_weight()),
+      interval_(std::max(1, parameter.max_iter() / kLooks)) {
+  if (parameter.has_target()) target_ = read_target(parameter.target());
+  const std::size_t gates = net.gates().size();
+  if (gates == 0)
+    fail(target_ ? "target" : "kl_cost",
+         ": the net has no gate to steer, such as an InformationBottleneck");
+  if (target_ && parameter.max_iter() < 2) fail("target: needs a max_iter of 2 or more");
+  if (target_ && parameter.kl_weight() == 0)
+    fail("target: needs a kl_weight above 0 to start from");
+  factors_.assign(gates, 1);
+  living_.assign(gates, 0);
+}
+
+void Steering::begin(const Net& net) {
+  dense_ = cost_of_deployment(compressed_.dense());
+  if (target_) check_target(*target_, compressed_, dense_, net.to_proto());
+}
+
+double Steering::kl_weight() const {
+  if (!target_) return parameter_.kl_weight();
+  return is_settled_ ? 0 : control_.kl_weight();
+}
+
+void Steering::steer(std::int64_t iteration, Net* net) {
+  if (is_settled_ || iteration % interval_ != 0) return;
+  const NetParameter weights = net->to_proto();
+  const Kept kept = kept_units(weights);
+  look(weights, kept);
+  if (target_) {
+    const double done = static_cast<double>(iteration) / parameter_.max_iter();
+    must_settle(done) ? settle(weights, net) : control(done, weights);
+  }
+  if (parameter_.kl_cost() != SolverParameter::UNITS) renew_factors(weights, kept);
+  set_factors(net);
+}
+
+void Steering::look(const NetParameter& weights, const Kept& kept) {
+  const NetParameter deploy = compressed_.compressed(weights, kept);
+  const NetCost cost = cost_of_deployment(deploy);
+  const auto share_of = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
+  found_.weights = share_of(static_cast<double>(cost.weights), static_cast<double>(dense_.weights));
+  found_.flops = share_of(cost.flops, dense_.flops);
+  found_.activation_memory = share_of(static_cast<double>(cost.activation_bytes),
+                                      static_cast<double>(dense_.activation_bytes));
+  if (target_ && target_->kind == TargetKind::LATENCY)
+    found_.latency_ms = measure(target_->kind, dense_, deploy);
+}
+
+bool Steering::must_settle(double done) const {
+  if (done >= kLatest) return true;
+  if (done < kEarliest) return false;
+  const double now[] = {found_.flops, found_.weights, found_.activation_memory, found_.latency_ms};
+  return now[static_cast<int>(target_->kind)] <= target_->value * (1 + kTargetTolerance);
+}
+
+void Steering::control(double done, const NetParameter& weights) {
+  const Ranking ranking(unit_scores(weights));
+  const CostFunction cost = [&](const Kept& kept) {
+    return measure(target_->kind, dense_, compressed_.compressed(weights, kept));
+  };
+  const int hint = rank_ > 0 ? rank_ : ranking.size() / 2;
+  rank_ = units_within(ranking, cost, target_->value, hint, 1 + ranking.size() / kCoarse);
+  if (ranking.size() == 0) return;
+  const double since = static_cast<double>(interval_) / parameter_.max_iter();
+  control_.steer(done, since, ranking.score(std::min(rank_, ranking.size() - 1)));
+}
+
+void Steering::settle(const NetParameter& weights, Net* net) {
+  const FoundUnits found = find_units(*target_, compressed_, dense_, weights);
+  is_settled_ = true;
+  hold(found.kept, net);
+  look(weights, found.kept);
+  LOG(INFO) << "target: the units are settled: " << name_of(target_->kind) << " is " << found.cost
+            << ", and " << target_->value << " was asked for";
+  LOG_IF(WARNING, std::fabs(found.cost / target_->value - 1) > kTargetTolerance)
+      << "target: no units come nearer to it: those of this net cost too much each";
+}
+
+void Steering::renew_factors(const NetParameter& weights, const Kept& kept) {
+  constexpr double kChange = 0.1;
+  const std::vector<double> living = count_living(kept);
+  bool has_changed = false;
+  for (std::size_t gate = 0; gate < living.size(); ++gate)
+    has_changed |= std::fabs(living[gate] - living_[gate]) > kChange * living_[gate];
+  if (!has_changed || found_.weights == 0) return;
+  living_ = living;
+  factors_ = cost_factors(compressed_, weights, parameter_.kl_cost());
+}
+
+void Steering::follow_cut(NetParameter model, Net* net) {
+  compressed_.set_model(std::move(model));
+  if (factors_.size() != net->gates().size()) {
+    factors_.assign(net->gates().size(), 1);
+    living_.assign(net->gates().size(), 0);
+    const NetParameter weights = net->to_proto();
+    if (parameter_.kl_cost() != SolverParameter::UNITS) renew_factors(weights, kept_units(weights));
+  }
+  set_factors(net);
+}
+
+void Steering::set_factors(Net* net) const {
+  for (std::size_t gate = 0; gate < factors_.size(); ++gate)
+    net->gates()[gate]->set_cost_factor(factors_[gate]);
+}
+
+void Steering::hold(const Kept& kept, Net* net) const {
+  for (std::size_t gate = 0; gate < kept.size(); ++gate) net->gates()[gate]->settle(kept[gate]);
+}
+
+void Steering::update(const std::function<void()>& step, Net* net) const {
+  const Kept kept = is_settled_ ? kept_by(*net) : Kept();
+  step();
+  hold(kept, net);
+}
+
+SolverState::Steering Steering::to_proto() const {
+  SolverState::Steering state;
+  state.set_kl_weight(control_.kl_weight());
+  const auto add = [&](const std::vector<double>& values) {
+    state.mutable_memory()->Add(values.begin(), values.end());
+  };
+  add({is_settled_ ? 1.0 : 0.0, static_cast<double>(rank_)});
+  add({found_.weights, found_.flops, found_.activation_memory, found_.latency_ms});
+  add({static_cast<double>(dense_.weights), dense_.flops,
+       static_cast<double>(dense_.activation_bytes)});
+  add(control_.memory());
+  add(factors_);
+  add(living_);
+  return state;
+}
+
+void Steering::restore(const SolverState::Steering& state, Net* net) {
+  constexpr int kOwn = 9;
+  const int gates = static_cast<int>(factors_.size());
+  const int expected = kOwn + TargetControl::kMemory + 2 * gates;
+  if (state.memory_size() != expected)
+    fail("is a snapshot of another solver: it holds ", state.memory_size(),
+         " values of a steering, and this one has ", expected);
+  const double* memory = state.memory().data();
+  is_settled_ = memory[0] != 0;
+  rank_ = static_cast<int>(memory[1]);
+  found_ = {memory[2], memory[3], memory[4], memory[5]};
+  dense_.weights = static_cast<std::int64_t>(memory[6]);
+  dense_.flops = memory[7];
+  dense_.activation_bytes = static_cast<std::int64_t>(memory[8]);
+  control_.restore(state.kl_weight(), memory + kOwn);
+  const double* of_gates = memory + kOwn + TargetControl::kMemory;
+  factors_.assign(of_gates, of_gates + gates);
+  living_.assign(of_gates + gates, of_gates + 2 * gates);
+  set_factors(net);
+}
+
+}  // namespace vibnet

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "solver/compressed_cost.h"
+#include "solver/target.h"
+#include "solver/target_control.h"
+#include "vibnet.pb.h"
+#include "vibnet/solver.h"
+
+namespace vibnet {
+
+/// Sets the pressure of a run: kl_weight after the solver's target, the bottlenecks' cost factors
+/// after its kl_cost.
+///
+/// A hundred times a run it looks at what the net would cost. When the units that the target has
+/// room for are found, the net is settled: the others make nothing any more, those stay, and there
+/// is no pressure from there on. The net of a snapshot is then the one that was asked for.
+class Steering {
+ public:
+  /// Throws Error where the parameter makes no sense for the net.
+  Steering(const SolverParameter& parameter, CompressedCost cost, const Net& net);
+
+  /// True where the solver needs one.
+  static bool is_asked(const SolverParameter& parameter) {
+    return parameter.has_target() || parameter.kl_cost() != SolverParameter::UNITS;
+  }
+
+  /// For a run that begins with this net, which the target's shares are of. Throws Error where the
+  /// target cannot be reached.
+  void begin(const Net& net);
+  /// To be called before each iteration.
+  void steer(std::int64_t iteration, Net* net);
+  /// Takes the update's step; units of a settled net stay on their sides of the threshold.
+  void update(const std::function<void()>& step, Net* net) const;
+
+  /// The net goes on as this one, its dead units cut out. `model` is the prototxt of the TEST
+  /// phase.
+  void follow_cut(NetParameter model, Net* net);
+
+  double kl_weight() const;
+  const TrainingCost& cost() const { return found_; }
+
+  SolverState::Steering to_proto() const;
+  /// Throws Error for the state of another solver.
+  void restore(const SolverState::Steering& state, Net* net);
+
+ private:
+  void look(const NetParameter& weights, const Kept& kept);
+  bool must_settle(double done) const;
+  void settle(const NetParameter& weights, Net* net);
+  void control(double done, const NetParameter& weights);
+  void renew_factors(const NetParameter& weights, const Kept& kept);
+  void set_factors(Net* net) const;
+  void hold(const Kept& kept, Net* net) const;
+
+  SolverParameter parameter_;
+  CompressedCost compressed_;
+  std::optional<Target> target_;
+  TargetControl control_;
+  std::int64_t interval_;
+  NetCost dense_;
+  TrainingCost found_;
+  bool is_settled_ = false;
+  /// Where the ranking met the target last.
+  int rank_ = 0;
+  /// Per gate, and how many units lived when they were found.
+  std::vector<double> factors_;
+  std::vector<double> living_;
+};
+
+}  // namespace vibnet

@@ -1,0 +1,92 @@
+#include "solver/target.h"
+
+#include <cmath>
+
+#include "net/latency.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+constexpr int kTimedPasses = 50;
+
+double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+}  // namespace
+
+Target read_target(const TargetParameter& p) {
+  const int set = p.has_flops() + p.has_weights() + p.has_activation_memory() + p.has_latency_ms();
+  if (set != 1)
+    fail("target: ", set, " targets are set; give one of flops, weights, activation_memory and ",
+         "latency_ms");
+  Target target;
+  if (p.has_flops()) target = {TargetKind::FLOPS, p.flops()};
+  if (p.has_weights()) target = {TargetKind::WEIGHTS, p.weights()};
+  if (p.has_activation_memory()) target = {TargetKind::ACTIVATION_MEMORY, p.activation_memory()};
+  if (p.has_latency_ms()) target = {TargetKind::LATENCY, p.latency_ms()};
+  const bool is_time = target.kind == TargetKind::LATENCY;
+  if (is_time && !(target.value > 0 && std::isfinite(target.value)))
+    fail("target: latency_ms: ", target.value, " must be above 0");
+  if (!is_time && !(target.value > 0 && target.value <= 1))
+    fail("target: ", name_of(target.kind), ": ", target.value,
+         " is a share of the dense net's, and must be above 0 and at most 1");
+  return target;
+}
+
+std::string name_of(TargetKind kind) {
+  switch (kind) {
+    case TargetKind::FLOPS:
+      return "flops";
+    case TargetKind::WEIGHTS:
+      return "weights";
+    case TargetKind::ACTIVATION_MEMORY:
+      return "activation_memory";
+    default:
+      return "latency_ms";
+  }
+}
+
+double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy) {
+  if (deploy.layer_size() == 0) return 0;
+  if (kind == TargetKind::LATENCY) {
+    Net net(deploy, NetOptions());
+    return forward_ms(kTimedPasses, &net);
+  }
+  const NetCost cost = cost_of_deployment(deploy);
+  if (kind == TargetKind::WEIGHTS)
+    return share(static_cast<double>(cost.weights), static_cast<double>(dense.weights));
+  if (kind == TargetKind::ACTIVATION_MEMORY)
+    return share(static_cast<double>(cost.activation_bytes),
+                 static_cast<double>(dense.activation_bytes));
+  return share(cost.flops, dense.flops);
+}
+
+void check_target(const Target& target, const CompressedCost& compressed, const NetCost& dense,
+                  const NetParameter& weights) {
+  Kept kept = kept_units(weights);
+  for (std::vector<bool>& units : kept) units.assign(units.size(), true);
+  compressed.compressed(weights, kept);  // throws for a net that cannot be compressed
+  for (std::vector<bool>& units : kept) {
+    units.assign(units.size(), false);
+    units[0] = true;  // of every gate, so that two on one way agree
+  }
+  const double least = measure(target.kind, dense, compressed.compressed(weights, kept));
+  if (least > target.value * (1 + kTargetTolerance))
+    fail("target: ", name_of(target.kind), ": ", target.value,
+         " cannot be reached: with one unit left in each gate it is still ", least);
+}
+
+FoundUnits find_units(const Target& target, const CompressedCost& compressed, const NetCost& dense,
+                      const NetParameter& weights) {
+  const FoundUnits found = find_units(
+      unit_scores(weights),
+      [&](const Kept& kept) {
+        return measure(target.kind, dense, compressed.compressed(weights, kept));
+      },
+      target.value);
+  if (found.cost == 0)
+    fail("target: ", name_of(target.kind), ": no units were found that make a net");
+  return found;
+}
+
+}  // namespace vibnet

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+
+#include "solver/compressed_cost.h"
+#include "vibnet.pb.h"
+
+namespace vibnet {
+
+/// What a net shall come to: one of a TargetParameter's fields.
+enum class TargetKind { FLOPS, WEIGHTS, ACTIVATION_MEMORY, LATENCY };
+
+struct Target {
+  TargetKind kind = TargetKind::FLOPS;
+  /// A share of the dense net's, or milliseconds.
+  double value = 1;
+};
+
+/// Throws Error unless just one field is set, to a share in (0, 1] or to a time above 0.
+Target read_target(const TargetParameter& parameter);
+/// The field's name.
+std::string name_of(TargetKind kind);
+
+/// What the target is about: a share of `dense`, or the milliseconds of one forward pass of batch 1
+/// on the CPU. `deploy` is the compressed net's deployment form; 0 for an empty one.
+double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy);
+
+/// Throws Error where even the net with one unit left in each gate is above the target.
+void check_target(const Target& target, const CompressedCost& compressed, const NetCost& dense,
+                  const NetParameter& weights);
+
+/// The units of a net with weights that come to the target; see find_units(). Throws Error where
+/// none make a net.
+FoundUnits find_units(const Target& target, const CompressedCost& compressed, const NetCost& dense,
+                      const NetParameter& weights);
+
+}  // namespace vibnet

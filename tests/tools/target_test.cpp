@@ -1,0 +1,185 @@
+// Sizes that a user asks for: a target in the solver, vibnet-compress --target_..., vibnet-sweep.
+
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "support/tool_test.h"
+
+namespace vibnet {
+namespace {
+
+using google::protobuf::Struct;
+
+const char* const kNet = R"(
+layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
+  shape { dim: 8 dim: 6 } shape { dim: 8 }
+  data_filler { type: "gaussian" } data_filler { value: 1 } } }
+layer { name: "ip1" type: "InnerProduct" bottom: "data" top: "ip1"
+  inner_product_param { num_output: 100 weight_filler { type: "xavier" } } }
+layer { name: "ib" type: "InformationBottleneck" bottom: "ip1" top: "ib" }
+layer { name: "ip2" type: "InnerProduct" bottom: "ib" top: "ip2"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "accuracy" type: "Accuracy" bottom: "ip2" bottom: "label" top: "accuracy"
+  include { phase: TEST } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }
+)";
+
+const char* const kSolver = R"(
+net: "net.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 20 random_seed: 1
+test_iter: 2 test_interval: 20 display: 1 snapshot_prefix: "run" type: "Adam"
+)";
+
+Struct parse_json(const std::string& text) {
+  Struct json;
+  EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(text, &json).ok()) << text;
+  return json;
+}
+
+double number(const Struct& json, const std::string& of, const std::string& name) {
+  return json.fields().at(of).struct_value().fields().at(name).number_value();
+}
+
+class TargetTools : public ToolTest {
+ protected:
+  void SetUp() override {
+    write("net.prototxt", kNet);
+    write("solver.prototxt", kSolver);
+  }
+
+  ToolResult train(std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"--solver", "solver.prototxt"});
+    return run("vibnet-train", more);
+  }
+
+  ToolResult compress(std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"--model", "net.prototxt", "--weights", "run_iter_20.caffemodel",
+                               "--out_model", "small.prototxt", "--out_weights", "small.caffemodel",
+                               "--report", "r.json", "--verify"});
+    return run("vibnet-compress", more);
+  }
+
+  double share_left(const std::string& what) const {
+    const Struct report = parse_json(read("r.json"));
+    return number(report, "after", what) / number(report, "before", what);
+  }
+
+  ToolResult sweep(std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"--solver", "solver.prototxt", "--out_dir", "out"});
+    return run("vibnet-sweep", more);
+  }
+};
+
+TEST_F(TargetTools, ATrainedNetIsAsSmallAsItsTarget) {
+  const ToolResult trained = train({"--set", "target.flops=0.3"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.errors;
+  EXPECT_NE(trained.errors.find("target: the units are settled: flops is 0.3"), std::string::npos);
+  ASSERT_EQ(compress().exit_code, 0);
+  EXPECT_NEAR(share_left("flops") / 0.3, 1, 0.02);
+  const std::vector<std::string> log = lines_of(read("log.jsonl"));
+  const Struct first = parse_json(log[1]);  // behind the test at the beginning
+  EXPECT_EQ(number(first, "cost", "flops"), 1);
+  EXPECT_EQ(first.fields().at("kl_weight").number_value(), 1);
+}
+
+TEST_F(TargetTools, CompressCutsToATarget) {
+  ASSERT_EQ(train().exit_code, 0);
+  for (const char* what : {"flops", "weights"}) {
+    const ToolResult result = compress({"--target_" + std::string(what), "0.25"});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_NEAR(share_left(what) / 0.25, 1, 0.02);
+    EXPECT_NE(result.output.find("target: " + std::string(what) + " is 0.25"), std::string::npos);
+  }
+  EXPECT_EQ(compress({"--target_latency_ms", "1000"}).exit_code, 0);
+  EXPECT_EQ(share_left("weights"), 1);
+}
+
+TEST_F(TargetTools, CompressRefusesTargetsThatCannotBe) {
+  ASSERT_EQ(train().exit_code, 0);
+  expect_error(compress({"--target_flops", "0.001"}), "cannot be reached");
+  expect_error(compress({"--target_flops", "1.5"}), "flops", 2);
+  expect_error(compress({"--target_flops", "0.5", "--target_weights", "0.5"}), "2 targets", 2);
+  expect_error(compress({"--target_flops", "0.5", "--threshold", "0"}), "exclude", 2);
+  EXPECT_FALSE(exists("small.caffemodel"));
+}
+
+TEST_F(TargetTools, SweepMakesEachNetOnce) {
+  const ToolResult result = sweep({"--kl_weights", "0.01,0.1"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const std::vector<std::string> rows = lines_of(read("out/sweep.csv"));
+  ASSERT_EQ(rows.size(), 4U);
+  EXPECT_EQ(rows[1].rfind("dense,\"error, %\",", 0), 0U) << rows[1];
+  EXPECT_NE(rows[1].find(",900,1800,"), std::string::npos) << rows[1];
+  EXPECT_EQ(rows[2].rfind("kl_weight_0.01,", 0), 0U) << rows[2];
+  for (const char* file :
+       {"out/sweep.json", "out/dense/small.prototxt", "out/kl_weight_0.1/net_iter_20.caffemodel"})
+    EXPECT_TRUE(exists(file)) << file;
+  const std::string picture = read("out/sweep.svg");
+  EXPECT_NE(picture.find("dense"), std::string::npos);
+  EXPECT_EQ(lines_of(result.output).size(), 4U) << result.output;
+
+  const ToolResult again = sweep({"--kl_weights", "0.1,0.3"});
+  ASSERT_EQ(again.exit_code, 0) << again.errors;
+  EXPECT_EQ(again.errors.find("Sweep: dense"), std::string::npos);
+  EXPECT_EQ(again.errors.find("Sweep: kl_weight_0.1"), std::string::npos);
+  EXPECT_NE(again.errors.find("Sweep: kl_weight_0.3"), std::string::npos);
+}
+
+TEST_F(TargetTools, SweepFineTunesAndTakesTargets) {
+  write("finetune.prototxt",
+        "net: 'is not read' base_lr: 0.01 lr_policy: 'fixed' max_iter: 3 "
+        "test_iter: 2 type: 'Adam' random_seed: 1");
+  const ToolResult result = sweep({"--target_weights", "0.5,0.2", "--nodense", "--finetune_solver",
+                                   "finetune.prototxt", "--set", "max_iter=15"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_TRUE(exists("out/target_weights_0.5/finetuned_iter_3.caffemodel"));
+  const std::vector<std::string> rows = lines_of(read("out/sweep.csv"));
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_NE(rows[1].find(",450,900,"), std::string::npos) << rows[1];
+  EXPECT_NE(rows[2].find(",180,360,"), std::string::npos) << rows[2];
+}
+
+TEST_F(TargetTools, SweepGoesOnWhereItWasStopped) {
+  const auto arguments = std::vector<std::string>{"--kl_weights", "0.1", "--nodense"};
+  ASSERT_EQ(sweep(arguments).exit_code, 0);
+  const std::string whole = read("out/kl_weight_0.1/small.caffemodel");
+  const std::string point = read("out/kl_weight_0.1/point.json");
+  std::filesystem::remove_all(folder_ / "out");
+  ASSERT_EQ(train({"--set", "kl_weight=0.1", "--set", "snapshot=7"}).exit_code, 0);
+  std::filesystem::create_directories(folder_ / "out/kl_weight_0.1");
+  for (const char* end : {".caffemodel", ".solverstate"})
+    std::filesystem::copy(folder_ / ("run_iter_7" + std::string(end)),
+                          folder_ / ("out/kl_weight_0.1/net_iter_7" + std::string(end)));
+  const ToolResult resumed = sweep(arguments);
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.errors;
+  EXPECT_EQ(read("out/kl_weight_0.1/small.caffemodel"), whole);
+  EXPECT_EQ(read("out/kl_weight_0.1/point.json"), point);
+}
+
+TEST_F(TargetTools, SweepRefusesWhatCannotBe) {
+  expect_error(sweep(), "give one of --kl_weights", 2);
+  expect_error(sweep({"--kl_weights", "0.1,x"}), "is no list of numbers", 2);
+  expect_error(sweep({"--kl_weights", "0.1,0"}), "is no list of numbers", 2);
+  expect_error(sweep({"--kl_weights", "0.1,0.1"}), "twice", 2);
+  expect_error(sweep({"--kl_weights", "1", "--target_flops", "0.5"}), "give one of", 2);
+  ASSERT_EQ(sweep({"--kl_weights", "0.1", "--nodense"}).exit_code, 0);
+  expect_error(sweep({"--kl_weights", "0.1", "--nodense", "--set", "max_iter=9"}),
+               "was made with other settings");
+}
+
+TEST_F(TargetTools, SweepPassesOverANetThatLosesAllItsUnits) {
+  const std::vector<std::string> strong = {"--set",       "max_iter=300", "--set",
+                                           "base_lr=0.2", "--nodense",    "--kl_weights"};
+  auto arguments = strong;
+  arguments.push_back("1e-6,1e6");
+  const ToolResult result = sweep(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_NE(result.errors.find("would lose every unit"), std::string::npos);
+  EXPECT_EQ(lines_of(read("out/sweep.csv")).size(), 2U);
+}
+
+}  // namespace
+}  // namespace vibnet

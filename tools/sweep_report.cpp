@@ -1,0 +1,127 @@
+#include "sweep_report.h"
+
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <iostream>
+#include <sstream>
+
+#include "core/json.h"
+#include "solver/plot.h"
+#include "table.h"
+#include "vibnet/error.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+constexpr const char* kColumns =
+    "name,measure,error,weights,flops,activation_bytes,forward_ms,units";
+
+std::string csv_row(const SweepPoint& point) {
+  std::ostringstream row;
+  row << point.name << ",\"" << point.measure << "\"," << point.error << "," << point.weights << ","
+      << json_number(point.flops) << "," << point.activation_bytes << "," << point.forward_ms << ","
+      << point.units << "\n";
+  return row.str();
+}
+
+std::string fixed(double value, int digits) {
+  std::ostringstream text;
+  text.setf(std::ios::fixed);
+  text.precision(digits);
+  text << value;
+  return text.str();
+}
+
+void print(const std::vector<SweepPoint>& points) {
+  Table table({"net", "units", points[0].measure, "weights", "FLOPs", "activation bytes", "ms"}, 2);
+  for (const SweepPoint& point : points)
+    table.add({point.name, point.units, fixed(point.error, 3), std::to_string(point.weights),
+               fixed(point.flops, 0), std::to_string(point.activation_bytes),
+               fixed(point.forward_ms, 3)});
+  table.print(std::cout);
+}
+
+/// The number at the end of a point's name.
+std::string value_of(const SweepPoint& point) {
+  return point.name.substr(point.name.rfind('_') + 1);
+}
+
+TradeOff trade_off(const std::string& title, const std::vector<SweepPoint>& points,
+                   const std::vector<SweepPoint>& dense, double (*cost)(const SweepPoint&)) {
+  TradeOff panel{title, {}, {}};
+  for (const SweepPoint& point : points)
+    panel.points.push_back({value_of(point), cost(point), point.error});
+  for (const SweepPoint& point : dense)
+    panel.dense.push_back({point.name, cost(point), point.error});
+  std::sort(panel.points.begin(), panel.points.end(),
+            [](const TradeOffPoint& a, const TradeOffPoint& b) { return a.cost < b.cost; });
+  return panel;
+}
+
+std::string draw(const std::vector<SweepPoint>& points, const std::vector<SweepPoint>& dense,
+                 const std::string& measure) {
+  using Point = const SweepPoint&;
+  return draw_trade_offs(
+      measure, {trade_off("weights", points, dense, [](Point p) { return double(p.weights); }),
+                trade_off("FLOPs", points, dense, [](Point p) { return p.flops; }),
+                trade_off("milliseconds of a forward pass, batch 1", points, dense,
+                          [](Point p) { return p.forward_ms; })});
+}
+
+}  // namespace
+
+std::string to_json(const SweepPoint& point) {
+  std::ostringstream json;
+  json << "{\"name\": " << json_string(point.name)
+       << ", \"failure\": " << json_string(point.failure)
+       << ", \"measure\": " << json_string(point.measure)
+       << ", \"error\": " << json_number(point.error) << ", \"weights\": " << point.weights
+       << ", \"flops\": " << json_number(point.flops)
+       << ", \"activation_bytes\": " << point.activation_bytes
+       << ", \"units\": " << json_string(point.units)
+       << ", \"forward_ms\": " << json_number(point.forward_ms) << "}";
+  return json.str();
+}
+
+SweepPoint point_from_json(const std::string& json, const std::string& source) {
+  google::protobuf::Struct fields;
+  if (!google::protobuf::util::JsonStringToMessage(json, &fields).ok() ||
+      fields.fields().count("measure") == 0)
+    fail(source, ": is no point of a sweep; remove it, and it will be made anew");
+  const auto text = [&](const char* name) {
+    return (*fields.mutable_fields())[name].string_value();
+  };
+  const auto number = [&](const char* name) {
+    return (*fields.mutable_fields())[name].number_value();
+  };
+  return {text("name"),
+          text("failure"),
+          text("measure"),
+          number("error"),
+          static_cast<std::int64_t>(number("weights")),
+          number("flops"),
+          static_cast<std::int64_t>(number("activation_bytes")),
+          text("units"),
+          number("forward_ms")};
+}
+
+void report_sweep(const std::string& folder, const std::vector<SweepPoint>& points,
+                  const std::vector<SweepPoint>& dense) {
+  std::vector<SweepPoint> all = dense;
+  all.insert(all.end(), points.begin(), points.end());
+  std::string csv = std::string(kColumns) + "\n";
+  std::string json;
+  for (const SweepPoint& point : all) {
+    csv += csv_row(point);
+    json += (json.empty() ? "[" : ",\n ") + to_json(point);
+  }
+  write_file(folder + "/sweep.csv", csv);
+  write_file(folder + "/sweep.json", json + "]\n");
+  write_file(folder + "/sweep.svg", draw(points, dense, all[0].measure));
+  print(all);
+}
+
+}  // namespace vibnet

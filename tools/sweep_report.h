@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace vibnet {
+
+/// One net of a sweep.
+struct SweepPoint {
+  std::string name;
+  /// Why there is no net; empty where there is.
+  std::string failure;
+  /// What the error is: "error, %" where the net tells its accuracy, else the output that stands
+  /// in.
+  std::string measure;
+  double error = 0;
+  std::int64_t weights = 0;
+  double flops = 0;
+  std::int64_t activation_bytes = 0;
+  /// The gates' units, "3-8-79-22".
+  std::string units;
+  double forward_ms = 0;
+};
+
+/// Written when a point is done, without its time, and read when the sweep goes on.
+std::string to_json(const SweepPoint& point);
+/// Throws Error where the text is no such point; `source` is its file.
+SweepPoint point_from_json(const std::string& json, const std::string& source);
+
+/// DIR/sweep.csv, sweep.json and sweep.svg, and the table on stdout. `dense` are points too.
+void report_sweep(const std::string& folder, const std::vector<SweepPoint>& points,
+                  const std::vector<SweepPoint>& dense);
+
+}  // namespace vibnet

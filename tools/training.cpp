@@ -1,0 +1,82 @@
+#include "training.h"
+
+#include <csignal>
+
+#include "layers/dataset_layer.h"
+#include "solver/set_field.h"
+#include "tool.h"
+#include "vibnet/error.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+volatile std::sig_atomic_t stop_asked = 0;
+volatile std::sig_atomic_t snapshot_asked = 0;
+
+}  // namespace
+
+std::vector<std::string> take_assignments(int* argc, char** argv) {
+  std::vector<std::string> assignments;
+  int kept = 1;
+  for (int i = 1; i < *argc; ++i) {
+    const std::string argument = argv[i];
+    const bool is_set = argument == "--set" || argument == "-set";
+    if (is_set && i + 1 < *argc)
+      assignments.emplace_back(argv[++i]);
+    else if (argument.rfind("--set=", 0) == 0)
+      assignments.push_back(argument.substr(6));
+    else
+      argv[kept++] = argv[i];
+  }
+  *argc = kept;
+  return assignments;
+}
+
+SolverParameter read_solver(const std::string& path, const std::vector<std::string>& assignments) {
+  SolverParameter parameter;
+  read_prototxt(path, &parameter);
+  try {
+    for (const std::string& assignment : assignments) set_field(assignment, &parameter);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+  return parameter;
+}
+
+void watch_signals() {
+  std::signal(SIGINT, [](int) { stop_asked = 1; });
+  std::signal(SIGTERM, [](int) { stop_asked = 1; });
+  std::signal(SIGHUP, [](int) { snapshot_asked = 1; });
+}
+
+SolverAction asked_action() {
+  if (stop_asked != 0) return SolverAction::STOP;
+  if (snapshot_asked == 0) return SolverAction::NONE;
+  snapshot_asked = 0;
+  return SolverAction::SNAPSHOT;
+}
+
+int images_of_iteration(const Solver& solver) {
+  for (const auto& layer : solver.net().layers())
+    if (const auto* data = dynamic_cast<const DatasetLayer*>(layer.get()))
+      return data->batch_size() * solver.parameter().iter_size();
+  return 0;
+}
+
+std::vector<std::pair<std::string, double>> mean_outputs(int iterations, Net* net) {
+  std::vector<std::pair<std::string, double>> means;
+  for (int i = 0; i < iterations; ++i) {
+    net->context().iteration = i;
+    net->forward();
+    const auto outputs = net->outputs();
+    means.resize(outputs.size());
+    for (std::size_t o = 0; o < outputs.size(); ++o) {
+      means[o].first = outputs[o].first;
+      means[o].second += outputs[o].second / iterations;
+    }
+  }
+  return means;
+}
+
+}  // namespace vibnet

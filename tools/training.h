@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vibnet.pb.h"
+#include "vibnet/solver.h"
+
+namespace vibnet {
+
+/// The exit code of a run that ^C stopped, after a snapshot.
+constexpr int kStopped = 130;
+
+/// Takes each --set out of the arguments: it may stand several times, which gflags does not know.
+std::vector<std::string> take_assignments(int* argc, char** argv);
+
+/// A solver's prototxt with assignments of --set. Throws UsageError for one that cannot be.
+SolverParameter read_solver(const std::string& path, const std::vector<std::string>& assignments);
+
+/// From here on SIGINT and SIGTERM ask for a stop, SIGHUP for a snapshot.
+void watch_signals();
+/// What was asked for since the last time.
+SolverAction asked_action();
+
+/// Samples an iteration works on; 0 where no data layer says.
+int images_of_iteration(const Solver& solver);
+
+/// Every output of a net, by name: the mean over this many batches.
+std::vector<std::pair<std::string, double>> mean_outputs(int iterations, Net* net);
+
+}  // namespace vibnet

@@ -1,0 +1,287 @@
+#include <gflags/gflags.h>
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <sstream>
+
+#include "core/gate_rule.h"
+#include "net/latency.h"
+#include "solver/compressed_cost.h"
+#include "solver/solver_nets.h"
+#include "solver/training_log.h"
+#include "sweep_report.h"
+#include "tool.h"
+#include "training.h"
+#include "vibnet/error.h"
+#include "vibnet/proto_io.h"
+
+DEFINE_string(solver, "", "the solver's prototxt");
+DEFINE_string(kl_weights, "", "the kl_weights to train with, such as 0.1,0.3,1");
+DEFINE_string(target_flops, "", "in their place: the shares of FLOPs to come to, such as 0.5,0.25");
+DEFINE_string(target_weights, "", "in their place: the shares of weights to come to");
+DEFINE_string(out_dir, "", "folder for the nets, sweep.csv, sweep.json and sweep.svg");
+DEFINE_string(finetune_solver, "",
+              "solver that trains each compressed net on; its net is not read");
+DEFINE_bool(dense, true, "train the dense net too, with kl_weight 0, to compare with");
+DEFINE_string(device, "cpu", "cpu, gpu or gpu:N");
+
+namespace {
+
+using vibnet::NetParameter;
+using vibnet::SolverParameter;
+using vibnet::SweepPoint;
+
+constexpr int kTimedPasses = 50;
+constexpr int kIterationsOfNoTest = 50;
+
+std::vector<std::string> assignments;
+
+/// A net to train: the folder's name, and what the solver is changed by.
+struct Job {
+  std::string name;
+  std::string assignment;
+  bool is_dense = false;
+};
+
+void add_jobs(const char* flag, const std::string& list, const std::string& field,
+              std::vector<Job>* jobs) {
+  std::istringstream words(list);
+  for (std::string word; std::getline(words, word, ',');) {
+    char* end = nullptr;
+    const double value = std::strtod(word.c_str(), &end);
+    if (word.empty() || *end != '\0' || !(value > 0) || !std::isfinite(value))
+      throw vibnet::UsageError("--" + std::string(flag) + " " + list +
+                               " is no list of numbers above 0, such as 0.1,0.3,1");
+    const Job job{flag + ("_" + word), field + "=" + word};
+    for (const Job& other : *jobs)
+      if (other.name == job.name)
+        throw vibnet::UsageError("--" + std::string(flag) + " " + list + " names " + word +
+                                 " twice");
+    jobs->push_back(job);
+  }
+}
+
+std::vector<Job> read_jobs() {
+  const int given =
+      !FLAGS_kl_weights.empty() + !FLAGS_target_flops.empty() + !FLAGS_target_weights.empty();
+  if (given != 1)
+    throw vibnet::UsageError("give one of --kl_weights, --target_flops and --target_weights");
+  std::vector<Job> jobs;
+  if (FLAGS_dense) jobs.push_back({"dense", "kl_weight=0", true});
+  add_jobs("kl_weight", FLAGS_kl_weights, "kl_weight", &jobs);
+  add_jobs("target_flops", FLAGS_target_flops, "target.flops", &jobs);
+  add_jobs("target_weights", FLAGS_target_weights, "target.weights", &jobs);
+  return jobs;
+}
+
+SolverParameter parameter_of(const Job& job) {
+  std::vector<std::string> all = assignments;
+  all.push_back(job.assignment);
+  SolverParameter parameter = vibnet::read_solver(FLAGS_solver, all);
+  if (job.is_dense) parameter.clear_target();
+  return parameter;
+}
+
+std::optional<SolverParameter> finetune_parameter() {
+  if (FLAGS_finetune_solver.empty()) return std::nullopt;
+  SolverParameter parameter = vibnet::read_solver(FLAGS_finetune_solver, {});
+  parameter.clear_target();
+  return parameter;
+}
+
+/// The newest solverstate of a training that was stopped; empty where there is none.
+std::string state_to_resume(const std::string& prefix) {
+  const std::filesystem::path path(prefix + "_iter_");
+  std::string newest;
+  long newest_iteration = -1;
+  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path())) {
+    const std::string name = entry.path().filename().string();
+    if (name.rfind(path.filename().string(), 0) != 0 || entry.path().extension() != ".solverstate")
+      continue;
+    const long iteration = std::atol(name.c_str() + path.filename().string().size());
+    if (iteration <= newest_iteration) continue;
+    newest_iteration = iteration;
+    newest = entry.path().string();
+  }
+  return newest;
+}
+
+/// The trained net; none when ^C stopped the training. Goes on where one was stopped.
+std::optional<NetParameter> train(SolverParameter parameter, const std::string& path,
+                                  const std::string& weights, const std::string& prefix) {
+  parameter.set_snapshot_prefix(prefix);
+  const std::string state = state_to_resume(prefix);
+  vibnet::Solver solver(parameter, path, vibnet::device_flag(FLAGS_device), state);
+  if (state.empty() && !weights.empty()) solver.copy_weights(weights);
+  vibnet::TrainingLog log(solver, prefix + "_log", vibnet::images_of_iteration(solver),
+                          !state.empty());
+  solver.set_observer(&log);
+  solver.set_action_source(vibnet::asked_action);
+  const bool done = solver.solve();
+  log.finish();
+  if (!done) return std::nullopt;
+  return solver.net().to_proto();
+}
+
+std::string units_of(const NetParameter& weights) {
+  std::string text;
+  for (const std::vector<bool>& kept : vibnet::kept_units(weights))
+    text += (text.empty() ? "" : "-") + std::to_string(std::count(kept.begin(), kept.end(), true));
+  return text;
+}
+
+/// Error in % from an accuracy, else the first output as it is.
+void test(const NetParameter& model, const NetParameter& weights, int iterations,
+          SweepPoint* point) {
+  vibnet::NetOptions options;
+  options.fills_parameters = false;
+  vibnet::Net net(model, options);
+  net.copy_weights(weights, "the compressed net", vibnet::Missing::FAIL);
+  const auto outputs = vibnet::mean_outputs(iterations, &net);
+  if (outputs.empty()) vibnet::fail(FLAGS_solver, ": the net has no output to test");
+  const auto accuracy = std::find_if(outputs.begin(), outputs.end(), [](const auto& output) {
+    return output.first.find("accuracy") != std::string::npos;
+  });
+  const bool found = accuracy != outputs.end();
+  point->measure = found ? "error, %" : outputs[0].first;
+  point->error = found ? 100 * (1 - accuracy->second) : outputs[0].second;
+}
+
+int test_iterations(const SolverParameter& parameter) {
+  return parameter.test_iter_size() > 0 ? parameter.test_iter(0) : kIterationsOfNoTest;
+}
+
+/// The net that `weights` is cut down to, as files in the folder.
+vibnet::CompressedNet compress(const Job& job, const SolverParameter& parameter,
+                               NetParameter weights, const std::string& folder) {
+  const vibnet::SolverNets nets = vibnet::read_solver_nets(parameter, FLAGS_solver);
+  const vibnet::Net source(nets.train.net, vibnet::NetOptions());
+  if (job.is_dense) {
+    vibnet::Kept all = vibnet::kept_units(weights);
+    for (std::vector<bool>& units : all) units.assign(units.size(), true);
+    vibnet::settle_gates(all, &weights);
+  }
+  const vibnet::CompressedCost cost(nets.train.net, source);
+  vibnet::CompressedNet result = cost.compressed(std::move(weights));
+  vibnet::write_files(
+      {{folder + "/small.caffemodel", vibnet::to_binary(result.weights, "small.caffemodel")},
+       {folder + "/small.deploy.prototxt", vibnet::to_prototxt(result.deploy)},
+       {folder + "/small.prototxt", vibnet::to_prototxt(result.model)}});
+  return result;
+}
+
+/// Trains the compressed net on. False when ^C stopped it.
+bool finetune(SolverParameter parameter, const std::string& folder, NetParameter* weights) {
+  parameter.clear_net_param();
+  parameter.set_net(folder + "/small.prototxt");
+  const auto trained =
+      train(parameter, FLAGS_finetune_solver, folder + "/small.caffemodel", folder + "/finetuned");
+  if (trained) *weights = *trained;
+  return trained.has_value();
+}
+
+/// False when ^C stopped it. A net that loses a whole layer is a point too, without a net.
+bool make_point(const Job& job, const std::string& folder, SweepPoint* point) {
+  const SolverParameter parameter = parameter_of(job);
+  const auto trained = train(parameter, FLAGS_solver, "", folder + "/net");
+  if (!trained) return false;
+  vibnet::CompressedNet small;
+  try {
+    small = compress(job, parameter, *trained, folder);
+  } catch (const vibnet::Error& error) {
+    point->failure = error.what();
+    return true;
+  }
+  const auto finetuning = finetune_parameter();
+  if (finetuning && !finetune(*finetuning, folder, &small.weights)) return false;
+  const vibnet::NetCost cost = vibnet::cost_of_deployment(small.deploy);
+  point->units = units_of(*trained);
+  point->weights = cost.weights;
+  point->flops = cost.flops;
+  point->activation_bytes = cost.activation_bytes;
+  test(small.model, small.weights, test_iterations(finetuning ? *finetuning : parameter), point);
+  return true;
+}
+
+/// What the nets of a folder are made by: a sweep with other settings must not be mixed with it.
+void check_settings(const Job& job, const std::string& folder) {
+  std::string settings = vibnet::to_prototxt(parameter_of(job));
+  if (const auto finetuning = finetune_parameter())
+    settings += "# fine-tuned\n" + vibnet::to_prototxt(*finetuning);
+  const std::string path = folder + "/settings.prototxt";
+  if (!std::filesystem::exists(path)) return vibnet::write_file(path, settings);
+  if (vibnet::read_file(path) != settings)
+    vibnet::fail(folder, ": was made with other settings; give another --out_dir, or remove it");
+}
+
+/// A point that is there is not made again. False when ^C stopped it.
+bool find_point(const Job& job, SweepPoint* point) {
+  const std::string folder = FLAGS_out_dir + "/" + job.name;
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) vibnet::fail(folder, ": cannot be made: ", error.message());
+  check_settings(job, folder);
+  const std::string path = folder + "/point.json";
+  if (std::filesystem::exists(path)) {
+    *point = vibnet::point_from_json(vibnet::read_file(path), path);
+    return true;
+  }
+  LOG(INFO) << "Sweep: " << job.name;
+  point->name = job.name;
+  if (!make_point(job, folder, point)) return false;
+  vibnet::write_file(path, vibnet::to_json(*point) + "\n");
+  return true;
+}
+
+/// All in one go, so that they compare.
+void time_nets(std::vector<SweepPoint>* points) {
+  for (SweepPoint& point : *points) {
+    const std::string path = FLAGS_out_dir + "/" + point.name + "/small.deploy.prototxt";
+    vibnet::Net net = vibnet::make_net(vibnet::read_net_prototxt(path), path, vibnet::NetOptions());
+    point.forward_ms = vibnet::forward_ms(kTimedPasses, &net);
+  }
+}
+
+int sweep(const std::vector<std::string>& arguments) {
+  if (!arguments.empty()) throw vibnet::UsageError("knows no argument '" + arguments[0] + "'");
+  vibnet::require_flag("solver", FLAGS_solver);
+  vibnet::require_flag("out_dir", FLAGS_out_dir);
+  vibnet::watch_signals();
+  std::vector<SweepPoint> dense;
+  std::vector<SweepPoint> points;
+  std::string failure;
+  for (const Job& job : read_jobs()) {
+    SweepPoint point;
+    if (!find_point(job, &point)) return vibnet::kStopped;
+    if (point.failure.empty()) {
+      (job.is_dense ? dense : points).push_back(point);
+      continue;
+    }
+    failure = job.name + ": " + point.failure;
+    LOG(WARNING) << failure;
+  }
+  if (points.empty()) vibnet::fail(failure);
+  time_nets(&dense);
+  time_nets(&points);
+  vibnet::report_sweep(FLAGS_out_dir, points, dense);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const vibnet::Tool tool{
+      "vibnet-sweep", "trains, compresses and tests a net at several pressures: what size costs",
+      "vibnet-sweep --solver S.prototxt --out_dir DIR\n"
+      "         --kl_weights W,... | --target_flops S,... | --target_weights S,...\n"
+      "         [--finetune_solver F.prototxt] [--nodense] [--device cpu|gpu|gpu:N]\n"
+      "         [--set field=value]...",
+      "vibnet-sweep --solver models/lenet5/solver.prototxt --kl_weights 0.1,0.3,1 \\\n"
+      "    --set max_iter=4000 --out_dir sweep"};
+  assignments = vibnet::take_assignments(&argc, argv);
+  return vibnet::run_tool(tool, argc, argv, sweep);
+}
