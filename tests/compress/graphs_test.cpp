@@ -9,6 +9,7 @@
 #include "support/random_weights.h"
 #include "support/trained_net.h"
 #include "vibnet/compress.h"
+#include "vibnet/net.h"
 
 namespace vibnet {
 namespace {
@@ -318,7 +319,45 @@ TEST(CompressGraph, NamesItsWalls) {
 TEST(CompressGraph, KeepsAnOutputsChannels) {
   const CompressedNet net =
       compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a"), {{"ib", {1, 2}}});
-  EXPECT_EQ(find_layer(net.model, "ib") != nullptr || find_layer(net.model, "a") != nullptr, true);
+  EXPECT_EQ(find_layer(net.model, "a")->convolution_param().num_output(), 6U);
+  EXPECT_THAT(report_of(net, "ib").kept, ElementsAre(1, 2));
+}
+
+TEST(CompressGraph, ReportsWhatSeveralBottlenecksLeave) {
+  const CompressedNet net =
+      compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a") + bottleneck("ib2", "ib") +
+                         inner_product("fc", "ib2", 3),
+                     {{"ib", {0, 1, 2, 3}}, {"ib2", {2, 3, 4}}});
+  EXPECT_THAT(report_of(net, "ib").kept, ElementsAre(2, 3));
+  EXPECT_THAT(report_of(net, "ib2").kept, ElementsAre(2, 3));
+  EXPECT_THAT(filters(net, "a"), ElementsAre(2, 4, 3, 3));
+}
+
+TEST(CompressGraph, CutsHeadsForTrainingToo) {
+  const std::string train = "include { phase: TRAIN } ";
+  const std::string filler = "weight_filler { type: 'xavier' }";
+  const std::string target =
+      "layer { name: 'target' type: 'Input' top: 'target' input_param { shape { dim: 2 dim: 3 } } "
+      "}";
+  const NetParameter model = net_of(
+      input_of({2, 4, 6, 6}) + target + convolution("a", "data", 6, "kernel_size: 3 " + filler) +
+      bottleneck("ib", "a") +
+      layer("aux", "InnerProduct", "ib",
+            train + "inner_product_param { num_output: 3 " + filler + " }") +
+      layer("aux_loss", "EuclideanLoss", "aux target", train) +
+      layer("fc", "InnerProduct", "ib", "inner_product_param { num_output: 3 " + filler + " }") +
+      layer("loss", "EuclideanLoss", "fc target"));
+  NetOptions training;
+  training.phase = TRAIN;
+  NetParameter weights = Net(model, training).to_proto();
+  set_bottleneck("ib", std::vector<float>(6, 1), {true, false, true, true, false, false}, &weights);
+  const CompressedNet net = compress(model, weights, {});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(3, 4, 3, 3));
+  EXPECT_THAT(filters(net, "aux"), ElementsAre(3, 3 * 16));
+  EXPECT_THAT(filters(net, "fc"), ElementsAre(3, 3 * 16));
+  Net trained(net.model, training);
+  EXPECT_NO_THROW(trained.copy_weights(net.weights, "weights", Missing::FAIL));
+  EXPECT_THAT(names_of(net.deploy), ElementsAre("data", "a", "fc"));
 }
 
 }  // namespace

@@ -364,7 +364,15 @@ class GraphDrawer {
     if (!draw_.has_bottlenecks()) x = draw_.bottleneck(x);
     if (draw_.chance(0.15) && x.name.rfind("Input", 0) != 0) return x;
     const Stream scores = draw_.inner_product(draw_.to_vector(x), 3 + draw_.below(3));
-    return draw_.chance(0.15) ? draw_.apply("Softmax", "", {scores}) : scores;
+    switch (draw_.below(8)) {
+      case 0:
+        return draw_.apply("Softmax", "", {scores});
+      case 1:
+        return draw_.writer().add("EuclideanLoss", "",
+                                  {scores, draw_.writer().add_input(scores.shape)})[0];
+      default:
+        return scores;
+    }
   }
 
   RandomLayers draw_;
