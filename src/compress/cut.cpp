@@ -214,9 +214,10 @@ class Cutter {
       added.tops.push_back(new_of_[top]);
     }
     out_.layers.push_back(std::move(added));
+    // What is bypassed in a phase is there under the same name.
+    const LayerParameter phases = is_bypassed(layer) ? LayerParameter() : layer.parameter;
     for (const int top : layer.tops)
-      if (!plan_.layout.blobs[top].empty() && layer.kind == Kind::INNER)
-        put_in_order(top, layer.parameter);
+      if (!plan_.layout.blobs[top].empty() && layer.kind == Kind::INNER) put_in_order(top, phases);
   }
 
   void silence(int l) {
