@@ -80,6 +80,14 @@ LayerReport report_of(const CompressedNet& net, const std::string& name) {
   return {};
 }
 
+/// Too many for a pick of channels to be worth it.
+std::vector<int> all_but(int dead, int units) {
+  std::vector<int> kept;
+  for (int unit = 0; unit < units; ++unit)
+    if (unit != dead) kept.push_back(unit);
+  return kept;
+}
+
 TEST(CompressGraph, CutsInsideAResidualBranch) {
   const CompressedNet net = compress_graph(
       convolution("stem", "data", 8) + convolution("a", "stem", 8) + layer("relu", "ReLU", "a") +
@@ -331,6 +339,47 @@ TEST(CompressGraph, ReportsWhatSeveralBottlenecksLeave) {
   EXPECT_THAT(report_of(net, "ib").kept, ElementsAre(2, 3));
   EXPECT_THAT(report_of(net, "ib2").kept, ElementsAre(2, 3));
   EXPECT_THAT(filters(net, "a"), ElementsAre(2, 4, 3, 3));
+}
+
+TEST(CompressGraph, OverwritesNoViewOfWhatOthersRead) {
+  // Without ib, the ReLU must not work in place on the Flatten, which lies in a's memory.
+  const std::string relu = "layer { name: 'relu' type: 'ReLU' bottom: 'ib' top: 'ib' }";
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 4) + layer("flat", "Flatten", "a") + bottleneck("ib", "flat") +
+          relu + inner_product("fc1", "ib", 3) + convolution("b", "a", 4) +
+          inner_product("fc2", "b", 3) + layer("sum", "Eltwise", "fc1 fc2"),
+      {{"ib", all_but(7, 144)}});
+  EXPECT_EQ(find_layer(net.model, "ib"), nullptr);
+}
+
+TEST(CompressGraph, TellsChannelsOfOneNumberApart) {
+  // Channel 4 of x, and channel 4 of its pieces joined the other way round, which is 7 of x.
+  const std::string slice =
+      "layer { name: 'slice' type: 'Slice' bottom: 'x' top: 'left' top: 'right' "
+      "slice_param { slice_point: 3 } }\n";
+  compress_graph(
+      convolution("a", "data", 8) + bottleneck("x", "a") + layer("bn", "BatchNorm", "x") + slice +
+          bottleneck("ib_right", "right") + layer("join", "Concat", "ib_right left") +
+          bottleneck("ib_join", "join") + bottleneck("ib_x", "x") +
+          layer("sum", "Eltwise", "ib_x ib_join", "eltwise_param { coeff: -0.3 coeff: 1 }") +
+          inner_product("fc", "sum", 3) + inner_product("all", "bn", 3),
+      {{"x", {4, 7}}, {"ib_right", {4}}, {"ib_join", {4}}, {"ib_x", {4}}});
+}
+
+TEST(CompressGraph, KeepsALayerForTrainingFromOtherReaders) {
+  // Without ib the Dropout would work in place on what b reads too.
+  const std::string dropout =
+      "layer { name: 'drop' type: 'Dropout' bottom: 'ib' top: 'ib' include { phase: TRAIN } }";
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 16) + bottleneck("ib", "a") + dropout + convolution("c", "ib", 4) +
+          convolution("b", "a", 4) + layer("sum", "Eltwise", "b c") + inner_product("fc", "sum", 3),
+      {{"ib", all_but(7, 16)}});
+  NetOptions training;
+  training.phase = TRAIN;
+  Net trained(net.model, training);
+  EXPECT_NE(trained.layer("drop"), nullptr);
+  EXPECT_NE(find_layer(net.model, "b")->bottom(0), find_layer(net.model, "drop")->top(0));
+  EXPECT_EQ(Net(net.model, NetOptions()).layer("drop"), nullptr);
 }
 
 TEST(CompressGraph, CutsHeadsForTrainingToo) {
