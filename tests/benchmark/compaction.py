@@ -27,7 +27,8 @@ def start(build, data, solver, folder, fields):
 
 def last(folder, key):
     with open(os.path.join(folder, "log.jsonl")) as f:
-        return [json.loads(line)[key] for line in f if '"%s"' % key in line][-1]
+        entries = [json.loads(line) for line in f]
+    return [entry[key] for entry in entries if key in entry][-1]
 
 
 def main():
