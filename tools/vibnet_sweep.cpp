@@ -8,10 +8,8 @@
 #include <optional>
 #include <sstream>
 
-#include "core/gate_rule.h"
 #include "net/latency.h"
 #include "solver/compressed_cost.h"
-#include "solver/solver_nets.h"
 #include "solver/training_log.h"
 #include "sweep_report.h"
 #include "tool.h"
@@ -110,9 +108,14 @@ std::string state_to_resume(const std::string& prefix) {
   return newest;
 }
 
+struct TrainedNet {
+  NetParameter model;  // all phases
+  NetParameter weights;
+};
+
 /// The trained net; none when ^C stopped the training. Goes on where one was stopped.
-std::optional<NetParameter> train(SolverParameter parameter, const std::string& path,
-                                  const std::string& weights, const std::string& prefix) {
+std::optional<TrainedNet> train(SolverParameter parameter, const std::string& path,
+                                const std::string& weights, const std::string& prefix) {
   parameter.set_snapshot_prefix(prefix);
   const std::string state = state_to_resume(prefix);
   vibnet::Solver solver(parameter, path, vibnet::device_flag(FLAGS_device), state);
@@ -124,7 +127,7 @@ std::optional<NetParameter> train(SolverParameter parameter, const std::string& 
   const bool done = solver.solve();
   log.finish();
   if (!done) return std::nullopt;
-  return solver.net().to_proto();
+  return TrainedNet{solver.model(), solver.net().to_proto()};
 }
 
 std::string units_of(const NetParameter& weights) {
@@ -155,18 +158,16 @@ int test_iterations(const SolverParameter& parameter) {
   return parameter.test_iter_size() > 0 ? parameter.test_iter(0) : kIterationsOfNoTest;
 }
 
-/// The net that `weights` is cut down to, as files in the folder.
-vibnet::CompressedNet compress(const Job& job, const SolverParameter& parameter,
-                               NetParameter weights, const std::string& folder) {
-  const vibnet::SolverNets nets = vibnet::read_solver_nets(parameter, FLAGS_solver);
-  const vibnet::Net source(nets.train.net, vibnet::NetOptions());
+/// The net without what its gates do not keep, as files in the folder.
+vibnet::CompressedNet compress(const Job& job, TrainedNet net, const std::string& folder) {
+  const vibnet::Net source(net.model, vibnet::NetOptions());
   if (job.is_dense) {
-    vibnet::Kept all = vibnet::kept_units(weights);
+    vibnet::Kept all = vibnet::kept_units(net.weights);
     for (std::vector<bool>& units : all) units.assign(units.size(), true);
-    vibnet::settle_gates(all, &weights);
+    vibnet::settle_gates(all, &net.weights);
   }
-  const vibnet::CompressedCost cost(nets.train.net, source);
-  vibnet::CompressedNet result = cost.compressed(std::move(weights));
+  const vibnet::CompressedCost cost(net.model, source);
+  vibnet::CompressedNet result = cost.compressed(std::move(net.weights));
   vibnet::write_files(
       {{folder + "/small.caffemodel", vibnet::to_binary(result.weights, "small.caffemodel")},
        {folder + "/small.deploy.prototxt", vibnet::to_prototxt(result.deploy)},
@@ -180,7 +181,7 @@ bool finetune(SolverParameter parameter, const std::string& folder, NetParameter
   parameter.set_net(folder + "/small.prototxt");
   const auto trained =
       train(parameter, FLAGS_finetune_solver, folder + "/small.caffemodel", folder + "/finetuned");
-  if (trained) *weights = *trained;
+  if (trained) *weights = trained->weights;
   return trained.has_value();
 }
 
@@ -191,7 +192,7 @@ bool make_point(const Job& job, const std::string& folder, SweepPoint* point) {
   if (!trained) return false;
   vibnet::CompressedNet small;
   try {
-    small = compress(job, parameter, *trained, folder);
+    small = compress(job, *trained, folder);
   } catch (const vibnet::Error& error) {
     point->failure = error.what();
     return true;
@@ -199,7 +200,7 @@ bool make_point(const Job& job, const std::string& folder, SweepPoint* point) {
   const auto finetuning = finetune_parameter();
   if (finetuning && !finetune(*finetuning, folder, &small.weights)) return false;
   const vibnet::NetCost cost = vibnet::cost_of_deployment(small.deploy);
-  point->units = units_of(*trained);
+  point->units = units_of(trained->weights);
   point->weights = cost.weights;
   point->flops = cost.flops;
   point->activation_bytes = cost.activation_bytes;

@@ -90,6 +90,9 @@ class Solver {
 
   Net& net() { return *net_; }
   const Net& net() const { return *net_; }
+  /// The prototxt of the net as it is now, all phases: smaller than the given one where dead units
+  /// were cut out.
+  const NetParameter& model() const;
   std::int64_t iteration() const { return iteration_; }
   const SolverParameter& parameter() const { return parameter_; }
   std::uint64_t seed() const { return seed_; }

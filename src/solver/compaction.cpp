@@ -31,15 +31,17 @@ void revive(const Graph& graph, LivingUnits* living) {
 
 }  // namespace
 
-bool DeadUnits::check(const Net& net) {
+bool DeadUnits::check(const Net& net, const LivingUnits& spared) {
   bool has_new = false;
   for (const GateLayer* gate : net.gates()) {
     std::vector<std::uint32_t>& checks = checks_[gate->name()];
     const std::vector<float> scores = gate->scores();
     checks.resize(scores.size(), 0);
+    const auto found = spared.find(gate->name());
     for (std::size_t u = 0; u < scores.size(); ++u) {
       if (checks[u] >= static_cast<std::uint32_t>(patience_)) continue;
-      checks[u] = scores[u] >= threshold_ ? checks[u] + 1 : 0;
+      const bool is_spared = found != spared.end() && found->second[u];
+      checks[u] = scores[u] >= threshold_ && !is_spared ? checks[u] + 1 : 0;
       has_new = has_new || checks[u] >= static_cast<std::uint32_t>(patience_);
     }
   }

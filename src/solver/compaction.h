@@ -19,8 +19,9 @@ class DeadUnits {
  public:
   DeadUnits(float threshold, int patience) : threshold_(threshold), patience_(patience) {}
 
-  /// Counts, and freezes the units that are dead now. Returns true if there are new ones.
-  bool check(const Net& net);
+  /// Counts, and freezes the units that are dead now. Returns true if there are new ones. Those of
+  /// `spared` never are.
+  bool check(const Net& net, const LivingUnits& spared = {});
   LivingUnits living() const;
   /// The counts of the units that are left of a net when it is cut; those that stay although they
   /// are dead are frozen in the new one.

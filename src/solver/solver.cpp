@@ -130,6 +130,8 @@ void Solver::make_steering(const std::string& path, bool begins) {
   }
 }
 
+const NetParameter& Solver::model() const { return nets_->train.net; }
+
 double Solver::learning_rate() const { return vibnet::learning_rate(parameter_, iteration_); }
 
 double Solver::kl_weight() const {

@@ -89,7 +89,8 @@ void Solver::set_history(const std::vector<NetParameter>& by_layer) {
 /// Cuts the units that have died out of the net, its weights and the rule's history, and goes on
 /// with what is left.
 void Solver::compact() {
-  if (!dead_units_->check(*net_)) return;
+  const LivingUnits spared = steering_ != nullptr ? steering_->spared(*net_) : LivingUnits();
+  if (!dead_units_->check(*net_, spared)) return;
   const int before = count_units(*net_);
   CompactedNet smaller =
       vibnet::compact(nets_->train.net, *net_, history_by_layer(), dead_units_->living());

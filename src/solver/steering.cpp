@@ -20,6 +20,8 @@ constexpr double kEarliest = 0.5;
 constexpr double kLatest = 0.7;
 /// The ranking is searched to within this share of it.
 constexpr int kCoarse = 64;
+/// Behind it, this share of the ranking is left in the net too.
+constexpr int kRoom = 16;
 
 Kept kept_by(const Net& net) {
   Kept kept;
@@ -127,6 +129,17 @@ void Steering::renew_factors(const NetParameter& weights, const Kept& kept) {
   if (!has_changed || found_.weights == 0) return;
   living_ = living;
   factors_ = cost_factors(compressed_, weights, parameter_.kl_cost());
+}
+
+LivingUnits Steering::spared(const Net& net) const {
+  LivingUnits spared;
+  if (!target_ || is_settled_) return spared;
+  const Ranking ranking(unit_scores(net.to_proto()));
+  const int room = rank_ + ranking.size() / kRoom + 1;
+  const Kept kept = ranking.keep(std::min(room, ranking.size()));
+  for (std::size_t gate = 0; gate < kept.size(); ++gate)
+    spared[net.gates()[gate]->name()] = kept[gate];
+  return spared;
 }
 
 void Steering::follow_cut(NetParameter model, Net* net) {

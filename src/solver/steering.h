@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "solver/compaction.h"
 #include "solver/compressed_cost.h"
 #include "solver/target.h"
 #include "solver/target_control.h"
@@ -37,6 +38,9 @@ class Steering {
   /// Takes the update's step; units of a settled net stay on their sides of the threshold.
   void update(const std::function<void()>& step, Net* net) const;
 
+  /// The units that the target may have room for, which must not be cut out even if they are dead:
+  /// some are needed to come to it exactly. None without a target, and when the net is settled.
+  LivingUnits spared(const Net& net) const;
   /// The net goes on as this one, its dead units cut out. `model` is the prototxt of the TEST
   /// phase.
   void follow_cut(NetParameter model, Net* net);

@@ -73,7 +73,7 @@ NetCost cost_now(const Solver& solver) {
   CompressOptions options;
   options.input_shapes = kShapes;
   const NetParameter weights = solver.net().to_proto();
-  return cost_of_deployment(compress(net_of(kNet), weights, options).deploy);
+  return cost_of_deployment(compress(solver.model(), weights, options).deploy);
 }
 
 TEST(CompressedCost, IsWhatIsWorkedOutByHand) {
@@ -149,8 +149,7 @@ TEST(SettleGate, MovesUnitsToTheirSides) {
 class HitsTarget : public testing::TestWithParam<const char*> {};
 
 TEST_P(HitsTarget, WithinTwoPercent) {
-  const SolverParameter parameter =
-      solver_parameter("max_iter: 120 target { " + std::string(GetParam()) + " }");
+  const SolverParameter parameter = solver_parameter("max_iter: 120 " + std::string(GetParam()));
   Solver solver(parameter, "solver", Device());
   const NetCost dense = cost_of_deployment(make_deploy(net_of(kNet), kShapes));
   solver.step(120);
@@ -165,8 +164,12 @@ TEST_P(HitsTarget, WithinTwoPercent) {
 
 // 0.26786: 6 of the 12 channels.
 INSTANTIATE_TEST_SUITE_P(Targets, HitsTarget,
-                         testing::Values("flops: 0.5", "flops: 0.1", "weights: 0.3",
-                                         "weights: 0.06", "activation_memory: 0.26786"));
+                         testing::Values("target { flops: 0.5 }", "target { flops: 0.1 }",
+                                         "target { weights: 0.3 }", "target { weights: 0.06 }",
+                                         "target { activation_memory: 0.26786 }",
+                                         "target { flops: 0.3 } compact_interval: 3",
+                                         "target { weights: 0.1 } kl_cost: WEIGHTS "
+                                         "compact_interval: 3 compact_threshold: 1"));
 
 TEST(Target, SettledUnitsStayAsTheyAre) {
   Solver solver(solver_parameter("max_iter: 60 target { weights: 0.3 }"), "solver", Device());
@@ -211,6 +214,7 @@ TEST_P(ResumedSteering, EndsWithTheSameBytes) {
 INSTANTIATE_TEST_SUITE_P(Kinds, ResumedSteering,
                          testing::Values("max_iter: 65 target { flops: 0.3 }",
                                          "max_iter: 400 target { flops: 0.3 }",
+                                         "max_iter: 65 target { flops: 0.3 } compact_interval: 2",
                                          "max_iter: 400 kl_cost: FLOPS kl_weight: 3",
                                          "max_iter: 65 kl_cost: WEIGHTS target { weights: 0.2 }"));
 

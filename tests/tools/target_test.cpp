@@ -132,8 +132,9 @@ TEST_F(TargetTools, SweepFineTunesAndTakesTargets) {
   write("finetune.prototxt",
         "net: 'is not read' base_lr: 0.01 lr_policy: 'fixed' max_iter: 3 "
         "test_iter: 2 type: 'Adam' random_seed: 1");
-  const ToolResult result = sweep({"--target_weights", "0.5,0.2", "--nodense", "--finetune_solver",
-                                   "finetune.prototxt", "--set", "max_iter=15"});
+  const ToolResult result =
+      sweep({"--target_weights", "0.5,0.2", "--nodense", "--finetune_solver", "finetune.prototxt",
+             "--set", "max_iter=15", "--set", "compact_interval=2"});
   ASSERT_EQ(result.exit_code, 0) << result.errors;
   EXPECT_TRUE(exists("out/target_weights_0.5/finetuned_iter_3.caffemodel"));
   const std::vector<std::string> rows = lines_of(read("out/sweep.csv"));
