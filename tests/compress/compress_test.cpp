@@ -290,45 +290,6 @@ TEST(Compress, CutsBatchNormAndScaleBeforeTheBottleneck) {
   EXPECT_EQ(axis_size(layer_of(small.weights, "l2").blobs(0), 0), units(small.report, "l5"));
 }
 
-/// A chain drawn from what a user may put between two bottlenecks.
-Chain random_chain(std::uint64_t seed) {
-  RandomSequence random(random_key(seed, "chain"));
-  const auto chance = [&](std::uint32_t of) { return random.below(of) == 0; };
-  Chain chain;
-  if (chance(4)) chain.bottleneck();
-  for (std::uint32_t i = random.below(3); i > 0; --i) {
-    chain.convolution(2 + static_cast<int>(random.below(7)));
-    if (chance(3)) chain.bottleneck();
-    if (chance(2)) chain.in_place("BatchNorm").in_place("Scale", "scale_param { bias_term: true }");
-    if (!chance(3)) chain.in_place("ReLU");
-    if (!chance(3)) chain.bottleneck();
-    if (chance(2)) chain.max_pool();
-    if (chance(3))
-      chain.add("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 1 pad: 1 }");
-    if (chance(4)) chain.add("Scale");
-    if (chance(4)) chain.add("Dropout");
-  }
-  if (chance(2)) {
-    chain.add("Flatten");
-    if (!chance(3)) chain.bottleneck();
-  }
-  for (std::uint32_t i = random.below(2); i > 0; --i) {
-    chain.inner_product(3 + static_cast<int>(random.below(9)));
-    if (chance(2)) chain.in_place("ReLU");
-    chain.bottleneck();
-    if (chance(3)) chain.add("BatchNorm");
-  }
-  return chain.bottleneck().inner_product(4);
-}
-
-TEST(Compress, RandomChainsStayExact) {
-  for (std::uint64_t seed = 0; seed < 200; ++seed) {
-    SCOPED_TRACE(seed);
-    compress_and_compare(random_chain(seed).text(), seed, 0.2f + 0.2f * (seed % 4), seed % 2 == 1);
-    if (HasFailure()) return;
-  }
-}
-
 TEST(Compress, RefusesWhatItCannotDo) {
   const auto message = [](const std::string& text, float log_sigma2) {
     const NetParameter model = parse(text);
