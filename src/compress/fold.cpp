@@ -238,11 +238,22 @@ class Folder {
     set_bias(bias, layer);
   }
 
+  /// What a head reads is an output of the net deployed, and keeps its name.
+  bool is_score(int blob) const {
+    return std::any_of(readers_[blob].begin(), readers_[blob].end(), [this](int reader) {
+      const GraphLayer& layer = graph_.layers[reader];
+      return layer.kind == Kind::HEAD && layer.parameter.type() != "Silence";
+    });
+  }
+
   /// Readers of the layer's top read its bottom instead.
   void remove(int l) {
     const int bottom = graph_.layers[l].bottoms[0];
     const int top = graph_.layers[l].tops[0];
-    if (readers_[bottom].size() == 1) keep_in_place(top, graph_.blobs[bottom].name);
+    if (is_score(top) && !is_score(bottom))
+      std::swap(graph_.blobs[bottom].name, graph_.blobs[top].name);
+    else if (readers_[bottom].size() == 1)
+      keep_in_place(top, graph_.blobs[bottom].name);
     for (GraphLayer& layer : graph_.layers)
       std::replace(layer.bottoms.begin(), layer.bottoms.end(), top, bottom);
     graph_.layers.erase(graph_.layers.begin() + l);

@@ -52,6 +52,25 @@ std::vector<std::string> shared_names(const LayerParameter& layer,
   return names;
 }
 
+bool is_view(const GraphLayer& layer) {
+  const std::string& type = layer.parameter.type();
+  return is_bypassed(layer) || type == "Flatten" || type == "Reshape" || type == "Split" ||
+         (type == "Concat" && layer.bottoms.size() == 1) ||
+         (type == "Slice" && layer.tops.size() == 1);
+}
+
+/// What stands for the layer in the phases that leave it out.
+LayerParameter bypass_of(const LayerParameter& layer) {
+  LayerParameter split;
+  split.set_name(layer.name() + "_left_out");
+  split.set_type("Split");
+  split.add_bottom(layer.bottom(0));
+  split.add_top(layer.top(0));
+  *split.mutable_exclude() = layer.include();
+  *split.mutable_include() = layer.exclude();
+  return split;
+}
+
 }  // namespace
 
 std::string title(const LayerParameter& layer) {
@@ -236,19 +255,29 @@ void Graph::infer() {
   find_twins();
 }
 
-void Graph::separate_phases() {
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    if (!is_bypassed(layers[l]) || blobs[layers[l].bottoms[0]].readers == 1) continue;
-    GraphLayer split;
-    split.parameter.set_name(layers[l].parameter.name() + "_split");
-    split.parameter.set_type("Split");
-    split.bottoms = {layers[l].bottoms[0]};
-    split.tops = {add_blob(blobs[layers[l].tops[0]].name)};
-    layers[l].bottoms[0] = split.tops[0];
-    layers.insert(layers.begin() + static_cast<std::ptrdiff_t>(l), std::move(split));
-    ++l;
-  }
-  infer();
+/// The layer that makes a blob first; null for none.
+const GraphLayer* Graph::maker_of(int blob) const {
+  for (const GraphLayer& layer : layers)
+    if (std::count(layer.tops.begin(), layer.tops.end(), blob) > 0) return &layer;
+  return nullptr;
+}
+
+/// Whether another blob that is read may lie in this one's memory.
+bool Graph::shares_memory(int blob) const {
+  const GraphLayer* maker = maker_of(blob);
+  if (maker == nullptr || !is_view(*maker)) return false;
+  const int bottom = maker->bottoms[0];
+  return maker->tops.size() > 1 || blobs[bottom].readers > 1 || shares_memory(bottom);
+}
+
+/// Whether the layer's top may be its bottom, as far as the bottom's other uses go. The net's input
+/// keeps its name.
+bool Graph::may_overwrite_bottom(const GraphLayer& layer) const {
+  const int bottom = layer.bottoms[0];
+  const GraphLayer* maker = maker_of(bottom);
+  const bool is_input = maker != nullptr && maker->kind == Kind::SOURCE;
+  if (is_input && blobs[bottom].name != blobs[layer.tops[0]].name) return false;
+  return blobs[bottom].readers == 1 && !shares_memory(bottom);
 }
 
 /// A blob made in place has its bottom's name; then, of blobs that want one name, the net's input
@@ -259,10 +288,10 @@ std::vector<std::string> Graph::choose_names() const {
   for (const GraphLayer& layer : layers) {
     if (layer.kind != Kind::INNER || layer.is_double || layer.tops.empty() || layer.bottoms.empty())
       continue;
-    const GraphBlob& bottom = blobs[layer.bottoms[0]];
-    const bool stays_in_place = bottom.name == blobs[layer.tops[0]].name && bottom.readers == 1 &&
-                                layer.layer->runs_in_place();
-    if (stays_in_place || is_bypassed(layer)) storage[layer.tops[0]] = storage[layer.bottoms[0]];
+    const bool was_in_place =
+        blobs[layer.bottoms[0]].name == blobs[layer.tops[0]].name && layer.layer->runs_in_place();
+    if ((was_in_place || is_bypassed(layer)) && may_overwrite_bottom(layer))
+      storage[layer.tops[0]] = storage[layer.bottoms[0]];
   }
   std::map<std::string, int> owner;
   for (std::size_t b = 0; b < blobs.size(); ++b) owner[blobs[b].name] = storage[b];
@@ -286,7 +315,6 @@ std::vector<std::string> Graph::choose_names() const {
 }
 
 NetWithWeights Graph::release() {
-  separate_phases();
   const std::vector<std::string> names = choose_names();
   NetWithWeights net{header, header};
   for (GraphLayer& layer : layers) {
@@ -299,6 +327,9 @@ NetWithWeights Graph::release() {
     LayerParameter* with_weights = net.weights.add_layer();
     *with_weights = *out;
     for (BlobProto& blob : layer.blobs) with_weights->add_blobs()->Swap(&blob);
+    if (!is_bypassed(layer) || out->bottom(0) == out->top(0)) continue;
+    *net.model.add_layer() = bypass_of(*out);
+    *net.weights.add_layer() = bypass_of(*out);
   }
   return net;
 }

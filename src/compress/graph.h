@@ -89,13 +89,14 @@ class Graph {
   NetParameter header;  // the net without its layers
 
  private:
-  /// Gives a bottom of its own to each layer that a phase leaves out.
-  void separate_phases();
   void append(const LayerParameter& parameter, std::map<std::string, int>* latest);
   void read_source(GraphLayer* layer, const std::map<std::string, std::vector<int>>& input_shapes);
   void shape_layer(GraphLayer* layer);
   void take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored);
   void find_twins();
+  const GraphLayer* maker_of(int blob) const;
+  bool shares_memory(int blob) const;
+  bool may_overwrite_bottom(const GraphLayer& layer) const;
   std::vector<std::string> choose_names() const;
 
   std::shared_ptr<Context> context_ = std::make_shared<Context>();

@@ -103,10 +103,11 @@ std::map<int, int> Picker::slice(int blob, int size, const std::map<int, int>& p
 int Picker::pick(int blob, const Channels& held, const Channels& wanted,
                  const LayerParameter& reader) {
   if (held == wanted) return blob;
-  const auto key = std::make_tuple(blob, wanted, with_phases_of(reader).SerializeAsString());
+  // By places: a blob that stands for several has channels of several numbers.
+  const std::vector<int> places = places_of(wanted, held);
+  const auto key = std::make_tuple(blob, places, with_phases_of(reader).SerializeAsString());
   const auto known = picked_.find(key);
   if (known != picked_.end()) return known->second;
-  const std::vector<int> places = places_of(wanted, held);
   std::vector<std::pair<int, int>> runs;  // begin, length, in the order wanted
   for (const int place : places) {
     if (!runs.empty() && runs.back().first + runs.back().second == place)

@@ -45,7 +45,7 @@ class Picker {
   Graph* graph_;
   std::set<std::string> layer_names_;
   std::set<std::string> blob_names_;
-  std::map<std::tuple<int, Channels, std::string>, int> picked_;
+  std::map<std::tuple<int, std::vector<int>, std::string>, int> picked_;
 };
 
 }  // namespace vibnet

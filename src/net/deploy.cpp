@@ -159,6 +159,33 @@ void add_silence(const LayerParameter& silence, const Names& made, NetParameter*
   if (layer.bottom_size() > 0) *out->add_layer() = layer;
 }
 
+Names all_bottoms(const NetParameter& net) {
+  Names bottoms;
+  for (const LayerParameter& layer : net.layer())
+    bottoms.insert(layer.bottom().begin(), layer.bottom().end());
+  return bottoms;
+}
+
+/// A part of a Slice that only what was dropped reads must not become an output.
+void silence_unread(const NetParameter& net, NetParameter* out) {
+  const Names read = all_bottoms(*out);
+  Names wanted;
+  for (const Names& scores : find_scores(net)) wanted.insert(scores.begin(), scores.end());
+  const Names were_read = all_bottoms(net);
+  LayerParameter silence;
+  for (const LayerParameter& layer : out->layer())
+    for (const std::string& top : layer.top())
+      if (layer.bottom_size() > 0 && were_read.count(top) > 0 && read.count(top) == 0 &&
+          wanted.count(top) == 0)
+        silence.add_bottom(top);
+  if (silence.bottom_size() == 0) return;
+  silence.set_name("unread");
+  for (int n = 2; has_layer(*out, silence.name()); ++n)
+    silence.set_name("unread" + std::to_string(n));
+  silence.set_type("Silence");
+  *out->add_layer() = silence;
+}
+
 }  // namespace
 
 bool is_loss(const LayerParameter& layer) {
@@ -210,6 +237,7 @@ NetParameter deploy_net(const NetParameter& net,
     const LayerParameter& last = out.layer(out.layer_size() - 1);
     made.insert(last.top().begin(), last.top().end());
   }
+  silence_unread(net, &out);
   return out;
 }
 

@@ -14,6 +14,7 @@
 #include "support/error_of.h"
 #include "support/layer_fixture.h"
 #include "support/models.h"
+#include "support/outputs.h"
 #include "support/trained_net.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
@@ -222,7 +223,7 @@ TEST(Criterion, CompressCutsTheFiltersOfTheLargestScores) {
   const NetWithWeights net = add_gates(model, weights, {}, Criterion::L1);
   CompressOptions options;
   options.threshold = 0.5f;
-  const CompressedNet small = compress_net(net.model, net.weights, options);
+  const CompressedNet small = compress(net.model, net.weights, options);
   const LayerParameter& conv = *find_layer(weights, "conv");
   std::vector<std::pair<double, int>> sizes;
   for (int o = 0; o < 6; ++o) {
@@ -253,8 +254,8 @@ TEST(Criterion, WhatIsCutComputesWhatTheGatesLetThrough) {
     for (LayerParameter& gate : *net.model.mutable_layer())
       if (gate.type() == "InformationBottleneck")
         gate.mutable_information_bottleneck_param()->set_threshold(*options.threshold);
-    const CompressedNet small = compress_net(net.model, net.weights, options);
-    EXPECT_LT(difference_of(net.model, net.weights, small), 1e-4);
+    const CompressedNet small = compress(net.model, net.weights, options);
+    EXPECT_LT(difference_of_outputs(net.model, net.weights, small), 1e-4);
     EXPECT_LT(find_layer(small.model, "a")->convolution_param().num_output(), 5u);
   }
 }
@@ -273,8 +274,8 @@ TEST(Criterion, HardConcreteGatesAreCutAsBottlenecksAre) {
       kept += log_alpha > std::log(0.1f / 1.1f) ? 1 : 0;
     }
   }
-  const CompressedNet small = compress_net(model, weights);
-  EXPECT_LT(difference_of(model, weights, small), 1e-4);
+  const CompressedNet small = compress(model, weights, {});
+  EXPECT_LT(difference_of_outputs(model, weights, small), 1e-4);
   EXPECT_EQ(find_layer(small.model, "conv")->convolution_param().num_output() +
                 find_layer(small.model, "ip1")->inner_product_param().num_output(),
             static_cast<unsigned>(kept));

@@ -9,6 +9,7 @@
 #include "support/random_weights.h"
 #include "support/trained_net.h"
 #include "vibnet/compress.h"
+#include "vibnet/net.h"
 
 namespace vibnet {
 namespace {
@@ -77,6 +78,14 @@ LayerReport report_of(const CompressedNet& net, const std::string& name) {
     if (one.name == name) return one;
   ADD_FAILURE() << "no report of " << name;
   return {};
+}
+
+/// Too many for a pick of channels to be worth it.
+std::vector<int> all_but(int dead, int units) {
+  std::vector<int> kept;
+  for (int unit = 0; unit < units; ++unit)
+    if (unit != dead) kept.push_back(unit);
+  return kept;
 }
 
 TEST(CompressGraph, CutsInsideAResidualBranch) {
@@ -318,7 +327,86 @@ TEST(CompressGraph, NamesItsWalls) {
 TEST(CompressGraph, KeepsAnOutputsChannels) {
   const CompressedNet net =
       compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a"), {{"ib", {1, 2}}});
-  EXPECT_EQ(find_layer(net.model, "ib") != nullptr || find_layer(net.model, "a") != nullptr, true);
+  EXPECT_EQ(find_layer(net.model, "a")->convolution_param().num_output(), 6U);
+  EXPECT_THAT(report_of(net, "ib").kept, ElementsAre(1, 2));
+}
+
+TEST(CompressGraph, ReportsWhatSeveralBottlenecksLeave) {
+  const CompressedNet net =
+      compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a") + bottleneck("ib2", "ib") +
+                         inner_product("fc", "ib2", 3),
+                     {{"ib", {0, 1, 2, 3}}, {"ib2", {2, 3, 4}}});
+  EXPECT_THAT(report_of(net, "ib").kept, ElementsAre(2, 3));
+  EXPECT_THAT(report_of(net, "ib2").kept, ElementsAre(2, 3));
+  EXPECT_THAT(filters(net, "a"), ElementsAre(2, 4, 3, 3));
+}
+
+TEST(CompressGraph, OverwritesNoViewOfWhatOthersRead) {
+  // Without ib, the ReLU must not work in place on the Flatten, which lies in a's memory.
+  const std::string relu = "layer { name: 'relu' type: 'ReLU' bottom: 'ib' top: 'ib' }";
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 4) + layer("flat", "Flatten", "a") + bottleneck("ib", "flat") +
+          relu + inner_product("fc1", "ib", 3) + convolution("b", "a", 4) +
+          inner_product("fc2", "b", 3) + layer("sum", "Eltwise", "fc1 fc2"),
+      {{"ib", all_but(7, 144)}});
+  EXPECT_EQ(find_layer(net.model, "ib"), nullptr);
+}
+
+TEST(CompressGraph, TellsChannelsOfOneNumberApart) {
+  // Channel 4 of x, and channel 4 of its pieces joined the other way round, which is 7 of x.
+  const std::string slice =
+      "layer { name: 'slice' type: 'Slice' bottom: 'x' top: 'left' top: 'right' "
+      "slice_param { slice_point: 3 } }\n";
+  compress_graph(
+      convolution("a", "data", 8) + bottleneck("x", "a") + layer("bn", "BatchNorm", "x") + slice +
+          bottleneck("ib_right", "right") + layer("join", "Concat", "ib_right left") +
+          bottleneck("ib_join", "join") + bottleneck("ib_x", "x") +
+          layer("sum", "Eltwise", "ib_x ib_join", "eltwise_param { coeff: -0.3 coeff: 1 }") +
+          inner_product("fc", "sum", 3) + inner_product("all", "bn", 3),
+      {{"x", {4, 7}}, {"ib_right", {4}}, {"ib_join", {4}}, {"ib_x", {4}}});
+}
+
+TEST(CompressGraph, KeepsALayerForTrainingFromOtherReaders) {
+  // Without ib the Dropout would work in place on what b reads too.
+  const std::string dropout =
+      "layer { name: 'drop' type: 'Dropout' bottom: 'ib' top: 'ib' include { phase: TRAIN } }";
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 16) + bottleneck("ib", "a") + dropout + convolution("c", "ib", 4) +
+          convolution("b", "a", 4) + layer("sum", "Eltwise", "b c") + inner_product("fc", "sum", 3),
+      {{"ib", all_but(7, 16)}});
+  NetOptions training;
+  training.phase = TRAIN;
+  Net trained(net.model, training);
+  EXPECT_NE(trained.layer("drop"), nullptr);
+  EXPECT_NE(find_layer(net.model, "b")->bottom(0), find_layer(net.model, "drop")->top(0));
+  EXPECT_EQ(Net(net.model, NetOptions()).layer("drop"), nullptr);
+}
+
+TEST(CompressGraph, CutsHeadsForTrainingToo) {
+  const std::string train = "include { phase: TRAIN } ";
+  const std::string filler = "weight_filler { type: 'xavier' }";
+  const std::string target =
+      "layer { name: 'target' type: 'Input' top: 'target' input_param { shape { dim: 2 dim: 3 } } "
+      "}";
+  const NetParameter model = net_of(
+      input_of({2, 4, 6, 6}) + target + convolution("a", "data", 6, "kernel_size: 3 " + filler) +
+      bottleneck("ib", "a") +
+      layer("aux", "InnerProduct", "ib",
+            train + "inner_product_param { num_output: 3 " + filler + " }") +
+      layer("aux_loss", "EuclideanLoss", "aux target", train) +
+      layer("fc", "InnerProduct", "ib", "inner_product_param { num_output: 3 " + filler + " }") +
+      layer("loss", "EuclideanLoss", "fc target"));
+  NetOptions training;
+  training.phase = TRAIN;
+  NetParameter weights = Net(model, training).to_proto();
+  set_bottleneck("ib", std::vector<float>(6, 1), {true, false, true, true, false, false}, &weights);
+  const CompressedNet net = compress(model, weights, {});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(3, 4, 3, 3));
+  EXPECT_THAT(filters(net, "aux"), ElementsAre(3, 3 * 16));
+  EXPECT_THAT(filters(net, "fc"), ElementsAre(3, 3 * 16));
+  Net trained(net.model, training);
+  EXPECT_NO_THROW(trained.copy_weights(net.weights, "weights", Missing::FAIL));
+  EXPECT_THAT(names_of(net.deploy), ElementsAre("data", "a", "fc"));
 }
 
 }  // namespace

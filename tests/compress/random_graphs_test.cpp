@@ -87,7 +87,7 @@ int count_type(const NetParameter& net, const std::string& type) {
                     [&](const LayerParameter& layer) { return layer.type() == type; }));
 }
 
-/// Whether an output is the same for other inputs.
+/// Whether an output is the same for other inputs; of a loss, the scores that it reads.
 bool has_constant_output(const NetParameter& model, const NetParameter& weights) {
   const NamedValues outputs = outputs_of(model, weights, noise_for(model, 1));
   const NamedValues others = outputs_of(model, weights, noise_for(model, 2));
@@ -106,7 +106,7 @@ void compress_graph(std::uint32_t seed, Reached* reached) {
   const std::string refusal = error_of([&] { compressed = compress(model, weights, options); });
   ++reached->graphs;
   if (!refusal.empty()) {
-    EXPECT_TRUE(has_constant_output(model, weights)) << refusal;
+    EXPECT_TRUE(has_constant_output(without_heads(model), weights)) << refusal;
     ++reached->refused;
     return;
   }

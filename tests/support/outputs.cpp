@@ -85,12 +85,17 @@ float largest_of(const std::vector<float>& values) {
   return largest;
 }
 
+NetParameter without_heads(const NetParameter& model) {
+  NamedValues inputs = noise_for(model, 1);
+  return with_batch(make_deploy(model, {}), {}, &inputs);
+}
+
 double difference_of_outputs(const NetParameter& model, const NetParameter& weights,
                              const CompressedNet& compressed) {
   NamedValues inputs = noise_for(model, 1);
-  const NamedValues expected = outputs_of(model, weights, inputs);
-  const double of_model =
-      difference(expected, outputs_of(compressed.model, compressed.weights, inputs));
+  const double of_model = difference(outputs_of(model, weights, inputs),
+                                     outputs_of(compressed.model, compressed.weights, inputs));
+  const NamedValues expected = outputs_of(without_heads(model), weights, inputs);
   const NetParameter deploy = with_batch(compressed.deploy, compressed.report.kept_inputs, &inputs);
   return std::max(of_model, difference(expected, outputs_of(deploy, compressed.weights, inputs)));
 }

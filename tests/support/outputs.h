@@ -32,8 +32,11 @@ float largest_of(const std::vector<float>& values);
 /// shapes differ.
 double difference(const NamedValues& expected, const NamedValues& found);
 
+/// A net of Input layers in its form for deployment, its batch as it is.
+NetParameter without_heads(const NetParameter& model);
+
 /// The larger of the differences between a masked net of Input layers and what compression made of
-/// it: its model, and its form for deployment at the masked net's batch.
+/// it, with their heads, and in their forms for deployment at the masked net's batch.
 double difference_of_outputs(const NetParameter& model, const NetParameter& weights,
                              const CompressedNet& compressed);
 

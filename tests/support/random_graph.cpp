@@ -322,7 +322,12 @@ class GraphDrawer {
     const bool is_deep = draw_.chance(0.6);
     if (is_deep)
       for (Stream& twin : pair) twin = draw_.neuron(layer(twin, middle, "a"));
+    if (draw_.chance(0.15) && x.shape.size() == 4)
+      pair =
+          draw_.apply("Convolution", "convolution_param { num_output: 4 kernel_size: 1 }", pair, 2);
     for (Stream& twin : pair) twin = layer(twin, outputs, "b");
+    if (draw_.chance(0.3))
+      for (Stream& twin : pair) twin = draw_.bottleneck(twin, name);
     if (draw_.chance(0.2)) return pair;
     return {draw_.chance(0.5) ? draw_.eltwise(pair) : draw_.concat(pair)};
   }
@@ -364,7 +369,15 @@ class GraphDrawer {
     if (!draw_.has_bottlenecks()) x = draw_.bottleneck(x);
     if (draw_.chance(0.15) && x.name.rfind("Input", 0) != 0) return x;
     const Stream scores = draw_.inner_product(draw_.to_vector(x), 3 + draw_.below(3));
-    return draw_.chance(0.15) ? draw_.apply("Softmax", "", {scores}) : scores;
+    switch (draw_.below(8)) {
+      case 0:
+        return draw_.apply("Softmax", "", {scores});
+      case 1:
+        return draw_.writer().add("EuclideanLoss", "",
+                                  {scores, draw_.writer().add_input(scores.shape)})[0];
+      default:
+        return scores;
+    }
   }
 
   RandomLayers draw_;

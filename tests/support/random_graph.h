@@ -15,10 +15,10 @@ struct RandomGraph {
   std::set<std::string> may_die;
 };
 
-/// Draws a net of one to three inputs and outputs: convolutions of all kinds, what stands around
-/// them, residual blocks, concatenations, slices, shuffles, squeeze and excitation, twins with
-/// shared parameters, and layers that mix channels in unusual ways. Every net builds, and its
-/// values stay within bounds with random_graph_weights.
+/// Draws a net of one to three inputs and outputs, some of them losses: convolutions of all kinds,
+/// what stands around them, residual blocks, concatenations, slices, shuffles, squeeze and
+/// excitation, twins with shared parameters, and layers that mix channels in unusual ways. Every
+/// net builds, and its values stay within bounds with random_graph_weights.
 RandomGraph random_graph(std::uint32_t seed);
 
 /// Weights for its TEST phase: values of a lively size, statistics and masks at random. Between 10

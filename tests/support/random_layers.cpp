@@ -106,13 +106,17 @@ RandomLayers::RandomLayers(std::uint32_t seed) : random_(seed) {
   in_place_probability_ = one_of({0.0, 0.5, 0.9});
 }
 
-Stream RandomLayers::bottleneck(const Stream& x) {
-  const bool is_l0 = chance(0.15);
-  const std::string threshold =
-      !is_l0 && chance(0.1) ? "information_bottleneck_param { threshold: 0.5 }" : "";
-  const Stream top =
-      writer_.add(is_l0 ? "HardConcrete" : "InformationBottleneck", threshold, {x})[0];
-  if (branches_ > 0) may_die_.insert(writer_.last_layer());
+Stream RandomLayers::bottleneck(const Stream& x, const std::string& shared) {
+  const bool is_l0 = shared.empty() && chance(0.15);
+  const std::string names = shared.empty() ? ""
+                                           : "param { name: '" + shared + "_mu' } param { name: '" +
+                                                 shared + "_sigma' } ";
+  const std::string threshold = !is_l0 && shared.empty() && chance(0.1)
+                                    ? "information_bottleneck_param { threshold: 0.5 }"
+                                    : "";
+  const std::string type = is_l0 ? "HardConcrete" : "InformationBottleneck";
+  const Stream top = writer_.add(type, names + threshold, {x})[0];
+  if (branches_ > 0 && shared.empty()) may_die_.insert(writer_.last_layer());
   has_bottlenecks_ = true;
   return top;
 }

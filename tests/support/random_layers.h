@@ -30,8 +30,9 @@ class RandomLayers {
   Stream in_place(const std::string& type, const std::string& parameter, const Stream& x);
   /// 0 to 3 bottlenecks behind the blob.
   Stream bottlenecks(Stream x, double probability);
-  /// An InformationBottleneck, or now and then a HardConcrete.
-  Stream bottleneck(const Stream& x);
+  /// An InformationBottleneck, or now and then a HardConcrete; those of one `shared` name share
+  /// their parameters.
+  Stream bottleneck(const Stream& x, const std::string& shared = "");
   bool has_bottlenecks() const { return has_bottlenecks_; }
 
   /// A function of each value, of any kind but in the large bounded or growing slowly.

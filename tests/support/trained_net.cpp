@@ -1,11 +1,9 @@
 #include "support/trained_net.h"
 
-#include <algorithm>
 #include <cmath>
 #include <random>
 #include <stdexcept>
 
-#include "support/layer_fixture.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
 
@@ -47,33 +45,6 @@ void fill_channels(std::mt19937* random, LayerParameter* layer) {
     if (blob.shape().dim_size() < 2) fill(random, &blob);
   if (layer->type() != "Scale") return;
   for (float& value : *layer->mutable_blobs(0)->mutable_data()) value = scales(*random);
-}
-
-/// Runs the net on these values, as many samples as they make, and gives back its last output.
-std::vector<float> output_of(Net* net, const std::vector<float>& input) {
-  Blob* blob = net->blob(net->input_names().at(0));
-  Shape shape = blob->shape();
-  shape[0] = static_cast<int>(input.size()) / blob->count(1);
-  blob->reshape(shape);
-  net->reshape();
-  if (static_cast<std::size_t>(blob->count()) != input.size())
-    throw std::runtime_error("the input is " + to_string(blob->shape()));
-  std::copy(input.begin(), input.end(), blob->mutable_cpu_data());
-  net->forward();
-  const Blob* output = net->blob(net->output_names().back());
-  return {output->cpu_data(), output->cpu_data() + output->count()};
-}
-
-double relative_difference(const std::vector<float>& expected, const std::vector<float>& found) {
-  if (expected.size() != found.size()) throw std::runtime_error("outputs differ in size");
-  double magnitude = 1e-6;
-  double difference = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    magnitude = std::max(magnitude, std::fabs(static_cast<double>(expected[i])));
-    const double apart = std::fabs(static_cast<double>(expected[i]) - found[i]);
-    difference = std::isfinite(apart) ? std::max(difference, apart) : HUGE_VAL;
-  }
-  return difference / magnitude;
 }
 
 }  // namespace
@@ -148,11 +119,6 @@ std::vector<std::string> names_of(const NetParameter& net) {
   return names;
 }
 
-CompressedNet compress_net(const NetParameter& model, const NetParameter& weights,
-                           CompressOptions options) {
-  return compress(model, weights, options);
-}
-
 std::vector<float> selected_values(const std::vector<float>& input, const Shape& from,
                                    const Shape& to, const std::vector<int>& kept) {
   const int inner = to.size() == 2 ? 1 : count(to, 2, static_cast<int>(to.size()));
@@ -162,28 +128,6 @@ std::vector<float> selected_values(const std::vector<float>& input, const Shape&
     for (const int unit : kept)
       for (int i = 0; i < inner; ++i) values.push_back(input[n * sample + unit * inner + i]);
   return values;
-}
-
-double difference_of(const NetParameter& model, const NetParameter& weights,
-                     const CompressedNet& compressed) {
-  Net masked(model, NetOptions());
-  masked.copy_weights(weights, "weights", Missing::FAIL);
-  const Shape shape = masked.blob("data")->shape();
-  Blob noise(shape);
-  fill_gaussian(7, &noise);
-  const std::vector<float> input(noise.cpu_data(), noise.cpu_data() + noise.count());
-  const std::vector<float> expected = output_of(&masked, input);
-
-  Net smaller(compressed.model, NetOptions());
-  smaller.copy_weights(compressed.weights, "smaller weights", Missing::FAIL);
-  const double of_model = relative_difference(expected, output_of(&smaller, input));
-
-  Net deployed(compressed.deploy, NetOptions());
-  deployed.copy_weights(compressed.weights, "smaller weights", Missing::FAIL);
-  const std::vector<int>& kept = compressed.report.kept_inputs;
-  const std::vector<float> short_input =
-      kept.empty() ? input : selected_values(input, shape, deployed.blob("data")->shape(), kept);
-  return std::max(of_model, relative_difference(expected, output_of(&deployed, short_input)));
 }
 
 }  // namespace vibnet

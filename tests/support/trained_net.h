@@ -6,7 +6,6 @@
 
 #include "vibnet.pb.h"
 #include "vibnet/blob.h"
-#include "vibnet/compress.h"
 
 namespace vibnet {
 
@@ -33,18 +32,8 @@ const LayerParameter* find_layer(const NetParameter& net, const std::string& nam
 /// Layer names in order.
 std::vector<std::string> names_of(const NetParameter& net);
 
-/// The same, with the options' input shape taken from the model's first Input layer.
-CompressedNet compress_net(const NetParameter& model, const NetParameter& weights,
-                           CompressOptions options = {});
-
 /// Of each sample of shape `from` the values of these channels, or features, as `to` has them.
 std::vector<float> selected_values(const std::vector<float>& input, const Shape& from,
                                    const Shape& to, const std::vector<int>& kept);
-
-/// The largest difference of the last output between the masked net in TEST and the compressed one
-/// (its model, and its deployment form), relative to the largest value. For models that begin with
-/// one Input layer.
-double difference_of(const NetParameter& model, const NetParameter& weights,
-                     const CompressedNet& compressed);
 
 }  // namespace vibnet

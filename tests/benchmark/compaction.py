@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""What compact_interval saves: one solver with it and without, side by side on one thread each.
+
+usage: compaction.py BUILD_FOLDER DATA_FOLDER SOLVER INTERVAL [field=value...]
+
+DATA_FOLDER holds the LMDBs that the solver's net names. Prints for each run the processor's seconds
+and the clock's, its last loss, kept units and test outputs, and the ratio of the processor's seconds,
+which another program on the machine disturbs less.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def start(build, data, solver, folder, fields):
+    command = [os.path.join(build, "tools", "vibnet-train"), "--solver", solver, "--log_dir",
+               folder, "--set", "snapshot_prefix=" + os.path.join(folder, "net")]
+    for field in fields:
+        command += ["--set", field]
+    environment = dict(os.environ, OMP_NUM_THREADS="1")
+    return subprocess.Popen(command, cwd=data, env=environment, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+
+
+def last(folder, key):
+    with open(os.path.join(folder, "log.jsonl")) as f:
+        entries = [json.loads(line) for line in f]
+    return [entry[key] for entry in entries if key in entry][-1]
+
+
+def main():
+    build, data, solver = (os.path.abspath(path) for path in sys.argv[1:4])
+    interval, fields = sys.argv[4], sys.argv[5:]
+    with tempfile.TemporaryDirectory() as root:
+        runs = {"whole": fields, "compacted": fields + ["compact_interval=" + interval]}
+        begin = time.time()
+        names = {}
+        for name, settings in runs.items():
+            os.mkdir(os.path.join(root, name))
+            names[start(build, data, solver, os.path.join(root, name), settings).pid] = name
+        seconds = {}
+        while len(seconds) < len(runs):
+            pid, status, usage = os.wait4(-1, 0)
+            name = names[pid]
+            seconds[name] = usage.ru_utime + usage.ru_stime
+            if status != 0:
+                sys.exit(name + ": vibnet-train failed")
+            folder = os.path.join(root, name)
+            print("%-9s  %.1f s of processor, %.1f s by the clock, loss %.4f, kept %s, %s"
+                  % (name, seconds[name], time.time() - begin, last(folder, "loss"),
+                     last(folder, "kept"), last(folder, "outputs")), flush=True)
+        print("the whole run's processor time over the compacted one's: %.2f"
+              % (seconds["whole"] / seconds["compacted"]))
+
+
+if __name__ == "__main__":
+    main()
