@@ -13,13 +13,13 @@
 namespace vibnet {
 namespace {
 
-constexpr int kLooks = 100;
+constexpr int kLooks = 50;
 /// A net that has come down to its target is settled from this share of the run on; any at the
 /// latter, which leaves the rest of the run to the net that was asked for.
 constexpr double kEarliest = 0.5;
 constexpr double kLatest = 0.7;
 /// The ranking is searched to within this share of it.
-constexpr int kCoarse = 64;
+constexpr int kCoarse = 24;
 /// Behind it, this share of the ranking is left in the net too.
 constexpr int kRoom = 16;
 

@@ -17,7 +17,7 @@ namespace vibnet {
 /// Sets the pressure of a run: kl_weight after the solver's target, the bottlenecks' cost factors
 /// after its kl_cost.
 ///
-/// A hundred times a run it looks at what the net would cost. When the units that the target has
+/// Fifty times a run it looks at what the net would cost. When the units that the target has
 /// room for are found, the net is settled: the others make nothing any more, those stay, and there
 /// is no pressure from there on. The net of a snapshot is then the one that was asked for.
 class Steering {

@@ -30,9 +30,9 @@ TEST(TargetControl, LeadsTheMarginalUnitToItsThreshold) {
     TargetControl control(1);
     Unit unit(stubbornness);
     double highest = -9;
-    for (int look = 0; look < 70; ++look) {
-      control.steer(look * 0.01, 0.01, unit.score());
-      unit.live(control.kl_weight(), 0.01);
+    for (int look = 0; look < 35; ++look) {
+      control.steer(look * 0.02, 0.02, unit.score());
+      for (int part = 0; part < 2; ++part) unit.live(control.kl_weight(), 0.01);
       highest = std::max(highest, unit.score());
     }
     EXPECT_NEAR(unit.score(), 0, 0.3) << stubbornness;
