@@ -24,6 +24,8 @@ class OneThread {
 };
 
 constexpr std::int64_t kSmallProduct = 64 * 64 * 64;
+/// Multiply-adds that take longer than it takes to wake a second thread.
+constexpr std::int64_t kLargeProduct = 16 << 20;
 constexpr int kTileRows = 128;
 constexpr int kTileColumns = 512;
 constexpr int kTileColumnsOfFewRows = 64;
@@ -60,12 +62,14 @@ void gemm(Transpose transpose_a, Transpose transpose_b, int m, int n, int k, flo
     return;
   }
   const Product product{transpose_a, transpose_b, m, n, k, alpha, a, b, beta, c};
-  if (std::int64_t{m} * n * k <= kSmallProduct) return product.compute(0, m, 0, n);
+  const std::int64_t size = std::int64_t{m} * n * k;
+  if (size <= kSmallProduct) return product.compute(0, m, 0, n);
   const int tile_rows = std::min(m, kTileRows);
   const int tile_columns = m > kTileRows ? kTileColumns : kTileColumnsOfFewRows;
   const int down = (m + tile_rows - 1) / tile_rows;
   const int across = (n + tile_columns - 1) / tile_columns;
-#pragma omp parallel for schedule(static) if (!omp_in_parallel() && down * across > 1)
+  const bool is_shared_out = size >= kLargeProduct && down * across > 1 && !omp_in_parallel();
+#pragma omp parallel for schedule(static) if (is_shared_out)
   for (int tile = 0; tile < down * across; ++tile)
     product.compute(tile / across * tile_rows, tile_rows, tile % across * tile_columns,
                     tile_columns);
