@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
+#include <set>
 #include <sstream>
 
 #include "compress/criterion.h"
@@ -15,6 +16,8 @@
 #include "layers/dataset_layer.h"
 #include "layers/gate_layer.h"
 #include "net/cost.h"
+#include "net/deploy.h"
+#include "net/filter.h"
 #include "solver/target.h"
 #include "tool.h"
 #include "vibnet/compress.h"
@@ -97,9 +100,11 @@ std::optional<vibnet::Target> read_target_flags() {
 }
 
 /// Cuts units of the net, or brings some back, along the ranking of their scores. Returns its
-/// weights.
+/// gates.
 NetParameter cut_to(const vibnet::Target& target, const NetParameter& model, vibnet::Net* net) {
-  const vibnet::CompressedCost compressed(model, *net);
+  vibnet::NetState state = model.state();
+  state.set_phase(vibnet::TEST);
+  const vibnet::CompressedCost compressed(vibnet::single_phase(model, state), *net);
   const NetCost dense = vibnet::cost_of_deployment(compressed.dense());
   NetParameter weights = net->to_proto();
   vibnet::check_target(target, compressed, dense, weights);
@@ -109,21 +114,30 @@ NetParameter cut_to(const vibnet::Target& target, const NetParameter& model, vib
   std::cout << "target: " << vibnet::name_of(target.kind) << " is " << found.cost
             << " (asked for: " << target.value << "), which the layers' thresholds " << std::showpos
             << found.threshold << std::noshowpos << " come to\n";
-  return weights;
+  NetParameter gates;
+  for (vibnet::LayerParameter& layer : *weights.mutable_layer())
+    if (vibnet::is_gate(layer.type())) gates.add_layer()->Swap(&layer);
+  return gates;
 }
 
-bool reads_scores(const std::string& type) {
-  return type == "Accuracy" || type.find("Loss") != std::string::npos;
+void replace_gates(const NetParameter& gates, NetParameter* weights) {
+  for (const vibnet::LayerParameter& gate : gates.layer())
+    for (vibnet::LayerParameter& layer : *weights->mutable_layer())
+      if (layer.name() == gate.name()) *layer.mutable_blobs() = gate.blobs();
 }
 
-/// What the losses and Accuracy read, else the net's outputs.
+/// What losses and Accuracy read, and the outputs that are none of theirs.
 std::vector<const vibnet::Blob*> score_blobs(const vibnet::Net& net) {
   std::vector<const vibnet::Blob*> scores;
-  for (std::size_t i = 0; i < net.layers().size(); ++i)
-    if (reads_scores(net.layers()[i]->type()))
-      scores.push_back(net.bottoms(static_cast<int>(i))[0]);
-  if (!scores.empty()) return scores;
-  for (const std::string& name : net.output_names()) scores.push_back(net.blob(name));
+  std::set<std::string> of_heads;
+  for (std::size_t i = 0; i < net.layers().size(); ++i) {
+    const vibnet::LayerParameter& layer = net.layers()[i]->parameter();
+    if (!vibnet::is_head(layer) || layer.type() == "Silence") continue;
+    of_heads.insert(layer.top().begin(), layer.top().end());
+    for (const vibnet::Blob* bottom : net.bottoms(static_cast<int>(i))) scores.push_back(bottom);
+  }
+  for (const std::string& name : net.output_names())
+    if (of_heads.count(name) == 0) scores.push_back(net.blob(name));
   return scores;
 }
 
@@ -255,8 +269,10 @@ void print(const CompressReport& report, const Size& before, const Size& after) 
             static_cast<double>(after.cost.activation_bytes));
   print_row("caffemodel bytes", static_cast<double>(before.caffemodel_bytes),
             static_cast<double>(after.caffemodel_bytes));
-  std::cout << "units of the gates: " << units_of(report, &vibnet::LayerReport::units_before)
-            << " -> " << units_of(report, &vibnet::LayerReport::units_after) << "\n";
+  const std::string units = units_of(report, &vibnet::LayerReport::units_before);
+  if (!units.empty())
+    std::cout << "units of the gates: " << units << " -> "
+              << units_of(report, &vibnet::LayerReport::units_after) << "\n";
   for (const std::string& text : report.notes) std::cout << "note: " << text << "\n";
 }
 
@@ -309,11 +325,23 @@ class Outputs {
 
 std::optional<vibnet::Criterion> read_criterion() {
   if (FLAGS_criterion == "gates") return std::nullopt;
+  vibnet::Criterion criterion;
   try {
-    return vibnet::criterion_of(FLAGS_criterion);
+    criterion = vibnet::criterion_of(FLAGS_criterion);
   } catch (const vibnet::Error& error) {
     throw vibnet::UsageError(std::string("--criterion: ") + error.what());
   }
+  if (FLAGS_threshold.empty() && !read_target_flags())
+    throw vibnet::UsageError("--criterion " + FLAGS_criterion +
+                             " needs a --threshold or a --target, to say how much shall go");
+  if (criterion == vibnet::Criterion::L1 && !FLAGS_threshold.empty()) {
+    const float share = std::strtof(FLAGS_threshold.c_str(), nullptr);
+    if (!(share > 0 && share <= 1))
+      throw vibnet::UsageError("--threshold " + FLAGS_threshold +
+                               ": with --criterion l1 it is the share of each layer that stays, "
+                               "above 0 and at most 1");
+  }
+  return criterion;
 }
 
 /// The net with the gates of --criterion; none where its own are what counts.
@@ -367,9 +395,8 @@ void compress_files(vibnet::CompressOptions options, const std::optional<vibnet:
     if (target) settled = cut_to(*target, model, &masked);
     expected = expected_scores(inputs, &masked);
   }  // its memory goes before the weights are read again
-  NetParameter weights = settled ? std::move(*settled)
-                         : gated ? std::move(gated->weights)
-                                 : vibnet::read_caffemodel(FLAGS_weights);
+  NetParameter weights = gated ? std::move(gated->weights) : vibnet::read_caffemodel(FLAGS_weights);
+  if (settled) replace_gates(*settled, &weights);
   const vibnet::CompressedNet result = vibnet::compress(model, std::move(weights), options);
   const std::optional<Difference> difference = verify(inputs, expected, result);
 

@@ -107,7 +107,9 @@ void note_kept_constants(const Graph& graph, const Plan& plan, std::vector<std::
       if (layer.kind != Kind::INNER || layer.rule.role != Role::MIX) continue;
       int padded = 0;
       for (int c = 0; c < blob.channels(); ++c)
-        padded += plan.constants[layer.bottoms[b]][c] && plan.needs.edges[l][b][c] == Need::VALUE;
+        padded += plan.constants[layer.bottoms[b]][c].value_or(0) != 0 &&
+                  layer.rule.constants != ChannelRule::Constants::SAME &&
+                  plan.needs.edges[l][b][c] == Need::VALUE;
       if (padded > 0)
         notes->push_back(title(layer.parameter) + " keeps " + std::to_string(padded) +
                          " dead channel(s) of '" + blob.name +

@@ -47,6 +47,8 @@ class ConstantFinder {
         break;
     }
     for (const int top : layer.tops) drop_unsure(layer, &constants_[top]);
+    for (const int top : layer.tops)  // what is constant here may be none in another phase
+      if (graph_.blobs[top].is_pinned) constants_[top].assign(constants_[top].size(), std::nullopt);
   }
 
   /// Takes out what is no constant in every phase, or not for the whole of a training.
@@ -54,9 +56,8 @@ class ConstantFinder {
     for (std::size_t c = 0; c < top->size(); ++c) {
       auto& constant = (*top)[c];
       if (!constant) continue;
-      const bool is_left_out = !layer.is_in_test || !layer.is_in_train;
       const bool is_moved_by_training = training_ && (*constant != 0 || layer.rule.has_shift);
-      const bool changes = is_left_out && constants_[layer.bottoms[0]][c] != constant;
+      const bool changes = is_bypassed(layer) && constants_[layer.bottoms[0]][c] != constant;
       if (!std::isfinite(*constant) || is_moved_by_training || changes) constant.reset();
     }
   }
@@ -187,12 +188,13 @@ Masks masks_of(const Graph& graph, std::optional<float> threshold) {
 }
 
 int find_cut_output(const Graph& graph, const std::vector<Constants>& constants) {
-  std::vector<bool> is_output;
-  for (std::size_t b = 0; b < graph.blobs.size(); ++b)
-    is_output.push_back(graph.is_output(static_cast<int>(b)));
-  for (const GraphLayer& layer : graph.layers)
+  std::vector<bool> is_output(graph.blobs.size(), false);
+  for (const GraphLayer& layer : graph.layers) {
+    if (!layer.is_in_test) continue;
+    for (const int top : layer.tops) is_output[top] = graph.is_output(top);
     if (layer.kind == GraphLayer::Kind::HEAD && layer.parameter.type() != "Silence")
       for (const int bottom : layer.bottoms) is_output[bottom] = true;
+  }
   for (std::size_t b = 0; b < graph.blobs.size(); ++b) {
     const bool is_constant = std::all_of(constants[b].begin(), constants[b].end(),
                                          [](const auto& constant) { return constant.has_value(); });

@@ -22,7 +22,8 @@ Masks masks_of(const Graph& graph, std::optional<float> threshold);
 /// `training`, only those that stay so while the net learns on: zeros behind no learned shift.
 std::vector<Constants> find_constants(const Graph& graph, const Masks& masks, bool training);
 
-/// An output, or what a head reads, of which every channel is constant; -1 if there is none.
+/// An output of TEST, or what a head reads there, of which every channel is constant; -1 if there is
+/// none.
 int find_cut_output(const Graph& graph, const std::vector<Constants>& constants);
 
 }  // namespace vibnet

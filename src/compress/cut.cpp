@@ -210,6 +210,7 @@ class Cutter {
         new_of_[top] = out_.add_blob(graph_.blobs[top].name);
         out_.blobs.back().shape = graph_.blobs[top].shape;  // of sources; others' follow
         out_.blobs.back().has_shape = graph_.blobs[top].has_shape;
+        out_.blobs.back().is_pinned = graph_.blobs[top].is_pinned;
       }
       added.tops.push_back(new_of_[top]);
     }

@@ -32,10 +32,15 @@ struct Edit {
   Affine affine;
 };
 
+/// Whether the layer's weights may stand for what another layer did: in every phase, and by itself.
+bool can_take(const GraphLayer& layer) {
+  return layer.twins < 0 && layer.is_in_test && layer.is_in_train;
+}
+
 /// True for a Scale of parameters with one value for each channel.
 bool is_channel_scale(const GraphLayer& layer) {
   return layer.kind == Kind::INNER && layer.parameter.type() == "Scale" &&
-         layer.rule.role == Role::EACH && layer.bottoms.size() == 1 && layer.twins < 0 &&
+         layer.rule.role == Role::EACH && layer.bottoms.size() == 1 && can_take(layer) &&
          layer.blobs[0].shape().dim_size() == 1;
 }
 
@@ -112,8 +117,9 @@ class Folder {
     if (layer.kind != Kind::INNER || layer.twins >= 0 || layer.tops.size() != 1) return false;
     switch (layer.rule.role) {
       case Role::MIX:
-        if (takes_shift) edits->push_back({l, true, affine});
-        return takes_shift;
+        if (!takes_shift || !can_take(layer)) return false;
+        edits->push_back({l, true, affine});
+        return true;
       case Role::EACH:
         if (layer.bottoms.size() != 1) return false;
         if (is_channel_scale(layer)) {
@@ -149,6 +155,7 @@ class Folder {
     if (layer.kind != Kind::INNER || layer.twins >= 0 || layer.tops.size() != 1) return false;
     switch (layer.rule.role) {
       case Role::MIX:
+        if (!can_take(layer)) return false;
         edits->push_back({l, false, affine});
         return true;
       case Role::EACH:
@@ -305,7 +312,7 @@ bool is_foldable_batch_norm(const GraphLayer& layer) {
   const BatchNormParameter& parameter = layer.parameter.batch_norm_param();
   const bool uses_running = !parameter.has_use_global_stats() || parameter.use_global_stats();
   return layer.parameter.type() == "BatchNorm" && layer.rule.role == Role::EACH &&
-         layer.twins < 0 && uses_running;
+         can_take(layer) && uses_running;
 }
 
 }  // namespace

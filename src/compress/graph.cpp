@@ -43,13 +43,15 @@ void modernize(const LayerParameter& layer, const Blob& expected, BlobProto* blo
   for (const int dimension : expected.shape()) shape->add_dim(dimension);
 }
 
-/// The names of a layer's parameters that other layers have too.
-std::vector<std::string> shared_names(const LayerParameter& layer,
-                                      const std::map<std::string, std::set<std::string>>& users) {
-  std::vector<std::string> names;
-  for (const ParamSpec& spec : layer.param())
-    if (!spec.name().empty() && users.at(spec.name()).size() > 1) names.push_back(spec.name());
-  return names;
+/// The parameters that a layer has in common with others: which of its blobs, under which name.
+std::map<int, std::string> shared_blobs(const LayerParameter& layer,
+                                        const std::map<std::string, std::set<std::string>>& users) {
+  std::map<int, std::string> shared;
+  for (int b = 0; b < layer.param_size(); ++b) {
+    const std::string& name = layer.param(b).name();
+    if (!name.empty() && users.at(name).size() > 1) shared[b] = name;
+  }
+  return shared;
 }
 
 bool is_view(const GraphLayer& layer) {
@@ -220,20 +222,31 @@ void Graph::find_twins() {
   for (const GraphLayer& layer : layers)
     for (const ParamSpec& spec : layer.parameter.param())
       if (!spec.name().empty()) users[spec.name()].insert(layer.parameter.name());
-  std::map<std::vector<std::string>, int> numbers;
+  std::map<std::map<int, std::string>, int> numbers;
+  std::map<std::string, std::set<int>> sets;  // by a shared parameter's name
   for (GraphLayer& layer : layers) {
     if (layer.kind != Kind::INNER) continue;
-    const std::vector<std::string> names = shared_names(layer.parameter, users);
-    if (names.empty()) continue;
-    // With only some parameters in common, one layer's channels may be another's inputs.
-    if (names.size() < layer.layer->blobs().size()) layer.rule = ChannelRule::wall();
-    layer.twins = numbers.emplace(names, static_cast<int>(numbers.size())).first->second;
+    const std::map<int, std::string> shared = shared_blobs(layer.parameter, users);
+    if (shared.empty()) continue;
+    layer.twins = numbers.emplace(shared, static_cast<int>(numbers.size())).first->second;
+    for (const auto& blob : shared) sets[blob.second].insert(layer.twins);
   }
-  for (const GraphLayer& a : layers)
-    for (GraphLayer& b : layers)
-      if (a.twins >= 0 && a.twins == b.twins &&
-          (a.parameter.type() != b.parameter.type() || a.rule.role != b.rule.role))
-        b.rule = ChannelRule::wall();
+  std::vector<std::size_t> walls;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const GraphLayer& layer = layers[l];
+    if (layer.twins < 0) continue;
+    const auto shared = shared_blobs(layer.parameter, users);
+    // A parameter that is one layer's filters and another's bias, say, is cut for neither.
+    const bool is_mixed = std::any_of(shared.begin(), shared.end(), [&](const auto& blob) {
+      return sets.at(blob.second).size() > 1;
+    });
+    const bool is_unlike = std::any_of(layers.begin(), layers.end(), [&](const GraphLayer& other) {
+      return other.twins == layer.twins && (other.parameter.type() != layer.parameter.type() ||
+                                            other.rule.role != layer.rule.role);
+    });
+    if (is_mixed || is_unlike) walls.push_back(l);
+  }
+  for (const std::size_t l : walls) layers[l].rule = ChannelRule::wall();
 }
 
 int Graph::add_blob(const std::string& name) {

@@ -42,7 +42,8 @@ struct GraphLayer {
   bool is_in_train = true;
   /// Its tops are another layer's too, in another phase.
   bool is_double = false;
-  /// Layers with one number have all their parameters in common; -1 for a layer of its own.
+  /// Layers with one number have parameters in common, at the same places; -1 for a layer of its
+  /// own.
   int twins = -1;
   /// Made and shaped, but with weights only where constants were asked for; null unless INNER.
   std::unique_ptr<Layer> layer;

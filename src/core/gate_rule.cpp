@@ -1,6 +1,7 @@
 #include "core/gate_rule.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace vibnet {

@@ -15,8 +15,10 @@ double precise_sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 void HardConcreteLayer::set_up(const Blobs& bottom, const Blobs& /*top*/) {
   const HardConcreteParameter& parameter = gate();
   if (!(parameter.beta() > 0)) fail("beta: ", parameter.beta(), " must be above 0");
-  if (!(parameter.left() < 0)) fail("left: ", parameter.left(), " must be below 0");
-  if (!(parameter.right() > 1)) fail("right: ", parameter.right(), " must be above 1");
+  if (!(parameter.left() < 0) || std::isinf(parameter.left()))
+    fail("left: ", parameter.left(), " must be below 0");
+  if (!(parameter.right() > 1) || std::isinf(parameter.right()))
+    fail("right: ", parameter.right(), " must be above 1");
   FillerParameter filler = parameter.log_alpha_filler();
   if (!parameter.has_log_alpha_filler()) {
     filler.set_type("gaussian");

@@ -217,6 +217,9 @@ NetParameter deploy_net(const NetParameter& net,
   out.set_name(net.name());
   Names made;
   Names with_softmax;  // scores that have one
+  for (int i = 0; i < net.layer_size(); ++i)
+    if (net.layer(i).type() == "Softmax" && !dropped[i] && any_in(net.layer(i).top(), needed))
+      with_softmax.insert(net.layer(i).bottom(0));
   for (int i = 0; i < net.layer_size(); ++i) {
     LayerParameter layer = net.layer(i);
     layer.clear_blobs();
@@ -230,7 +233,6 @@ NetParameter deploy_net(const NetParameter& net,
     } else if (layer.type() == "Silence") {
       add_silence(layer, made, &out);
     } else if (!dropped[i] && any_in(layer.top(), needed)) {
-      if (layer.type() == "Softmax") with_softmax.insert(layer.bottom(0));
       *out.add_layer() = layer;
     }
     if (out.layer_size() == 0) continue;

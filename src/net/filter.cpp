@@ -41,4 +41,13 @@ NetParameter filter_net(const NetParameter& net, const NetState& state) {
   return filtered;
 }
 
+NetParameter single_phase(const NetParameter& net, const NetState& state) {
+  NetParameter phase = filter_net(net, state);
+  for (LayerParameter& layer : *phase.mutable_layer()) {
+    layer.clear_include();
+    layer.clear_exclude();
+  }
+  return phase;
+}
+
 }  // namespace vibnet

@@ -11,6 +11,9 @@ bool is_included(const LayerParameter& layer, const NetState& state);
 /// The layers whose include and exclude rules the state meets (Caffe's Net::FilterNet).
 NetParameter filter_net(const NetParameter& net, const NetState& state);
 
+/// The same as a net that has no other phase: its layers without rules.
+NetParameter single_phase(const NetParameter& net, const NetState& state);
+
 /// The net with a Split layer behind every blob that several layers read, or that is read and
 /// weighs in the loss too (Caffe's InsertSplits, and its names).
 NetParameter insert_splits(const NetParameter& net);

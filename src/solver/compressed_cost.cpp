@@ -65,10 +65,26 @@ std::vector<const LayerParameter*> gates_of(const NetParameter& weights) {
   return gates;
 }
 
+Kept join_twins(Kept kept, const NetParameter& weights) {
+  std::map<std::string, std::vector<std::size_t>> twins;  // by the parameter's name
+  const std::vector<const LayerParameter*> gates = gates_of(weights);
+  for (std::size_t gate = 0; gate < gates.size(); ++gate)
+    if (gates[gate]->param_size() > 0 && !gates[gate]->param(0).name().empty())
+      twins[gates[gate]->param(0).name()].push_back(gate);
+  for (const auto& [name, members] : twins) {
+    std::vector<bool> all = kept[members[0]];
+    for (const std::size_t gate : members)
+      for (std::size_t u = 0; u < all.size(); ++u) all[u] = all[u] || kept[gate][u];
+    for (const std::size_t gate : members) kept[gate] = all;
+  }
+  return kept;
+}
+
 void settle_gates(const Kept& kept, NetParameter* weights) {
+  const Kept joined = join_twins(kept, *weights);
   std::size_t gate = 0;
   for (LayerParameter& layer : *weights->mutable_layer())
-    if (is_gate(layer.type())) settle_gate(kept[gate++], &layer);
+    if (is_gate(layer.type())) settle_gate(joined[gate++], &layer);
 }
 
 Scores unit_scores(const NetParameter& weights) {

@@ -46,6 +46,8 @@ NetCost cost_of_deployment(const NetParameter& deploy);
 
 /// The gates of a net with weights: what compression asks of them.
 std::vector<const LayerParameter*> gates_of(const NetParameter& weights);
+/// Gates that share their parameters keep a unit together: all that one of them keeps.
+Kept join_twins(Kept kept, const NetParameter& weights);
 /// Moves the units of all gates to the sides of their thresholds that `kept` names.
 void settle_gates(const Kept& kept, NetParameter* weights);
 /// The units that the gates keep as they are.

@@ -48,8 +48,10 @@ void check(const SolverParameter& p) {
   if (p.kl_weight() < 0 || p.kl_warmup() < 0) fail("kl_weight and kl_warmup cannot be negative");
   if (p.compact_interval() < 0) fail("compact_interval: ", p.compact_interval(), " is negative");
   if (p.compact_patience() < 1) fail("compact_patience must be 1 or more");
-  if (p.compact_interval() > 0 && !p.has_net() && !p.has_net_param())
-    fail("compact_interval needs a net of all phases: net or net_param");
+  const bool has_one_net =
+      (p.has_net() || p.has_net_param()) && p.test_net_size() + p.test_net_param_size() == 0;
+  if (p.compact_interval() > 0 && !has_one_net)
+    fail("compact_interval needs one net of all phases: net or net_param, and no test_net");
 }
 
 /// Adds decay times the gradient of the sum of |v|, or of v^2 / 2.

@@ -94,6 +94,9 @@ void Solver::compact() {
   const int before = count_units(*net_);
   CompactedNet smaller =
       vibnet::compact(nets_->train.net, *net_, history_by_layer(), dead_units_->living());
+  int left = 0;
+  for (const auto& gate : smaller.kept) left += static_cast<int>(gate.second.size());
+  if (left == before) return;  // they stay where they are, as zeros
   nets_->train.net = smaller.model;
   for (SolverNet& test : nets_->tests) test.net = smaller.model;
   is_compacted_ = true;

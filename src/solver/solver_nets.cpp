@@ -76,12 +76,7 @@ NetParameter test_model(const SolverNets& nets) {
   const SolverNet& net = nets.tests.empty() ? nets.train : nets.tests[0];
   NetState state = net.state;
   state.set_phase(TEST);
-  NetParameter model = filter_net(net.net, state);
-  for (LayerParameter& layer : *model.mutable_layer()) {
-    layer.clear_include();
-    layer.clear_exclude();
-  }
-  return model;
+  return single_phase(net.net, state);
 }
 
 std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed, const Device& device,

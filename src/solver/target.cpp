@@ -78,7 +78,7 @@ void check_target(const Target& target, const CompressedCost& compressed, const 
 
 FoundUnits find_units(const Target& target, const CompressedCost& compressed, const NetCost& dense,
                       const NetParameter& weights) {
-  const FoundUnits found = find_units(
+  FoundUnits found = find_units(
       unit_scores(weights),
       [&](const Kept& kept) {
         return measure(target.kind, dense, compressed.compressed(weights, kept));
@@ -86,6 +86,7 @@ FoundUnits find_units(const Target& target, const CompressedCost& compressed, co
       target.value);
   if (found.cost == 0)
     fail("target: ", name_of(target.kind), ": no units were found that make a net");
+  found.kept = join_twins(found.kept, weights);
   return found;
 }
 

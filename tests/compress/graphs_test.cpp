@@ -382,6 +382,83 @@ TEST(CompressGraph, KeepsALayerForTrainingFromOtherReaders) {
   EXPECT_EQ(Net(net.model, NetOptions()).layer("drop"), nullptr);
 }
 
+/// The weights that the TRAIN phase has, all units of its gates living but the first.
+NetParameter weights_of_training(const NetParameter& model) {
+  NetOptions training;
+  training.phase = TRAIN;
+  NetParameter weights = Net(model, training).to_proto();
+  std::vector<std::string> gates;
+  for (const LayerParameter& one : weights.layer())
+    if (one.type() == "InformationBottleneck") gates.push_back(one.name());
+  for (const std::string& gate : gates) {
+    const int size = find_layer(weights, gate)->blobs(0).data_size();
+    std::vector<bool> kept(size, true);
+    kept[0] = false;
+    set_bottleneck(gate, std::vector<float>(size, 0.7F), kept, &weights);
+  }
+  return weights;
+}
+
+TEST(CompressGraph, FoldsNothingIntoWhatOnePhaseLeavesOut) {
+  const std::string filler = " weight_filler { type: 'msra' }";
+  const std::string begin = input_of({2, 4, 6, 6}) +
+                            convolution("a", "data", 6, "kernel_size: 3" + filler) +
+                            bottleneck("g", "a");
+  const std::string end =
+      layer("po", "Pooling", "mid", "pooling_param { kernel_size: 4 }") +
+      layer("fc", "InnerProduct", "po", "inner_product_param { num_output: 3" + filler + " }");
+  const std::string train = "include { phase: TRAIN }";
+  for (const std::string& middle :
+       {"layer { name: 'gm' type: 'InformationBottleneck' bottom: 'g' top: 'mid' " + train +
+            " } layer { name: 'gt' type: 'Split' bottom: 'g' top: 'mid' include { phase: TEST } }",
+        "layer { name: 'in' type: 'Scale' bottom: 'g' top: 'g' scale_param { filler { value: 3 } "
+        "} " +
+            train + " } layer { name: 'r' type: 'ReLU' bottom: 'g' top: 'mid' }"}) {
+    const NetParameter model = net_of(begin + middle + end);
+    const NetParameter weights = weights_of_training(model);
+    for (const bool folds : {false, true}) {
+      CompressOptions options;
+      options.fold_batchnorm = folds;
+      const CompressedNet net = compress(model, weights, options);
+      EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << middle;
+    }
+  }
+}
+
+TEST(CompressGraph, CutsAWhollyDeadHeadOfTraining) {
+  const std::string filler = " weight_filler { type: 'msra' }";
+  const std::string train = "include { phase: TRAIN }";
+  const NetParameter model = net_of(
+      input_of({2, 4, 6, 6}) + convolution("a", "data", 6, "kernel_size: 3" + filler) +
+      bottleneck("g", "a") +
+      layer("aux", "InnerProduct", "g",
+            "inner_product_param { num_output: 5" + filler + " } " + train) +
+      layer("dead", "InformationBottleneck", "aux", train) +
+      layer("out", "InnerProduct", "dead",
+            "inner_product_param { num_output: 2" + filler + " } " + train) +
+      layer("fc", "InnerProduct", "g", "inner_product_param { num_output: 3" + filler + " }"));
+  NetParameter weights = weights_of_training(model);
+  set_bottleneck("dead", std::vector<float>(5, 1), std::vector<bool>(5, false), &weights);
+  const CompressedNet net = compress(model, weights, {});
+  EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4);
+  EXPECT_THAT(filters(net, "aux"), ElementsAre(1, 16)) << "a place that a constant needs";
+}
+
+TEST(CompressGraph, CutsWeightsSharedWithoutTheirBias) {
+  const std::string shared = " param { name: 'w' } ";
+  const CompressedNet net =
+      compress_graph(convolution("a", "data", 6) + convolution("b", "data", 6) +
+                         layer("ca", "Convolution", "a",
+                               shared + "convolution_param { num_output: 8 kernel_size: 1 }") +
+                         layer("cb", "Convolution", "b",
+                               shared + "convolution_param { num_output: 8 kernel_size: 1 }") +
+                         bottleneck("ia", "ca") + bottleneck("ib", "cb") +
+                         convolution("da", "ia", 2) + convolution("db", "ib", 2),
+                     {{"ia", {0, 1}}, {"ib", {1, 2, 3}}});
+  EXPECT_THAT(filters(net, "ca"), ElementsAre(4, 6, 1, 1));
+  EXPECT_THAT(filters(net, "cb"), ElementsAre(4, 6, 1, 1));
+}
+
 TEST(CompressGraph, CutsHeadsForTrainingToo) {
   const std::string train = "include { phase: TRAIN } ";
   const std::string filler = "weight_filler { type: 'xavier' }";

@@ -127,8 +127,8 @@ TEST(Vgg16Cifar10, StartsFromThePlainNet) {
   const NetParameter plain = read_net_prototxt(model_file("vgg16_cifar10", "plain.prototxt"));
   const NetParameter model = read_net_prototxt(model_file("vgg16_cifar10", "train_val.prototxt"));
   Net net(make_deploy(model, {{"data", input}}), NetOptions());
-  EXPECT_NO_THROW(net.copy_weights(Net(make_deploy(plain, {{"data", input}}), NetOptions()).to_proto(), "plain",
-                                   Missing::KEEP));
+  EXPECT_NO_THROW(net.copy_weights(
+      Net(make_deploy(plain, {{"data", input}}), NetOptions()).to_proto(), "plain", Missing::KEEP));
   NetParameter stripped = without_bottlenecks(model);
   stripped.set_name(plain.name());
   EXPECT_EQ(to_prototxt(stripped), to_prototxt(plain));

@@ -31,6 +31,15 @@ TEST(Deploy, BranchesLeadToTheInputsTheyNeed) {
   EXPECT_THAT(deployed(net), ElementsAre("data", "more", "a", "sum", "prob"));
 }
 
+TEST(Deploy, ASoftmaxBehindTheLossIsTheNetsOwn) {
+  EXPECT_THAT(
+      deployed(layer("data", "Data", "top: 'data' top: 'label'") +
+               layer("ip", "InnerProduct", "bottom: 'data' top: 'ip'") +
+               layer("loss", "SoftmaxWithLoss", "bottom: 'ip' bottom: 'label' top: 'loss'") +
+               layer("prob", "Softmax", "bottom: 'ip' top: 'prob'")),
+      ElementsAre("data", "ip", "prob"));
+}
+
 TEST(Deploy, WhatOnlyLabelsNeedGoes) {
   const std::string net =
       layer("data", "Data", "top: 'data' top: 'label'") +

@@ -169,6 +169,11 @@ TEST(CompactionErrors, AreNamed) {
   EXPECT_NE(message("compact_interval: -1").find("compact_interval"), std::string::npos);
   EXPECT_NE(message("compact_interval: 5 compact_patience: 0").find("compact_patience"),
             std::string::npos);
+  EXPECT_NE(message("compact_interval: 5 test_iter: 1 test_interval: 5 test_net_param { "
+                    "layer { name: 'x' type: 'DummyData' top: 'x' dummy_data_param { "
+                    "shape { dim: 1 } } } }")
+                .find("no test_net"),
+            std::string::npos);
   EXPECT_NE(message("compact_interval: 5 compact_threshold: -1").find("compact_threshold"),
             std::string::npos);
 }

@@ -157,12 +157,14 @@ TEST_F(CompressTool, ThresholdCutsHardConcreteGatesToo) {
 }
 
 TEST_F(CompressTool, CutsANetWithoutGatesByACriterion) {
-  expect_error(compress({"--criterion", "l1"}), "layer 'ib1' (InformationBottleneck) says already");
+  expect_error(compress({"--criterion", "l1", "--threshold", "0.5"}),
+               "layer 'ib1' (InformationBottleneck) says already");
   expect_nothing_written();
   NetParameter plain = without_bottlenecks(read_net_prototxt(folder_ / "net.prototxt"));
   write("net.prototxt", to_prototxt(plain));
   expect_error(compress(), "nothing says what can be cut");
-  expect_error(compress({"--criterion", "batch_norm"}), "the Scale behind a BatchNorm");
+  expect_error(compress({"--criterion", "batch_norm", "--threshold", "-0.1"}),
+               "the Scale behind a BatchNorm");
   expect_error(compress({"--criterion", "l2"}), "--criterion: criterion 'l2' is not known", 2);
   const ToolResult result =
       compress({"--criterion", "l1", "--threshold", "0.5", "--report", "r.json"});
@@ -178,6 +180,8 @@ TEST_F(CompressTool, WrongFlags) {
   expect_error(run("vibnet-compress", {}), "--model is missing", 2);
   expect_error(compress({"--threshold", "low"}), "--threshold low is no number", 2);
   expect_error(compress({"more"}), "knows no argument 'more'", 2);
+  expect_error(compress({"--criterion", "l1"}), "needs a --threshold", 2);
+  expect_error(compress({"--criterion", "l1", "--threshold", "7"}), "the share of each layer", 2);
   expect_error(compress({"--report", "small.prototxt"}), "small.prototxt would be written twice",
                2);
   expect_nothing_written();

@@ -97,6 +97,20 @@ TEST_F(TargetTools, CompressCutsToATarget) {
   EXPECT_EQ(share_left("weights"), 1);
 }
 
+TEST_F(TargetTools, CompressCutsANetWithHeadsOfTrainingToATarget) {
+  std::string model = kNet;
+  model += R"(
+layer { name: "aux" type: "InnerProduct" bottom: "ib" top: "aux" include { phase: TRAIN }
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "aux_loss" type: "SoftmaxWithLoss" bottom: "aux" bottom: "label" top: "aux_loss"
+  include { phase: TRAIN } })";
+  write("net.prototxt", model);
+  ASSERT_EQ(train().exit_code, 0);
+  const ToolResult result = compress({"--target_weights", "0.5"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_NEAR(share_left("weights"), 0.5, 0.01);
+}
+
 TEST_F(TargetTools, CompressRefusesTargetsThatCannotBe) {
   ASSERT_EQ(train().exit_code, 0);
   expect_error(compress({"--target_flops", "0.001"}), "cannot be reached");
