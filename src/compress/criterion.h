@@ -12,10 +12,10 @@ namespace vibnet {
 /// What says how much a unit carries in a net that was trained without gates.
 enum class Criterion {
   /// Filter magnitude (Li, Kadav, Durdanovic, Samet, Graf, "Pruning Filters for Efficient
-  /// ConvNets", ICLR 2017): the sum of |w| of a filter. Comparable within a layer only; the score
+  /// ConvNets", ICLR 2017): the sum of |w| of a filter, comparable within a layer only. The score
   /// is
-  /// the share of the layer's filters that are larger, from 0 to below 1. The threshold is thus the
-  /// share that each layer keeps; 1, all of them, to begin with.
+  /// the share of the layer's filters that are larger, from 0 to below 1; the threshold is thus the
+  /// share that each layer keeps, 1, all of them, to begin with.
   L1,
   /// Network slimming (Liu, Li, Shen, Huang, Yan, Zhang, ICCV 2017): the scale behind a BatchNorm,
   /// comparable across the net. The score is -|scale|; the threshold, 0 to begin with, is minus the

@@ -291,13 +291,11 @@ class Cutter {
     const GraphLayer& layer = graph_.layers[l];
     SliceParameter* parameter = slice->mutable_slice_param();
     parameter->clear_slice_point();
-    int end = 0;
-    int last_end = 0;
+    int begin = 0;
     for (const int top : layer.tops) {
       const int size = static_cast<int>(plan_.layout.blobs[top].size());
-      if (size == 0) continue;
-      if (last_end > 0) parameter->add_slice_point(last_end);
-      last_end = end += size;
+      if (begin > 0 && size > 0) parameter->add_slice_point(begin);
+      begin += size;
     }
   }
 

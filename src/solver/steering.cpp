@@ -81,7 +81,6 @@ void Steering::steer(std::int64_t iteration, Net* net) {
 void Steering::look(const NetParameter& weights, const Kept& kept) {
   const NetParameter deploy = compressed_.compressed(weights, kept);
   const NetCost cost = cost_of_deployment(deploy);
-  const auto share_of = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
   found_.weights = share_of(static_cast<double>(cost.weights), static_cast<double>(dense_.weights));
   found_.flops = share_of(cost.flops, dense_.flops);
   found_.activation_memory = share_of(static_cast<double>(cost.activation_bytes),

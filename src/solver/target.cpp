@@ -10,8 +10,6 @@ namespace {
 
 constexpr int kTimedPasses = 50;
 
-double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
-
 }  // namespace
 
 Target read_target(const TargetParameter& p) {
@@ -54,11 +52,11 @@ double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy
   }
   const NetCost cost = cost_of_deployment(deploy);
   if (kind == TargetKind::WEIGHTS)
-    return share(static_cast<double>(cost.weights), static_cast<double>(dense.weights));
+    return share_of(static_cast<double>(cost.weights), static_cast<double>(dense.weights));
   if (kind == TargetKind::ACTIVATION_MEMORY)
-    return share(static_cast<double>(cost.activation_bytes),
-                 static_cast<double>(dense.activation_bytes));
-  return share(cost.flops, dense.flops);
+    return share_of(static_cast<double>(cost.activation_bytes),
+                    static_cast<double>(dense.activation_bytes));
+  return share_of(cost.flops, dense.flops);
 }
 
 void check_target(const Target& target, const CompressedCost& compressed, const NetCost& dense,

@@ -21,6 +21,9 @@ Target read_target(const TargetParameter& parameter);
 /// The field's name.
 std::string name_of(TargetKind kind);
 
+/// part / whole; 0 of nothing.
+inline double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
 /// What the target is about: a share of `dense`, or the milliseconds of one forward pass of batch 1
 /// on the CPU. `deploy` is the compressed net's deployment form; 0 for an empty one.
 double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy);
