@@ -10,8 +10,8 @@ namespace vibnet {
 
 void GateLayer::set_up_gate(const Blobs& bottom, const std::vector<FillerParameter>& fillers) {
   if (bottom[0]->axes() < 2) fail("needs a bottom of at least 2 axes, N x C");
-  if (!(gamma_ >= 0) || std::isinf(gamma_))
-    fail("gamma: ", gamma_, " must be a number, and cannot be negative");
+  if (!(gamma_ >= 0)) fail("gamma: ", gamma_, " cannot be negative");
+  if (std::isinf(gamma_)) fail("gamma cannot be infinite");
   const int channels = bottom[0]->shape(1);
   if (!unit_.empty() && static_cast<int>(unit_.size()) != channels)
     fail("unit states ", unit_.size(), " number(s), and the bottom has ", channels, " channels");
