@@ -64,6 +64,12 @@ int images_of_iteration(const Solver& solver) {
   return 0;
 }
 
+NetOptions without_fillers() {
+  NetOptions options;
+  options.fills_parameters = false;
+  return options;
+}
+
 std::vector<std::pair<std::string, double>> mean_outputs(int iterations, Net* net) {
   std::vector<std::pair<std::string, double>> means;
   for (int i = 0; i < iterations; ++i) {

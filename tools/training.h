@@ -26,6 +26,9 @@ SolverAction asked_action();
 /// Samples an iteration works on; 0 where no data layer says.
 int images_of_iteration(const Solver& solver);
 
+/// For a net whose weights are all copied from a file, or not needed.
+NetOptions without_fillers();
+
 /// Every output of a net, by name: the mean over this many batches.
 std::vector<std::pair<std::string, double>> mean_outputs(int iterations, Net* net);
 

@@ -20,6 +20,7 @@
 #include "net/filter.h"
 #include "solver/target.h"
 #include "tool.h"
+#include "training.h"
 #include "vibnet/compress.h"
 #include "vibnet/error.h"
 #include "vibnet/filler.h"
@@ -102,9 +103,8 @@ std::optional<vibnet::Target> read_target_flags() {
 /// Cuts units of the net, or brings some back, along the ranking of their scores. Returns its
 /// gates.
 NetParameter cut_to(const vibnet::Target& target, const NetParameter& model, vibnet::Net* net) {
-  vibnet::NetState state = model.state();
-  state.set_phase(vibnet::TEST);
-  const vibnet::CompressedCost compressed(vibnet::single_phase(model, state), *net);
+  const NetParameter test = vibnet::single_phase(model, vibnet::state_in(model, vibnet::TEST));
+  const vibnet::CompressedCost compressed(test, *net);
   const NetCost dense = vibnet::cost_of_deployment(compressed.dense());
   NetParameter weights = net->to_proto();
   vibnet::check_target(target, compressed, dense, weights);
@@ -194,12 +194,6 @@ void compare(const std::vector<float>& expected, const std::vector<float>& found
   largest->relative = std::max(largest->relative, difference / magnitude);
 }
 
-vibnet::NetOptions without_fillers() {
-  vibnet::NetOptions options;
-  options.fills_parameters = false;
-  return options;
-}
-
 std::string list(const std::vector<int>& values) {
   std::ostringstream text;
   for (std::size_t i = 0; i < values.size(); ++i) text << (i == 0 ? "" : ", ") << values[i];
@@ -287,7 +281,7 @@ std::optional<Difference> verify(const std::vector<std::string>& inputs,
                                  const std::vector<Scores>& expected,
                                  const vibnet::CompressedNet& result) {
   if (!FLAGS_verify) return std::nullopt;
-  vibnet::Net compressed(result.model, without_fillers());
+  vibnet::Net compressed(result.model, vibnet::without_fillers());
   compressed.copy_weights(result.weights, "the compressed weights", vibnet::Missing::FAIL);
   Difference difference;
   for (std::size_t batch = 0; batch < expected.size(); ++batch) {
@@ -323,7 +317,7 @@ class Outputs {
   std::vector<std::pair<std::string, std::string>> files_;
 };
 
-std::optional<vibnet::Criterion> read_criterion() {
+std::optional<vibnet::Criterion> read_criterion(std::optional<float> threshold) {
   if (FLAGS_criterion == "gates") return std::nullopt;
   vibnet::Criterion criterion;
   try {
@@ -331,26 +325,24 @@ std::optional<vibnet::Criterion> read_criterion() {
   } catch (const vibnet::Error& error) {
     throw vibnet::UsageError(std::string("--criterion: ") + error.what());
   }
-  if (FLAGS_threshold.empty() && !read_target_flags())
+  if (!threshold && !read_target_flags())
     throw vibnet::UsageError("--criterion " + FLAGS_criterion +
                              " needs a --threshold or a --target, to say how much shall go");
-  if (criterion == vibnet::Criterion::L1 && !FLAGS_threshold.empty()) {
-    const float share = std::strtof(FLAGS_threshold.c_str(), nullptr);
-    if (!(share > 0 && share <= 1))
-      throw vibnet::UsageError("--threshold " + FLAGS_threshold +
-                               ": with --criterion l1 it is the share of each layer that stays, "
-                               "above 0 and at most 1");
-  }
+  const bool is_share = !threshold || (*threshold > 0 && *threshold <= 1);
+  if (criterion == vibnet::Criterion::L1 && !is_share)
+    throw vibnet::UsageError("--threshold " + FLAGS_threshold +
+                             ": with --criterion l1 it is the share of each layer that stays, "
+                             "above 0 and at most 1");
   return criterion;
 }
 
 /// The net with the gates of --criterion; none where its own are what counts.
-std::optional<vibnet::NetWithWeights> gated_net() {
-  const std::optional<vibnet::Criterion> criterion = read_criterion();
+std::optional<vibnet::NetWithWeights> gated_net(std::optional<float> threshold) {
+  const std::optional<vibnet::Criterion> criterion = read_criterion(threshold);
   if (!criterion) return std::nullopt;
   const NetParameter model = vibnet::read_net_prototxt(FLAGS_model);
   const auto shapes =
-      vibnet::source_shapes(vibnet::make_net(model, FLAGS_model, without_fillers()));
+      vibnet::source_shapes(vibnet::make_net(model, FLAGS_model, vibnet::without_fillers()));
   return vibnet::add_gates(model, vibnet::read_caffemodel(FLAGS_weights), shapes, *criterion);
 }
 
@@ -372,7 +364,7 @@ void mask_units(float threshold, vibnet::Net* net) {
 }
 
 void compress_files(vibnet::CompressOptions options, const std::optional<vibnet::Target>& target) {
-  std::optional<vibnet::NetWithWeights> gated = gated_net();
+  std::optional<vibnet::NetWithWeights> gated = gated_net(options.threshold);
   const NetParameter model = masked_model(
       gated ? gated->model : vibnet::read_net_prototxt(FLAGS_model), options.threshold);
   NetCost cost_before;
@@ -380,7 +372,7 @@ void compress_files(vibnet::CompressOptions options, const std::optional<vibnet:
   std::vector<std::string> inputs;
   std::vector<Scores> expected;
   {
-    vibnet::Net masked = vibnet::make_net(model, FLAGS_model, without_fillers());
+    vibnet::Net masked = vibnet::make_net(model, FLAGS_model, vibnet::without_fillers());
     options.input_shapes = vibnet::source_shapes(masked);
     const NetParameter deploy = vibnet::make_deploy(model, options.input_shapes);
     cost_before = vibnet::cost_of_deployment(deploy);

@@ -183,11 +183,10 @@ std::string kept_units(const LayerParameter& layer, const StoredNet& stored) {
     stored.read(blob, values.back().data());
     blobs.push_back(values.back().data());
   }
-  const auto all = vibnet::gate_units(layer, static_cast<int>(units), blobs);
-  const auto kept = std::count_if(all.begin(), all.end(), [&](const vibnet::GateUnit& unit) {
-    return unit.score < vibnet::gate_threshold(layer);
-  });
-  return std::to_string(kept) + " of " + std::to_string(units);
+  const std::vector<bool> kept = vibnet::kept_units(
+      vibnet::gate_units(layer, static_cast<int>(units), blobs), vibnet::gate_threshold(layer));
+  return std::to_string(std::count(kept.begin(), kept.end(), true)) + " of " +
+         std::to_string(units);
 }
 
 /// Without the 1s that Caffe's old files put in front to make four axes.

@@ -130,19 +130,10 @@ std::optional<TrainedNet> train(SolverParameter parameter, const std::string& pa
   return TrainedNet{solver.model(), solver.net().to_proto()};
 }
 
-std::string units_of(const NetParameter& weights) {
-  std::string text;
-  for (const std::vector<bool>& kept : vibnet::kept_units(weights))
-    text += (text.empty() ? "" : "-") + std::to_string(std::count(kept.begin(), kept.end(), true));
-  return text;
-}
-
 /// Error in % from an accuracy, else the first output as it is.
 void test(const NetParameter& model, const NetParameter& weights, int iterations,
           SweepPoint* point) {
-  vibnet::NetOptions options;
-  options.fills_parameters = false;
-  vibnet::Net net(model, options);
+  vibnet::Net net(model, vibnet::without_fillers());
   net.copy_weights(weights, "the compressed net", vibnet::Missing::FAIL);
   const auto outputs = vibnet::mean_outputs(iterations, &net);
   if (outputs.empty()) vibnet::fail(FLAGS_solver, ": the net has no output to test");
@@ -160,7 +151,7 @@ int test_iterations(const SolverParameter& parameter) {
 
 /// The net without what its gates do not keep, as files in the folder.
 vibnet::CompressedNet compress(const Job& job, TrainedNet net, const std::string& folder) {
-  const vibnet::Net source(net.model, vibnet::NetOptions());
+  const vibnet::Net source(net.model, vibnet::without_fillers());
   if (job.is_dense) {
     vibnet::Kept all = vibnet::kept_units(net.weights);
     for (std::vector<bool>& units : all) units.assign(units.size(), true);
@@ -200,7 +191,7 @@ bool make_point(const Job& job, const std::string& folder, SweepPoint* point) {
   const auto finetuning = finetune_parameter();
   if (finetuning && !finetune(*finetuning, folder, &small.weights)) return false;
   const vibnet::NetCost cost = vibnet::cost_of_deployment(small.deploy);
-  point->units = units_of(trained->weights);
+  point->units = vibnet::count_kept(vibnet::kept_units(trained->weights));
   point->weights = cost.weights;
   point->flops = cost.flops;
   point->activation_bytes = cost.activation_bytes;

@@ -11,6 +11,7 @@
 #include "compress/fold.h"
 #include "core/gate_rule.h"
 #include "net/filter.h"
+#include "net/layer_set_up.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -18,12 +19,6 @@ namespace {
 
 using Kind = GraphLayer::Kind;
 using Role = ChannelRule::Role;
-
-NetParameter test_phase(const NetParameter& model) {
-  NetState state = model.state();
-  state.set_phase(TEST);
-  return filter_net(model, state);
-}
 
 bool is_whole(const std::vector<bool>& mask) {
   return std::all_of(mask.begin(), mask.end(), [](bool kept) { return kept; });
@@ -158,14 +153,14 @@ CompressedNet compress(const NetParameter& model, NetParameter weights,
   NetWithWeights net = cut.release();
   result.model = std::move(net.model);
   result.weights = std::move(net.weights);
-  result.deploy = deploy_of_one(test_phase(result.model), options.input_shapes);
+  result.deploy = deploy_of_one(phase_of(result.model, TEST), options.input_shapes);
   result.report.kept_inputs = shorten_input(model, &result.deploy);
   return result;
 }
 
 NetParameter make_deploy(const NetParameter& model,
                          const std::map<std::string, std::vector<int>>& input_shapes) {
-  return deploy_of_one(test_phase(model), input_shapes);
+  return deploy_of_one(phase_of(model, TEST), input_shapes);
 }
 
 }  // namespace vibnet

@@ -180,9 +180,8 @@ Masks masks_of(const Graph& graph, std::optional<float> threshold) {
   Masks masks;
   for (const GraphLayer& layer : graph.layers) {
     if (!is_gate(layer.parameter.type())) continue;
-    std::vector<bool>& kept = masks[layer.parameter.name()];
-    const float limit = threshold.value_or(gate_threshold(layer.parameter));
-    for (const GateUnit& unit : gate_units(with_blobs(layer))) kept.push_back(unit.score < limit);
+    masks[layer.parameter.name()] = kept_units(gate_units(with_blobs(layer)),
+                                               threshold.value_or(gate_threshold(layer.parameter)));
   }
   return masks;
 }

@@ -10,6 +10,7 @@
 #include "compress/graph.h"
 #include "compress/weights_view.h"
 #include "core/gate_rule.h"
+#include "net/layer_set_up.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -31,10 +32,7 @@ class GateAdder {
       if (is_gate(layer.parameter.type()))
         fail(title(layer.parameter), " says already what can be cut, and a criterion is for a net ",
              "without gates");
-    readers_.resize(graph_.blobs.size());
-    for (std::size_t i = 0; i < graph_.layers.size(); ++i)
-      for (const int bottom : graph_.layers[i].bottoms)
-        readers_[bottom].push_back(static_cast<int>(i));
+    readers_ = graph_.find_readers();
   }
 
   NetWithWeights run() {

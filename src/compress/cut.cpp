@@ -307,12 +307,7 @@ class Cutter {
       if (new_of_[b] >= 0 && !graph_.is_output(static_cast<int>(b)) &&
           out_.blobs[new_of_[b]].readers == 0)
         silent.insert(new_of_[b]);
-    if (!silent.empty()) {
-      LayerParameter silence;
-      silence.set_name(picker_.fresh_layer("unread"));
-      silence.set_type("Silence");
-      picker_.add(silence, {silent.begin(), silent.end()}, {}).kind = Kind::HEAD;
-    }
+    picker_.silence("unread", {silent.begin(), silent.end()}, LayerParameter());
     out_.infer();
   }
 
@@ -352,7 +347,8 @@ NetParameter cut_along(const Graph& graph, const Plan& plan, const NetParameter&
     LayerParameter* cut = out.add_layer();
     cut->set_name(layer.parameter.name());
     std::vector<BlobProto> kept(found->second->blobs().begin(), found->second->blobs().end());
-    if (layer.rule.role == Role::EACH) kept = keep_channels(layer, plan.layout.reads[l][0], kept);
+    if (layer.rule.role == Role::EACH)
+      kept = keep_channels(layer, plan.layout.reads[l][0], std::move(kept));
     if (layer.rule.role == Role::MIX) {
       const WeightsCut weights = weights_cut(graph, plan, static_cast<int>(l));
       kept[0] = cut_weights(layer, graph, weights, kept[0]);

@@ -8,17 +8,15 @@
 namespace vibnet {
 namespace {
 
-std::vector<const LayerParameter*> readers_of(const NetParameter& net, const std::string& blob) {
-  std::vector<const LayerParameter*> readers;
-  for (const LayerParameter& layer : net.layer())
-    if (std::count(layer.bottom().begin(), layer.bottom().end(), blob) > 0)
-      readers.push_back(&layer);
-  return readers;
-}
-
+/// Null for several, and none.
 const LayerParameter* only_reader(const NetParameter& net, const std::string& blob) {
-  const auto readers = readers_of(net, blob);
-  return readers.size() == 1 ? readers[0] : nullptr;
+  const LayerParameter* reader = nullptr;
+  for (const LayerParameter& layer : net.layer()) {
+    if (std::count(layer.bottom().begin(), layer.bottom().end(), blob) == 0) continue;
+    if (reader != nullptr) return nullptr;
+    reader = &layer;
+  }
+  return reader;
 }
 
 /// What stands between an Input and those who read its selected features.
@@ -111,17 +109,14 @@ void take_out(const Selection& selection, NetParameter* deploy) {
 }  // namespace
 
 NetParameter deploy_of_one(const NetParameter& net,
-                           std::map<std::string, std::vector<int>> input_shapes) {
-  for (const LayerParameter& layer : net.layer())
-    for (int t = 0; layer.type() == "Input" && t < layer.top_size(); ++t) {
-      const auto& stated = layer.input_param().shape();
-      if (stated.empty() || input_shapes.count(layer.top(t)) > 0) continue;
-      const BlobShape& shape = stated.Get(t < stated.size() ? t : 0);
-      input_shapes[layer.top(t)].assign(shape.dim().begin(), shape.dim().end());
-    }
-  for (auto& entry : input_shapes)
-    if (!entry.second.empty()) entry.second[0] = 1;
-  return deploy_net(net, input_shapes);
+                           const std::map<std::string, std::vector<int>>& input_shapes) {
+  NetParameter deploy = deploy_net(net, input_shapes);
+  for (LayerParameter& layer : *deploy.mutable_layer()) {
+    if (layer.type() != "Input") continue;
+    for (BlobShape& shape : *layer.mutable_input_param()->mutable_shape())
+      if (shape.dim_size() > 0) shape.set_dim(0, 1);
+  }
+  return deploy;
 }
 
 std::vector<int> shorten_input(const NetParameter& original, NetParameter* deploy) {

@@ -10,7 +10,7 @@ namespace vibnet {
 
 /// The deployment form of a net of one phase, with Inputs of batch 1.
 NetParameter deploy_of_one(const NetParameter& net,
-                           std::map<std::string, std::vector<int>> input_shapes);
+                           const std::map<std::string, std::vector<int>>& input_shapes);
 
 /// Where all that a deployed net does with an Input is to select some of its features, takes the
 /// selection out and shortens the Input. Returns the features selected; none where nothing is

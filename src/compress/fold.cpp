@@ -92,13 +92,10 @@ class Folder {
 
  private:
   void connect() {
-    readers_.assign(graph_.blobs.size(), {});
+    readers_ = graph_.find_readers();
     producer_.assign(graph_.blobs.size(), -1);
-    for (std::size_t l = 0; l < graph_.layers.size(); ++l) {
-      for (const int bottom : graph_.layers[l].bottoms)
-        readers_[bottom].push_back(static_cast<int>(l));
+    for (std::size_t l = 0; l < graph_.layers.size(); ++l)
       for (const int top : graph_.layers[l].tops) producer_[top] = static_cast<int>(l);
-    }
     graph_.count_readers();
   }
 

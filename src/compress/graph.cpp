@@ -6,6 +6,7 @@
 
 #include "net/deploy.h"
 #include "net/filter.h"
+#include "net/layer_set_up.h"
 #include "vibnet/error.h"
 #include "vibnet/registry.h"
 
@@ -13,12 +14,6 @@ namespace vibnet {
 namespace {
 
 using Kind = GraphLayer::Kind;
-
-bool is_included_in(Phase phase, const NetParameter& net, const LayerParameter& layer) {
-  NetState state = net.state();
-  state.set_phase(phase);
-  return is_included(layer, state);
-}
 
 Blobs pointers(std::vector<Blob>* blobs) {
   Blobs all;
@@ -75,10 +70,6 @@ LayerParameter bypass_of(const LayerParameter& layer) {
 
 }  // namespace
 
-std::string title(const LayerParameter& layer) {
-  return "layer '" + layer.name() + "' (" + layer.type() + ")";
-}
-
 bool is_bypassed(const GraphLayer& layer) {
   const LayerParameter& parameter = layer.parameter;
   return layer.kind == Kind::INNER && !layer.is_double &&
@@ -101,12 +92,14 @@ Graph::Graph(const NetParameter& model, NetParameter weights,
   std::map<std::string, LayerParameter*> stored;
   for (LayerParameter& layer : *weights.mutable_layer()) stored[layer.name()] = &layer;
   std::map<std::string, int> latest;
+  const NetState test = state_in(model, TEST);
+  const NetState train = state_in(model, TRAIN);
   for (const LayerParameter& parameter : model.layer()) {
     append(parameter, &latest);
     GraphLayer& layer = layers.back();
     layer.parameter.clear_blobs();
-    layer.is_in_test = is_included_in(TEST, model, parameter);
-    layer.is_in_train = is_included_in(TRAIN, model, parameter);
+    layer.is_in_test = is_included(parameter, test);
+    layer.is_in_train = is_included(parameter, train);
     if (layer.kind == Kind::SOURCE) read_source(&layer, input_shapes);
     if (layer.kind != Kind::INNER) continue;
     shape_layer(&layer);
@@ -150,15 +143,15 @@ void Graph::append(const LayerParameter& parameter, std::map<std::string, int>* 
 
 void Graph::read_source(GraphLayer* layer,
                         const std::map<std::string, std::vector<int>>& input_shapes) {
-  const auto& stated = layer->parameter.input_param().shape();
+  const bool is_stated = layer->parameter.input_param().shape_size() > 0;
   for (std::size_t t = 0; t < layer->tops.size(); ++t) {
     GraphBlob& blob = blobs[layer->tops[t]];
     const auto given = input_shapes.find(blob.name);
     if (given != input_shapes.end())
       blob.shape = given->second;
-    else if (!stated.empty())
-      blob.shape = shape_of(stated.Get(static_cast<int>(t) < stated.size() ? t : 0));
-    blob.has_shape = blob.has_shape || given != input_shapes.end() || !stated.empty();
+    else if (is_stated)
+      blob.shape = shape_of(stated_shape(layer->parameter, static_cast<int>(t)));
+    blob.has_shape = blob.has_shape || given != input_shapes.end() || is_stated;
   }
 }
 
@@ -170,17 +163,12 @@ void Graph::shape_layer(GraphLayer* layer) {
   for (std::size_t b = 0; b < bottoms.size(); ++b)
     bottoms[b].reshape(blobs[layer->bottoms[b]].shape);
   layer->layer = make_layer(parameter, *context_);
-  const int missing = layer->layer->makes_missing_tops() ? layer->layer->top_count().min : 0;
-  std::vector<Blob> tops(std::max<std::size_t>(layer->tops.size(), missing));
-  try {
-    layer->layer->set_up(pointers(&bottoms), pointers(&tops));
-    layer->layer->reshape(pointers(&bottoms), pointers(&tops));
-    layer->rule = layer->layer->channel_rule(pointers(&bottoms), pointers(&tops));
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    if (message.rfind("layer '", 0) == 0) throw;
-    fail(title(parameter), ": ", message);
-  }
+  Layer& made = *layer->layer;
+  std::vector<Blob> tops(top_count(made, static_cast<int>(layer->tops.size())));
+  check_count(parameter, static_cast<int>(bottoms.size()), made.bottom_count(), "bottom");
+  check_count(parameter, static_cast<int>(tops.size()), made.top_count(), "top");
+  set_up_layer(pointers(&bottoms), pointers(&tops), &made);
+  layer->rule = made.channel_rule(pointers(&bottoms), pointers(&tops));
   bool has_channels = !bottoms.empty();
   for (const Blob& blob : bottoms) has_channels = has_channels && blob.axes() > 1;
   for (std::size_t t = 0; t < layer->tops.size(); ++t) {
@@ -259,6 +247,13 @@ void Graph::count_readers() {
   for (GraphBlob& blob : blobs) blob.readers = 0;
   for (const GraphLayer& layer : layers)
     for (const int bottom : layer.bottoms) ++blobs[bottom].readers;
+}
+
+std::vector<std::vector<int>> Graph::find_readers() const {
+  std::vector<std::vector<int>> readers(blobs.size());
+  for (std::size_t l = 0; l < layers.size(); ++l)
+    for (const int bottom : layers[l].bottoms) readers[bottom].push_back(static_cast<int>(l));
+  return readers;
 }
 
 void Graph::infer() {

@@ -23,8 +23,6 @@ struct GraphBlob {
 
   /// The size of axis 1; 0 without one.
   int channels() const { return shape.size() < 2 ? 0 : shape[1]; }
-  /// Values of one channel.
-  int places() const { return count(shape, 2, static_cast<int>(shape.size())); }
 };
 
 struct GraphLayer {
@@ -49,8 +47,6 @@ struct GraphLayer {
   std::unique_ptr<Layer> layer;
   ChannelRule rule;
 };
-
-std::string title(const LayerParameter& layer);
 
 /// Whether a phase has not got the layer, and there reads its bottom under the name of its top: it
 /// works in place.
@@ -84,6 +80,8 @@ class Graph {
   int add_blob(const std::string& name);
   bool is_output(int blob) const { return blobs[blob].readers == 0; }
   void count_readers();
+  /// By blob, the layers that read it, in their order; twice where one reads it twice.
+  std::vector<std::vector<int>> find_readers() const;
 
   std::vector<GraphLayer> layers;
   std::vector<GraphBlob> blobs;

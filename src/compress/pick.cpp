@@ -61,6 +61,15 @@ int Picker::add_one(const std::string& type, const std::string& name,
   return add(parameter, bottoms, {top}).tops[0];
 }
 
+void Picker::silence(const std::string& name, const std::vector<int>& bottoms,
+                     const LayerParameter& reader) {
+  if (bottoms.empty()) return;
+  LayerParameter parameter = with_phases_of(reader);
+  parameter.set_name(fresh_layer(name));
+  parameter.set_type("Silence");
+  add(parameter, bottoms, {}).kind = GraphLayer::Kind::HEAD;
+}
+
 std::map<int, int> Picker::slice(int blob, int size, const std::map<int, int>& pieces,
                                  const LayerParameter& reader) {
   if (pieces.size() == 1 && pieces.begin()->second == size) return {{0, blob}};
@@ -92,11 +101,7 @@ std::map<int, int> Picker::slice(int blob, int size, const std::map<int, int>& p
       by_begin[begins[i]] = made[i];
     else
       silent.push_back(made[i]);
-  if (silent.empty()) return by_begin;
-  LayerParameter silence = with_phases_of(reader);
-  silence.set_name(fresh_layer(base + "_silence"));
-  silence.set_type("Silence");
-  add(silence, silent, {}).kind = GraphLayer::Kind::HEAD;
+  silence(base + "_silence", silent, reader);
   return by_begin;
 }
 

@@ -34,6 +34,10 @@ class Picker {
   int add_one(const std::string& type, const std::string& name, const std::vector<int>& bottoms,
               const std::string& top, const LayerParameter& reader);
 
+  /// A Silence, so that these blobs do not become outputs.
+  void silence(const std::string& name, const std::vector<int>& bottoms,
+               const LayerParameter& reader);
+
   std::string fresh_layer(const std::string& name);
   std::string fresh_blob(const std::string& name);
 

@@ -71,6 +71,12 @@ float gate_threshold(const LayerParameter& layer) {
   return layer.type() == "HardConcrete" ? 0 : layer.information_bottleneck_param().threshold();
 }
 
+std::vector<bool> kept_units(const std::vector<GateUnit>& units, float threshold) {
+  std::vector<bool> kept;
+  for (const GateUnit& unit : units) kept.push_back(unit.score < threshold);
+  return kept;
+}
+
 void settle_gate(const LayerParameter& layer, const std::vector<bool>& kept,
                  const std::vector<float*>& blobs) {
   const int units = static_cast<int>(kept.size());

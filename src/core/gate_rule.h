@@ -31,6 +31,9 @@ std::vector<GateUnit> gate_units(const LayerParameter& layer, int units,
 /// comes to 0.
 float gate_threshold(const LayerParameter& layer);
 
+/// Which of the units are kept at a threshold.
+std::vector<bool> kept_units(const std::vector<GateUnit>& units, float threshold);
+
 /// Moves the units of a gate layer to the sides of its threshold that `kept` names, those that are
 /// not there: kept, a unit scores 1 below the threshold; cut, it makes nothing, in TRAIN neither.
 void settle_gate(const LayerParameter& layer, const std::vector<bool>& kept,

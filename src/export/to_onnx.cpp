@@ -231,9 +231,7 @@ void check_not_empty(const Net& net) {
 
 onnx::ModelProto to_onnx(const NetParameter& model, const NetParameter& weights,
                          const std::string& source, const ExportOptions& options) {
-  NetState state = model.state();
-  state.set_phase(TEST);
-  const NetParameter test = filter_net(model, state);
+  const NetParameter test = phase_of(model, TEST);
   const NetParameter deploy = deploy_net(test, find_input_shapes(test, options));
   Net net(deploy, NetOptions());
   if (has_weights(net)) net.copy_weights(weights, source, Missing::FAIL);

@@ -73,10 +73,7 @@ std::vector<float> GateLayer::scores() const {
 }
 
 std::vector<bool> GateLayer::kept() const {
-  const float threshold = gate_threshold(parameter_);
-  std::vector<bool> kept;
-  for (const GateUnit& unit : gate_units()) kept.push_back(unit.score < threshold);
-  return kept;
+  return kept_units(gate_units(), gate_threshold(parameter_));
 }
 
 void GateLayer::settle(const std::vector<bool>& kept) {

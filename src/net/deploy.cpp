@@ -110,13 +110,6 @@ Names find_needed(const NetParameter& net, const std::vector<bool>& dropped) {
   return needed;
 }
 
-/// The shape that an Input layer states for a top.
-BlobShape stated_shape(const LayerParameter& source, int top) {
-  const auto& shapes = source.input_param().shape();
-  if (source.type() != "Input" || shapes.empty()) return {};
-  return shapes.Get(top < shapes.size() ? top : 0);
-}
-
 void add_input(const LayerParameter& source, const Names& needed,
                const std::map<std::string, std::vector<int>>& shapes, NetParameter* out) {
   LayerParameter input;
@@ -187,6 +180,12 @@ void silence_unread(const NetParameter& net, NetParameter* out) {
 }
 
 }  // namespace
+
+BlobShape stated_shape(const LayerParameter& source, int top) {
+  const auto& shapes = source.input_param().shape();
+  if (source.type() != "Input" || shapes.empty()) return {};
+  return shapes.Get(top < shapes.size() ? top : 0);
+}
 
 bool is_loss(const LayerParameter& layer) {
   constexpr std::string_view kLoss = "Loss";

@@ -41,6 +41,16 @@ NetParameter filter_net(const NetParameter& net, const NetState& state) {
   return filtered;
 }
 
+NetState state_in(const NetParameter& net, Phase phase) {
+  NetState state = net.state();
+  state.set_phase(phase);
+  return state;
+}
+
+NetParameter phase_of(const NetParameter& net, Phase phase) {
+  return filter_net(net, state_in(net, phase));
+}
+
 NetParameter single_phase(const NetParameter& net, const NetState& state) {
   NetParameter phase = filter_net(net, state);
   for (LayerParameter& layer : *phase.mutable_layer()) {

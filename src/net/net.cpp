@@ -11,6 +11,7 @@
 #include "layers/gate_layer.h"
 #include "math/parallel.h"
 #include "net/filter.h"
+#include "net/layer_set_up.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
 #include "vibnet/registry.h"
@@ -20,17 +21,7 @@ namespace {
 
 template <typename... Parts>
 [[noreturn]] void fail_at(const LayerParameter& layer, const Parts&... parts) {
-  fail("layer '", layer.name(), "' (", layer.type(), "): ", parts...);
-}
-
-/// "needs 1 bottom", "needs 2 to 3 bottoms", "needs 1 or more bottoms".
-void check_count(const LayerParameter& layer, int found, BlobCount wanted, const char* what) {
-  if (found >= wanted.min && found <= wanted.max) return;
-  const std::string range = wanted.min == wanted.max ? std::to_string(wanted.min)
-                            : wanted.max == BlobCount::kAny
-                                ? std::to_string(wanted.min) + " or more"
-                                : std::to_string(wanted.min) + " to " + std::to_string(wanted.max);
-  fail_at(layer, "needs ", range, " ", what, "(s), and ", found, " given");
+  fail(title(layer), ": ", parts...);
 }
 
 /// A bottom that nothing before it makes: says whether something after it does.
@@ -75,8 +66,7 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   context_.seed = options.seed;
   use_device(options.device);
 
-  NetState state = parameter.state();
-  state.set_phase(options.phase);
+  NetState state = state_in(parameter, options.phase);
   if (options.level != 0) state.set_level(options.level);
   for (const std::string& stage : options.stages) state.add_stage(stage);
   const NetParameter filtered = filter_net(parameter, state);
@@ -107,9 +97,7 @@ void Net::append_layer(const LayerParameter& parameter, const NetOptions& option
   for (int i = 0; i < parameter.bottom_size(); ++i)
     bottoms_.back().push_back(connect_bottom(parameter, i));
   tops_.emplace_back();
-  const int tops = layer.makes_missing_tops()
-                       ? std::max(parameter.top_size(), layer.top_count().min)
-                       : parameter.top_size();
+  const int tops = top_count(layer, parameter.top_size());
   check_count(parameter, tops, layer.top_count(), "top");
   for (int i = 0; i < tops; ++i) {
     const bool named = i < parameter.top_size();
@@ -119,14 +107,7 @@ void Net::append_layer(const LayerParameter& parameter, const NetOptions& option
   }
 
   if (auto* gate = dynamic_cast<GateLayer*>(&layer)) gates_.push_back(gate);
-  try {
-    layer.set_up(bottoms_[index], tops_[index]);
-    layer.reshape(bottoms_[index], tops_[index]);
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    if (message.rfind("layer '", 0) == 0) throw;
-    fail_at(parameter, message);
-  }
+  set_up_layer(bottoms_[index], tops_[index], &layer);
   if (parameter.type() == "Input")
     input_names_.insert(input_names_.end(), parameter.top().begin(), parameter.top().end());
   set_loss_weights(parameter, index);

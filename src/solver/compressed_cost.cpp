@@ -100,11 +100,8 @@ Scores unit_scores(const NetParameter& weights) {
 
 Kept kept_units(const NetParameter& weights) {
   Kept kept;
-  for (const LayerParameter* gate : gates_of(weights)) {
-    kept.emplace_back();
-    for (const GateUnit& unit : gate_units(*gate))
-      kept.back().push_back(unit.score < gate_threshold(*gate));
-  }
+  for (const LayerParameter* gate : gates_of(weights))
+    kept.push_back(kept_units(gate_units(*gate), gate_threshold(*gate)));
   return kept;
 }
 

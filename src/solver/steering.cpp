@@ -80,11 +80,7 @@ void Steering::steer(std::int64_t iteration, Net* net) {
 
 void Steering::look(const NetParameter& weights, const Kept& kept) {
   const NetParameter deploy = compressed_.compressed(weights, kept);
-  const NetCost cost = cost_of_deployment(deploy);
-  found_.weights = share_of(static_cast<double>(cost.weights), static_cast<double>(dense_.weights));
-  found_.flops = share_of(cost.flops, dense_.flops);
-  found_.activation_memory = share_of(static_cast<double>(cost.activation_bytes),
-                                      static_cast<double>(dense_.activation_bytes));
+  found_ = shares_of(cost_of_deployment(deploy), dense_);
   if (target_ && target_->kind == TargetKind::LATENCY)
     found_.latency_ms = measure(target_->kind, dense_, deploy);
 }
@@ -92,8 +88,7 @@ void Steering::look(const NetParameter& weights, const Kept& kept) {
 bool Steering::must_settle(double done) const {
   if (done >= kLatest) return true;
   if (done < kEarliest) return false;
-  const double now[] = {found_.flops, found_.weights, found_.activation_memory, found_.latency_ms};
-  return now[static_cast<int>(target_->kind)] <= target_->value * (1 + kTargetTolerance);
+  return value_of(target_->kind, found_) <= target_->value * (1 + kTargetTolerance);
 }
 
 void Steering::control(double done, const NetParameter& weights) {

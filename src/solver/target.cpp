@@ -44,19 +44,36 @@ std::string name_of(TargetKind kind) {
   }
 }
 
+TrainingCost shares_of(const NetCost& cost, const NetCost& dense) {
+  const auto share = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
+  TrainingCost shares;
+  shares.weights = share(static_cast<double>(cost.weights), static_cast<double>(dense.weights));
+  shares.flops = share(cost.flops, dense.flops);
+  shares.activation_memory = share(static_cast<double>(cost.activation_bytes),
+                                   static_cast<double>(dense.activation_bytes));
+  return shares;
+}
+
+double value_of(TargetKind kind, const TrainingCost& cost) {
+  switch (kind) {
+    case TargetKind::FLOPS:
+      return cost.flops;
+    case TargetKind::WEIGHTS:
+      return cost.weights;
+    case TargetKind::ACTIVATION_MEMORY:
+      return cost.activation_memory;
+    default:
+      return cost.latency_ms;
+  }
+}
+
 double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy) {
   if (deploy.layer_size() == 0) return 0;
   if (kind == TargetKind::LATENCY) {
     Net net(deploy, NetOptions());
     return forward_ms(kTimedPasses, &net);
   }
-  const NetCost cost = cost_of_deployment(deploy);
-  if (kind == TargetKind::WEIGHTS)
-    return share_of(static_cast<double>(cost.weights), static_cast<double>(dense.weights));
-  if (kind == TargetKind::ACTIVATION_MEMORY)
-    return share_of(static_cast<double>(cost.activation_bytes),
-                    static_cast<double>(dense.activation_bytes));
-  return share_of(cost.flops, dense.flops);
+  return value_of(kind, shares_of(cost_of_deployment(deploy), dense));
 }
 
 void check_target(const Target& target, const CompressedCost& compressed, const NetCost& dense,

@@ -4,6 +4,7 @@
 
 #include "solver/compressed_cost.h"
 #include "vibnet.pb.h"
+#include "vibnet/solver.h"
 
 namespace vibnet {
 
@@ -21,8 +22,10 @@ Target read_target(const TargetParameter& parameter);
 /// The field's name.
 std::string name_of(TargetKind kind);
 
-/// part / whole; 0 of nothing.
-inline double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
+/// What a net costs as shares of what `dense` does; no time.
+TrainingCost shares_of(const NetCost& cost, const NetCost& dense);
+/// The part of a cost that is about the target.
+double value_of(TargetKind kind, const TrainingCost& cost);
 
 /// What the target is about: a share of `dense`, or the milliseconds of one forward pass of batch 1
 /// on the CPU. `deploy` is the compressed net's deployment form; 0 for an empty one.

@@ -25,14 +25,6 @@ std::int64_t count_kept(const std::vector<bool>& kept) {
   return std::count(kept.begin(), kept.end(), true);
 }
 
-/// "97-71-33"; empty without gates.
-std::string kept_units(const TrainingStep& step) {
-  std::string text;
-  for (const std::vector<bool>& kept : step.kept)
-    text += (text.empty() ? "" : "-") + std::to_string(count_kept(kept));
-  return text;
-}
-
 /// "1:02:03" or "2:03".
 std::string clock_time(double seconds) {
   const long whole = std::lround(seconds);
@@ -58,6 +50,13 @@ void add_point(std::int64_t iteration, double value, Curve* curve) {
 }
 
 }  // namespace
+
+std::string count_kept(const std::vector<std::vector<bool>>& gates) {
+  std::string text;
+  for (const std::vector<bool>& kept : gates)
+    text += (text.empty() ? "" : "-") + std::to_string(count_kept(kept));
+  return text;
+}
 
 TrainingLog::TrainingLog(const Solver& solver, const std::string& folder, int images, bool resumes)
     : solver_(solver),
@@ -112,7 +111,7 @@ void TrainingLog::show(const TrainingStep& step) {
   const double rate = seconds() > 0 ? done / seconds() : 0;
   std::ostringstream line;
   line << "Iteration " << step.iteration << ", loss = " << step.loss;
-  if (!step.kept.empty()) line << ", kl = " << step.kl << ", kept " << kept_units(step);
+  if (!step.kept.empty()) line << ", kl = " << step.kl << ", kept " << count_kept(step.kept);
   if (step.cost)
     line << ", kl_weight = " << step.kl_weight << ", weights " << percent(step.cost->weights)
          << ", FLOPs " << percent(step.cost->flops) << ", activations "

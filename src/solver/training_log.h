@@ -11,6 +11,9 @@
 
 namespace vibnet {
 
+/// "97-71-33": how many units of each gate are kept; empty without gates.
+std::string count_kept(const std::vector<std::vector<bool>>& gates);
+
 /// Tells the user how a run goes: a line that updates on a terminal, log lines in a pipe, a JSON
 /// object a line in DIR/log.jsonl, and the pictures DIR/curves.svg and DIR/kept_units.svg.
 class TrainingLog : public SolverObserver {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "support/error_of.h"
 #include "support/outputs.h"
 #include "support/random_weights.h"
 #include "support/trained_net.h"
@@ -423,6 +424,15 @@ TEST(CompressGraph, FoldsNothingIntoWhatOnePhaseLeavesOut) {
       EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << middle;
     }
   }
+}
+
+TEST(CompressGraph, ChecksTheLayersThatOnlyTrainingHas) {
+  const NetParameter sound = net_of(input_of({2, 4, 6, 6}) + convolution("a", "data", 6) +
+                                    bottleneck("g", "a") + inner_product("fc", "g", 3));
+  NetParameter model = sound;
+  *model.add_layer() = net_of(layer("cut", "Crop", "g", "include { phase: TRAIN }")).layer(0);
+  EXPECT_THAT(error_of([&] { compress(model, weights_of_training(sound), {}); }),
+              HasSubstr("layer 'cut' (Crop): needs 2 bottom(s), and 1 given"));
 }
 
 TEST(CompressGraph, CutsAWhollyDeadHeadOfTraining) {
