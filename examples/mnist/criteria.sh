@@ -20,19 +20,8 @@ case $criterion in
 esac
 threshold=${3:-$threshold}
 
-tools/setup.sh
-cmake --preset release >/dev/null
-cmake --build --preset release --target tools
-PATH=$root/build/release/tools:$PATH
-
-mkdir -p "$out"
-cd "$out"
-cp "$root/models/lenet5"/*.prototxt .
-convert() {
-  [ -d "$3" ] || vibnet-convert-mnist "$data/$1" "$data/$2" "$3"
-}
-convert train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz mnist_train.lmdb
-convert t10k-images-idx3-ubyte.gz t10k-labels-idx1-ubyte.gz mnist_test.lmdb
+model=lenet5
+. examples/mnist/prepare.sh
 
 vibnet-train --solver criteria_solver.prototxt --set net="$net" --set random_seed="$seed" --log_dir log
 vibnet-test --model "$net" --weights criterion_iter_6000.caffemodel | tee whole.txt
@@ -44,8 +33,6 @@ vibnet-train --solver finetune_solver.prototxt --weights small.caffemodel --set 
   --set random_seed="$seed" --log_dir finetune_log
 vibnet-test --model small.prototxt --weights lenet5_small_iter_6000.caffemodel | tee after.txt
 
-error() { awk '$1 == "accuracy" { printf "%.2f %%", 100 * (1 - $3) }' "$1"; }
-count() { sed -n "s/.*\"after\": {.*\"$1\": \([0-9]*\).*/\1/p" small.json; }
 printf '\n%s, seed %s: %s weights, %s FLOPs; error %s whole, %s cut, %s fine-tuned\n' \
   "$criterion" "$seed" "$(count weights)" "$(count flops)" "$(error whole.txt)" \
   "$(error before.txt)" "$(error after.txt)"

@@ -11,19 +11,7 @@ seed=${3:-1}
 out=${4:-$root/build/mnist/$model-$seed}
 
 [ -d "models/$model" ] || { echo "run.sh: models/$model is not there" >&2; exit 1; }
-tools/setup.sh
-cmake --preset release >/dev/null
-cmake --build --preset release --target tools
-PATH=$root/build/release/tools:$PATH
-
-mkdir -p "$out"
-cd "$out"
-cp "$root/models/$model"/*.prototxt .
-convert() {
-  [ -d "$3" ] || vibnet-convert-mnist "$data/$1" "$data/$2" "$3"
-}
-convert train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz mnist_train.lmdb
-convert t10k-images-idx3-ubyte.gz t10k-labels-idx1-ubyte.gz mnist_test.lmdb
+. examples/mnist/prepare.sh
 
 last() { ls -t "$1"_iter_*.caffemodel | head -n 1; }
 start=$(date +%s)
@@ -35,8 +23,6 @@ vibnet-train --solver finetune_solver.prototxt --weights small.caffemodel \
   --set random_seed="$seed" --log_dir finetune_log
 vibnet-test --model small.prototxt --weights "$(last "${model}_small")" | tee after.txt
 
-error() { awk '$1 == "accuracy" { printf "%.2f %%", 100 * (1 - $3) }' "$1"; }
-count() { sed -n "s/.*\"after\": {.*\"$1\": \([0-9]*\).*/\1/p" small.json; }
 units() {
   sed -n 's/.*"InformationBottleneck".*"units_after": \([0-9]*\).*/\1/p' small.json | paste -sd-
 }

@@ -283,9 +283,7 @@ TEST(Criterion, HardConcreteGatesAreCutAsBottlenecksAre) {
 }
 
 NetParameter deploy_of(const NetParameter& model, const Shape& shape) {
-  NetState state;
-  state.set_phase(TEST);
-  return deploy_net(filter_net(model, state), {{"data", shape}});
+  return deploy_net(phase_of(model, TEST), {{"data", shape}});
 }
 
 /// Data, losses and phases stay what they were; a residual net's stem has its gate too.

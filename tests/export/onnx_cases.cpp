@@ -119,9 +119,7 @@ void grow_open_batches(const onnx::ModelProto& model, Net* net) {
 
 NetParameter deployed(const NetParameter& model, const Shape& shape) {
   if (!shape.empty()) return make_deploy(model, {{"data", shape}});
-  NetState state;
-  state.set_phase(TEST);
-  return deploy_net(filter_net(model, state), {});
+  return deploy_net(phase_of(model, TEST), {});
 }
 
 class Cases {
@@ -220,12 +218,6 @@ void write_small_nets(Cases* cases) {
   }
 }
 
-NetParameter test_phase(const NetParameter& net) {
-  NetState state;
-  state.set_phase(TEST);
-  return filter_net(net, state);
-}
-
 void write_compressed(const std::string& name, const NetParameter& model,
                       const NetParameter& weights, const CompressOptions& options, Cases* cases) {
   const CompressedNet small = compress(model, weights, options);
@@ -242,7 +234,7 @@ void write_model(const PublishedNet& published, Cases* cases) {
   });
   const std::string compressed = name + "_compressed";
   cases->attempt(compressed, [&] {
-    const NetParameter whole = test_phase(with_bottlenecks(model));
+    const NetParameter whole = phase_of(with_bottlenecks(model), TEST);
     CompressOptions options;
     options.input_shapes["data"] = input;
     write_compressed(compressed, whole, weights_for(deployed(whole, input)), options, cases);

@@ -50,13 +50,6 @@ int units_cut(const CompressReport& report) {
   return cut;
 }
 
-/// What has weights here: not GoogLeNet's heads for training.
-NetParameter test_phase(const NetParameter& net) {
-  NetState state;
-  state.set_phase(TEST);
-  return filter_net(net, state);
-}
-
 TEST_P(OpenCvModels, ComputeTheSame) {
   const NetParameter deploy = deploy_of(without_bottlenecks(model()));
   const NetParameter weights = lively_weights(deploy, 1);
@@ -67,7 +60,8 @@ TEST_P(OpenCvModels, ComputeTheSame) {
 }
 
 TEST_P(OpenCvModels, ComputeTheSameCompressed) {
-  const NetParameter with = test_phase(with_bottlenecks(model()));
+  // What has weights here: not GoogLeNet's heads for training.
+  const NetParameter with = phase_of(with_bottlenecks(model()), TEST);
   const NetParameter masked = deploy_of(with);
   NetParameter weights = lively_weights(masked, 1, kShareKept);
   CompressOptions options;

@@ -111,10 +111,14 @@ SolverParameter one_weight(const std::string& fields) {
     layer { name: 'loss' type: 'EuclideanLoss' bottom: 'ip' bottom: 't' top: 'loss' } })");
 }
 
-double weight_after(const std::string& fields, int steps) {
-  Solver solver(one_weight(fields), "solver", Device());
+double weight_after(const SolverParameter& parameter, int steps) {
+  Solver solver(parameter, "solver", Device());
   solver.step(steps);
   return solver.net().layers()[2]->blobs()[0]->cpu_data()[0];
+}
+
+double weight_after(const std::string& fields, int steps) {
+  return weight_after(one_weight(fields), steps);
 }
 
 TEST(Solver, TakesTheStepsOfItsRule) {
@@ -137,9 +141,7 @@ TEST(Solver, TakesTheStepsOfItsRule) {
 double weight_with_l1(const std::string& fields, int steps) {
   SolverParameter parameter = one_weight(fields);
   parameter.mutable_net_param()->mutable_layer(2)->add_param()->set_l1_decay(0.5f);
-  Solver solver(parameter, "solver", Device());
-  solver.step(steps);
-  return solver.net().layers()[2]->blobs()[0]->cpu_data()[0];
+  return weight_after(parameter, steps);
 }
 
 TEST(Solver, L1DecayPullsTowardsZero) {
