@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,6 +56,9 @@ class Blob {
   const float* gpu_diff() const { return static_cast<const float*>(diff_->gpu_data()); }
   float* mutable_cpu_diff() { return static_cast<float*>(diff_->mutable_cpu_data()); }
   float* mutable_gpu_diff() { return static_cast<float*>(diff_->mutable_gpu_data()); }
+
+  /// See SyncedMemory::stamp.
+  std::uint64_t data_stamp() const { return data_->stamp(); }
 
   /// Uses the other blob's memory from now on. The counts must be equal.
   void share_data(const Blob& other);

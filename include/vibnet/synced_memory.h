@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 namespace vibnet {
@@ -19,6 +20,10 @@ class SyncedMemory {
 
   std::size_t bytes() const { return bytes_; }
 
+  /// Changes each time memory is asked for to be written, and is never that of another memory: what
+  /// has been computed from the values holds while this stays.
+  std::uint64_t stamp() const { return stamp_; }
+
  private:
   enum class Head { UNINITIALIZED, AT_CPU, AT_GPU, SYNCED };
 
@@ -29,6 +34,7 @@ class SyncedMemory {
   std::shared_ptr<void> cpu_;
   std::shared_ptr<void> gpu_;
   Head head_ = Head::UNINITIALIZED;
+  std::uint64_t stamp_ = 0;
 };
 
 /// Bytes that SyncedMemory holds now, and the most it has held since reset_peak_memory, over the

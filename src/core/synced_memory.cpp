@@ -21,6 +21,11 @@ void count_allocated(std::size_t bytes) {
   }
 }
 
+std::uint64_t next_stamp() {
+  static std::atomic<std::uint64_t> stamp{0};
+  return ++stamp;
+}
+
 std::shared_ptr<void> allocate_on_cpu(std::size_t bytes) {
   constexpr std::size_t kCacheLine = 64;
   const std::size_t rounded =
@@ -77,6 +82,7 @@ const void* SyncedMemory::cpu_data() {
 void* SyncedMemory::mutable_cpu_data() {
   to_cpu();
   head_ = Head::AT_CPU;
+  stamp_ = next_stamp();
   return cpu_.get();
 }
 
@@ -88,6 +94,7 @@ const void* SyncedMemory::gpu_data() {
 void* SyncedMemory::mutable_gpu_data() {
   to_gpu();
   head_ = Head::AT_GPU;
+  stamp_ = next_stamp();
   return gpu_.get();
 }
 

@@ -118,13 +118,20 @@ void BatchNormLayer::forward(const Blobs& bottom, const Blobs& top) {
     if (!global) {
       double sum = 0;
       for_each_plane(c, [&](int i) {
-        for (int s = i; s < i + spatial_; ++s) sum += x[s];
+        float plane_sum = 0;
+#pragma omp simd reduction(+ : plane_sum)
+        for (int s = i; s < i + spatial_; ++s) plane_sum += x[s];
+        sum += plane_sum;
       });
-      mean_[c] = static_cast<float>(sum / values);
+      const float mean = static_cast<float>(sum / values);
       double squares = 0;
       for_each_plane(c, [&](int i) {
-        for (int s = i; s < i + spatial_; ++s) squares += (x[s] - mean_[c]) * (x[s] - mean_[c]);
+        float plane_squares = 0;
+#pragma omp simd reduction(+ : plane_squares)
+        for (int s = i; s < i + spatial_; ++s) plane_squares += (x[s] - mean) * (x[s] - mean);
+        squares += plane_squares;
       });
+      mean_[c] = mean;
       variance_[c] = static_cast<float>(squares / values);
     }
     const float mean = mean_[c];
@@ -149,10 +156,15 @@ void BatchNormLayer::backward(const Blobs& top, const std::vector<bool>& propaga
     double products = 0;
     if (!global)
       for_each_plane(c, [&](int i) {
+        float plane_sum = 0;
+        float plane_products = 0;
+#pragma omp simd reduction(+ : plane_sum, plane_products)
         for (int s = i; s < i + spatial_; ++s) {
-          sum += dy[s];
-          products += dy[s] * y[s];
+          plane_sum += dy[s];
+          plane_products += dy[s] * y[s];
         }
+        sum += plane_sum;
+        products += plane_products;
       });
     const float mean = static_cast<float>(sum / values);
     const float slope = static_cast<float>(products / values);

@@ -40,10 +40,14 @@ class BroadcastLayer : public Layer {
     const std::int64_t values = std::int64_t{outer_} * inner_;
     parallel_for(operands_, grain_of(values), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t operand = begin; operand < end; ++operand) {
-        float sum = 0;
-        for (std::int64_t row = operand; row < rows(); row += operands_)
-          for (std::int64_t i = row * inner_; i < (row + 1) * inner_; ++i) sum += term(i);
-        sums[operand] += sum;
+        double sum = 0;
+        for (std::int64_t row = operand; row < rows(); row += operands_) {
+          float row_sum = 0;
+#pragma omp simd reduction(+ : row_sum)
+          for (std::int64_t i = row * inner_; i < (row + 1) * inner_; ++i) row_sum += term(i);
+          sum += row_sum;
+        }
+        sums[operand] += static_cast<float>(sum);
       }
     });
   }

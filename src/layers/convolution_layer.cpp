@@ -1,45 +1,13 @@
 #include "layers/convolution_layer.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <limits>
-#include <vector>
+#include <numeric>
 
-#include "math/gemm.h"
 #include "math/parallel.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
-namespace {
-
-/// Weight gradients are summed in this many chunks of the batch, whatever the number of threads, so
-/// that the sum is always the same.
-constexpr int kGradientChunks = 8;
-
-int threads_for(int jobs) { return std::clamp(jobs, 1, omp_get_max_threads()); }
-
-/// The memory of the first `count` blobs, each of so many values.
-std::vector<float*> take(int count, int values, std::vector<Blob>* blobs) {
-  if (static_cast<int>(blobs->size()) < count) blobs->resize(count);
-  std::vector<float*> memory;
-  for (int i = 0; i < count; ++i) {
-    (*blobs)[i].reshape({values});
-    memory.push_back((*blobs)[i].mutable_cpu_data());
-  }
-  return memory;
-}
-
-/// Adds the chunks to the parameter's gradient, in their order.
-void add_chunks(const std::vector<float*>& chunks, Blob* parameter) {
-  float* gradient = parameter->mutable_cpu_diff();
-  parallel_for(parameter->count(), kParallelGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (const float* chunk : chunks)
-      for (std::int64_t i = begin; i < end; ++i) gradient[i] += chunk[i];
-  });
-}
-
-}  // namespace
 
 int ConvolutionLayer::groups(int /*channels*/) const {
   return size_of("group", parameter_.convolution_param().group());
@@ -58,9 +26,6 @@ void ConvolutionLayer::set_up(const Blobs& bottom, const Blobs& top) {
          " outputs");
   filters_ = (is_transposed() ? channels_ : outputs_) / groups_;
   window_.channels = (is_transposed() ? outputs_ : channels_) / groups_;
-  is_pointwise_ = std::all_of(window_.axes.begin(), window_.axes.end(), [](const WindowAxis& axis) {
-    return axis.kernel == 1 && axis.stride == 1 && axis.pad == 0;
-  });
   Shape weights{filters_ * groups_, window_.channels};
   for (int axis = 0; axis < spatial_axes_; ++axis)
     weights.push_back(window_.axes[first_axis() + axis].kernel);
@@ -95,11 +60,12 @@ void ConvolutionLayer::reshape(const Blobs& bottom, const Blobs& top) {
   const Shape map = map_shape(shape);
   set_sizes(map);
   for (Blob* blob : top) blob->reshape(is_transposed() ? map : shape_of_places(shape, outputs_));
-  columns_size_ = is_pointwise_ ? 0 : column_count();
   samples_ = bottom[0]->count(0, channel_axis_);
-  map_size_ = window_.values();
-  places_ = window_.positions();
   output_size_ = top[0]->count(channel_axis_ + 1);
+  if (kernel_ != nullptr && made_for_ == shape) return;
+  kernel_ = make_convolution({samples_, groups_, filters_, window_}, weights_change());
+  made_for_ = shape;
+  prepared_of_ = 0;
 }
 
 ChannelRule ConvolutionLayer::channel_rule(const Blobs& bottom, const Blobs& /*top*/) const {
@@ -118,112 +84,75 @@ ChannelRule ConvolutionLayer::channel_rule(const Blobs& bottom, const Blobs& /*t
   return rule;
 }
 
-/// The column matrix of one group of one map; the map itself where the kernel is 1x1.
-const float* ConvolutionLayer::columns_of(const float* map, float* buffer) const {
-  if (is_pointwise_) return map;
-  im2col(map, window_, buffer);
-  return buffer;
-}
-
-/// places = weights * columns of the map + beta * places.
-void ConvolutionLayer::map_to_places(const float* map, float* buffer, float beta,
-                                     float* places) const {
-  const int taps = window_.taps();
-  const float* weights = blobs_[0]->cpu_data();
-  for (int g = 0; g < groups_; ++g)
-    gemm(Transpose::NO, Transpose::NO, filters_, places_, taps, 1, weights + g * filters_ * taps,
-         columns_of(map + g * map_size_, buffer), beta, places + g * filters_ * places_);
-}
-
-/// The columns of the map = transposed weights * places. Overwrites the map.
-void ConvolutionLayer::places_to_map(const float* places, float* buffer, float* map) const {
-  const int taps = window_.taps();
-  const float* weights = blobs_[0]->cpu_data();
-  for (int g = 0; g < groups_; ++g) {
-    gemm(Transpose::YES, Transpose::NO, taps, places_, filters_, 1, weights + g * filters_ * taps,
-         places + g * filters_ * places_, 0, is_pointwise_ ? map + g * map_size_ : buffer);
-    if (!is_pointwise_) col2im(buffer, window_, map + g * map_size_);
-  }
-}
-
-void ConvolutionLayer::add_weight_gradient(const float* map, const float* places, float* buffer,
-                                           float* dw) const {
-  const int taps = window_.taps();
-  for (int g = 0; g < groups_; ++g)
-    gemm(Transpose::NO, Transpose::YES, filters_, taps, places_, 1, places + g * filters_ * places_,
-         columns_of(map + g * map_size_, buffer), 1, dw + g * filters_ * taps);
-}
-
-void ConvolutionLayer::forward_one(const float* x, float* buffer, float* y) const {
-  const float* bias = has_bias() ? blobs_[1]->cpu_data() : nullptr;
-  if (!is_transposed()) {
-    for (int output = 0; bias != nullptr && output < outputs_; ++output)
-      std::fill_n(y + output * output_size_, output_size_, bias[output]);
-    return map_to_places(x, buffer, bias != nullptr ? 1 : 0, y);
-  }
-  places_to_map(x, buffer, y);
-  for (int output = 0; bias != nullptr && output < outputs_; ++output)
-    for (int i = 0; i < output_size_; ++i) y[output * output_size_ + i] += bias[output];
-}
-
 void ConvolutionLayer::forward(const Blobs& bottom, const Blobs& top) {
-  const int threads = threads_for(samples_);
-  const std::vector<float*> columns = take(threads, columns_size_, &columns_);
-  blobs_[0]->cpu_data();  // brought to the host before the threads ask for it
-  if (has_bias()) blobs_[1]->cpu_data();
+  const float* weights = blobs_[0]->cpu_data();
+  const float* bias = has_bias() ? blobs_[1]->cpu_data() : nullptr;
   for (std::size_t b = 0; b < bottom.size(); ++b) {
     const float* x = bottom[b]->cpu_data();
     float* y = top[b]->mutable_cpu_data();
-    const int x_step = bottom[b]->count(channel_axis_);
-    const int y_step = top[b]->count(channel_axis_);
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int n = 0; n < samples_; ++n)
-      forward_one(x + n * x_step, columns[omp_get_thread_num()], y + n * y_step);
+    if (is_transposed()) {
+      kernel_->backward_data(x, weights, y);
+      if (bias != nullptr) add_bias(bias, y);
+    } else if (weights_change() || kernel_->prepared_size() == 0) {
+      kernel_->forward(x, weights, bias, y);
+    } else {
+      kernel_->forward_prepared(x, prepared_weights(), bias, y);
+    }
   }
 }
 
 void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
                                 const Blobs& bottom) {
-  const bool learns_weights = learns(0);
-  const bool learns_biases = has_bias() && learns(1);
-  const int weights = blobs_[0]->count();
-  const int chunks = std::clamp(samples_, 1, kGradientChunks);
-  const int threads = threads_for(chunks);
-  const std::vector<float*> columns = take(threads, columns_size_, &columns_);
-  const auto weight_chunks = take(learns_weights ? chunks : 0, weights, &weight_chunks_);
-  const auto bias_chunks = take(learns_biases ? chunks : 0, outputs_, &bias_chunks_);
-  blobs_[0]->cpu_data();
+  const float* weights = blobs_[0]->cpu_data();
   for (std::size_t b = 0; b < bottom.size(); ++b) {
     const float* x = bottom[b]->cpu_data();
     const float* dy = top[b]->cpu_diff();
-    float* dx = propagate_down[b] ? bottom[b]->mutable_cpu_diff() : nullptr;
-    const int x_step = bottom[b]->count(channel_axis_);
-    const int y_step = top[b]->count(channel_axis_);
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-      float* buffer = columns[omp_get_thread_num()];
-      if (learns_weights) std::fill_n(weight_chunks[chunk], weights, 0.0f);
-      if (learns_biases) std::fill_n(bias_chunks[chunk], outputs_, 0.0f);
-      const auto end = static_cast<int>((chunk + 1LL) * samples_ / chunks);
-      for (auto n = static_cast<int>(1LL * chunk * samples_ / chunks); n < end; ++n) {
-        const float* x_n = x + n * x_step;
-        const float* dy_n = dy + n * y_step;
-        if (learns_weights)
-          add_weight_gradient(is_transposed() ? dy_n : x_n, is_transposed() ? x_n : dy_n, buffer,
-                              weight_chunks[chunk]);
-        for (int output = 0; learns_biases && output < outputs_; ++output)
-          for (int i = 0; i < output_size_; ++i)
-            bias_chunks[chunk][output] += dy_n[output * output_size_ + i];
-        if (dx == nullptr) continue;
-        if (is_transposed())
-          map_to_places(dy_n, buffer, 0, dx + n * x_step);
-        else
-          places_to_map(dy_n, buffer, dx + n * x_step);
-      }
+    if (learns(0)) {
+      float* dw = blobs_[0]->mutable_cpu_diff();
+      kernel_->backward_weights(is_transposed() ? dy : x, is_transposed() ? x : dy, dw);
     }
-    if (learns_weights) add_chunks(weight_chunks, blobs_[0].get());
-    if (learns_biases) add_chunks(bias_chunks, blobs_[1].get());
+    if (has_bias() && learns(1)) add_bias_gradient(dy);
+    if (!propagate_down[b]) continue;
+    float* dx = bottom[b]->mutable_cpu_diff();
+    if (is_transposed())
+      kernel_->forward(dy, weights, nullptr, dx);
+    else
+      kernel_->backward_data(dy, weights, dx);
   }
+}
+
+const float* ConvolutionLayer::prepared_weights() {
+  const float* weights = blobs_[0]->cpu_data();
+  if (prepared_of_ != blobs_[0]->data_stamp()) {
+    prepared_ = std::make_unique<SyncedMemory>(kernel_->prepared_size() * sizeof(float));
+    kernel_->prepare(weights, static_cast<float*>(prepared_->mutable_cpu_data()));
+    prepared_of_ = blobs_[0]->data_stamp();
+  }
+  return static_cast<const float*>(prepared_->cpu_data());
+}
+
+void ConvolutionLayer::add_bias(const float* bias, float* y) const {
+  parallel_for(std::int64_t{samples_} * outputs_, grain_of(output_size_),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t row = begin; row < end; ++row)
+                   for (int i = 0; i < output_size_; ++i)
+                     y[row * output_size_ + i] += bias[row % outputs_];
+               });
+}
+
+void ConvolutionLayer::add_bias_gradient(const float* dy) {
+  float* gradient = blobs_[1]->mutable_cpu_diff();
+  parallel_for(outputs_, grain_of(std::int64_t{samples_} * output_size_),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t output = begin; output < end; ++output) {
+                   double sum = 0;
+                   for (std::int64_t n = 0; n < samples_; ++n) {
+                     const float* row = dy + (n * outputs_ + output) * output_size_;
+                     sum += std::accumulate(row, row + output_size_, 0.0f);
+                   }
+                   gradient[output] += static_cast<float>(sum);
+                 }
+               });
 }
 
 REGISTER_LAYER(Convolution, CPU, ConvolutionLayer);

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "layers/windowed_layer.h"
+#include "math/convolution.h"
 
 namespace vibnet {
 
@@ -28,7 +31,7 @@ class ConvolutionLayer : public WindowedLayer {
                 const Blobs& bottom) override;
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override;
   double flops() const override {
-    return 2.0 * samples_ * groups_ * filters_ * window_.taps() * places_;
+    return 2.0 * samples_ * groups_ * filters_ * window_.taps() * window_.positions();
   }
 
  protected:
@@ -38,29 +41,26 @@ class ConvolutionLayer : public WindowedLayer {
 
  private:
   bool has_bias() const { return parameter_.convolution_param().bias_term(); }
+  bool weights_change() const { return context_.phase == TRAIN; }
+  /// What the kernel's prepare made of the weights as they are.
+  const float* prepared_weights();
   Shape map_shape(const Shape& bottom) const;
-  const float* columns_of(const float* map, float* buffer) const;
-  void map_to_places(const float* map, float* buffer, float beta, float* places) const;
-  void places_to_map(const float* places, float* buffer, float* map) const;
-  void add_weight_gradient(const float* map, const float* places, float* buffer, float* dw) const;
-  void forward_one(const float* x, float* buffer, float* y) const;
+  void add_bias(const float* bias, float* y) const;
+  void add_bias_gradient(const float* dy);
 
   int samples_ = 0;
   int channels_ = 0;
   int outputs_ = 0;
   int groups_ = 1;
-  /// Of one group: its filters, and the values of its map; window_ moves over one group's map.
+  /// Of one group; window_ moves over one group's map.
   int filters_ = 0;
-  int map_size_ = 0;
-  int places_ = 0;
   /// Values of one output channel.
   int output_size_ = 0;
-  int columns_size_ = 0;
-  bool is_pointwise_ = false;
-  /// A blob for each thread, and for each chunk of the batch: one for all could be too large.
-  std::vector<Blob> columns_;
-  std::vector<Blob> weight_chunks_;
-  std::vector<Blob> bias_chunks_;
+  /// The bottoms' shape that kernel_ is for.
+  Shape made_for_;
+  std::unique_ptr<ConvolutionKernel> kernel_;
+  std::unique_ptr<SyncedMemory> prepared_;
+  std::uint64_t prepared_of_ = 0;
 };
 
 }  // namespace vibnet

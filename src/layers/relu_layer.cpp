@@ -11,7 +11,7 @@ void ReLULayer::forward(const Blobs& bottom, const Blobs& top) {
   const float slope = negative_slope();
   parallel_for(bottom[0]->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
 #pragma omp simd  // each value alone, even in place
-    for (std::int64_t i = begin; i < end; ++i) y[i] = x[i] > 0 ? x[i] : slope * x[i];
+    for (std::int64_t i = begin; i < end; ++i) y[i] = x[i] * (x[i] > 0 ? 1 : slope);
   });
 }
 
@@ -24,7 +24,7 @@ void ReLULayer::backward(const Blobs& top, const std::vector<bool>& propagate_do
   const float slope = negative_slope();
   parallel_for(bottom[0]->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
 #pragma omp simd
-    for (std::int64_t i = begin; i < end; ++i) dx[i] = x[i] > 0 ? dy[i] : slope * dy[i];
+    for (std::int64_t i = begin; i < end; ++i) dx[i] = dy[i] * (x[i] > 0 ? 1 : slope);
   });
 }
 

@@ -79,14 +79,15 @@ struct Plane {
 
 /// What one tap sees of a plane, place by place. The shape is a copy, so that it stays in
 /// registers.
-void unfold(const float* plane, const Plane& shape, int offset_h, int offset_w, float* columns) {
+void unfold(const float* plane, const Plane& shape, Rows rows, int offset_h, int offset_w,
+            float* columns) {
   const int height = shape.rows.size;
   const int width = shape.columns.size;
   const int stride = shape.columns.stride;
   const int out_w = shape.out_w;
   const Range in = inside(out_w, stride, offset_w, width);
-  int row = offset_h;
-  for (int y = shape.out_h; y > 0; --y, columns += out_w, row += shape.rows.stride) {
+  int row = rows.begin * shape.rows.stride + offset_h;
+  for (int y = rows.begin; y < rows.end; ++y, columns += out_w, row += shape.rows.stride) {
     if (row < 0 || row >= height) {
       std::fill_n(columns, out_w, 0.0f);
       continue;
@@ -102,14 +103,15 @@ void unfold(const float* plane, const Plane& shape, int offset_h, int offset_w, 
 }
 
 /// Adds what unfold would have put there back to the plane.
-void fold(const float* columns, const Plane& shape, int offset_h, int offset_w, float* plane) {
+void fold(const float* columns, const Plane& shape, Rows rows, int offset_h, int offset_w,
+          float* plane) {
   const int height = shape.rows.size;
   const int width = shape.columns.size;
   const int stride = shape.columns.stride;
   const int out_w = shape.out_w;
   const Range in = inside(out_w, stride, offset_w, width);
-  int row = offset_h;
-  for (int y = shape.out_h; y > 0; --y, columns += out_w, row += shape.rows.stride) {
+  int row = rows.begin * shape.rows.stride + offset_h;
+  for (int y = rows.begin; y < rows.end; ++y, columns += out_w, row += shape.rows.stride) {
     if (row < 0 || row >= height) continue;
     float* pixels = plane + row * width + offset_w;
     if (stride == 1)
@@ -139,24 +141,48 @@ int Window::positions() const {
   return product;
 }
 
-void im2col(const float* picture, const Window& window, float* columns) {
+Rows all_rows(const Window& window) {
+  return {0, window.axes.size() > 2 ? 1 : window.axes.front().outputs()};
+}
+
+void im2col(const float* picture, const Window& window, Rows rows, float* columns,
+            std::ptrdiff_t tap_stride) {
   const Plane shape(window);
+  if (window.axes.size() > 2) rows = {0, shape.out_h};
+  const int places = (rows.end - rows.begin) * shape.out_w;
+  const int planes = window.positions() / shape.places();
+  int visited = 0;
   for_each_tap(window, [&](int plane, int offset_h, int offset_w) {
+    float* to = columns + visited / planes * tap_stride + visited % planes * places;
+    ++visited;
     if (plane < 0)
-      std::fill_n(columns, shape.places(), 0.0f);
+      std::fill_n(to, places, 0.0f);
     else
-      unfold(picture + plane * shape.values(), shape, offset_h, offset_w, columns);
-    columns += shape.places();
+      unfold(picture + plane * shape.values(), shape, rows, offset_h, offset_w, to);
+  });
+}
+
+void im2col(const float* picture, const Window& window, float* columns) {
+  im2col(picture, window, all_rows(window), columns, window.positions());
+}
+
+void add_col2im(const float* columns, std::ptrdiff_t tap_stride, const Window& window, Rows rows,
+                float* picture) {
+  const Plane shape(window);
+  if (window.axes.size() > 2) rows = {0, shape.out_h};
+  const int places = (rows.end - rows.begin) * shape.out_w;
+  const int planes = window.positions() / shape.places();
+  int visited = 0;
+  for_each_tap(window, [&](int plane, int offset_h, int offset_w) {
+    const float* from = columns + visited / planes * tap_stride + visited % planes * places;
+    ++visited;
+    if (plane >= 0) fold(from, shape, rows, offset_h, offset_w, picture + plane * shape.values());
   });
 }
 
 void col2im(const float* columns, const Window& window, float* picture) {
-  const Plane shape(window);
   std::fill_n(picture, window.values(), 0.0f);
-  for_each_tap(window, [&](int plane, int offset_h, int offset_w) {
-    if (plane >= 0) fold(columns, shape, offset_h, offset_w, picture + plane * shape.values());
-    columns += shape.places();
-  });
+  add_col2im(columns, window.positions(), window, all_rows(window), picture);
 }
 
 }  // namespace vibnet

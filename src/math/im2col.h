@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -34,10 +35,23 @@ struct Window {
   int positions() const;
 };
 
-/// Unfolds a picture (C x the axes' sizes) into columns: taps() x positions().
+/// Rows of places: along the window's last two axes where it has no others, else all are one row.
+struct Rows {
+  int begin;
+  int end;
+};
+Rows all_rows(const Window& window);
+
+/// Unfolds a picture (C x the axes' sizes) into the columns of the places in these rows: taps() x
+/// places, the taps `tap_stride` floats apart.
+void im2col(const float* picture, const Window& window, Rows rows, float* columns,
+            std::ptrdiff_t tap_stride);
 void im2col(const float* picture, const Window& window, float* columns);
 
-/// The transposed step: adds every column value back to the pixel it came from. Overwrites picture.
+/// The transposed step: adds every column value back to the pixel it came from.
+void add_col2im(const float* columns, std::ptrdiff_t tap_stride, const Window& window, Rows rows,
+                float* picture);
+/// The same for all rows. Overwrites picture.
 void col2im(const float* columns, const Window& window, float* picture);
 
 }  // namespace vibnet

@@ -16,12 +16,20 @@ inline std::int64_t grain_of(std::int64_t values) {
   return 1 + kParallelGrain / std::max<std::int64_t>(1, values);
 }
 
+/// Outside the parallel region, and with a copy of what the body holds, so that its loops can be
+/// vectorised: nothing that they write can be a part of the body.
+template <typename Body>
+[[gnu::noinline]] void call_body(const Body& body, std::int64_t begin, std::int64_t end) {
+  const Body own = body;
+  own(begin, end);
+}
+
 /// Calls body(begin, end) over [0, n) in pieces, on all threads when n > grain. What the body
 /// writes for one index must not depend on where the pieces end.
 template <typename Body>
 void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
   if (n <= grain || omp_in_parallel() || omp_get_max_threads() == 1) {
-    if (n > 0) body(std::int64_t{0}, n);
+    if (n > 0) call_body(body, 0, n);
     return;
   }
 #pragma omp parallel
@@ -30,8 +38,20 @@ void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
     const std::int64_t piece = (n + threads - 1) / threads;
     const std::int64_t begin = std::min(n, piece * omp_get_thread_num());
     const std::int64_t end = std::min(n, begin + piece);
-    if (begin < end) body(begin, end);
+    if (begin < end) call_body(body, begin, end);
   }
+}
+
+/// Calls body(job, thread) for each of `jobs` pieces of work of about one size, each as soon as a
+/// thread is free for it.
+template <typename Body>
+void parallel_jobs(int jobs, const Body& body) {
+  if (jobs <= 1 || omp_in_parallel() || omp_get_max_threads() == 1) {
+    for (int job = 0; job < jobs; ++job) body(job, 0);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic)
+  for (int job = 0; job < jobs; ++job) body(job, omp_get_thread_num());
 }
 
 /// Sums body(begin, end) over [0, n) in chunks whose size does not depend on the number of threads,

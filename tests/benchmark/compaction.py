@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What compact_interval saves: one solver with it and without, side by side on one thread each.
 
-usage: compaction.py BUILD_FOLDER DATA_FOLDER SOLVER INTERVAL [field=value...]
+usage: compaction.py BUILD_FOLDER DATA_FOLDER SOLVER INTERVAL [field=value | --flag=value]...
 
-DATA_FOLDER holds the LMDBs that the solver's net names. Prints for each run the processor's seconds
-and the clock's, its last loss, kept units and test outputs, and the ratio of the processor's seconds,
-which another program on the machine disturbs less.
+DATA_FOLDER holds the LMDBs that the solver's net names; a --flag is one of vibnet-train's, such as
+--weights. Prints for each run the processor's seconds and the clock's, its last loss, kept units and
+test outputs, and the ratio of the processor's seconds, which another program on the machine disturbs
+less.
 """
 import json
 import os
@@ -19,7 +20,7 @@ def start(build, data, solver, folder, fields):
     command = [os.path.join(build, "tools", "vibnet-train"), "--solver", solver, "--log_dir",
                folder, "--set", "snapshot_prefix=" + os.path.join(folder, "net")]
     for field in fields:
-        command += ["--set", field]
+        command += [field] if field.startswith("--") else ["--set", field]
     environment = dict(os.environ, OMP_NUM_THREADS="1")
     return subprocess.Popen(command, cwd=data, env=environment, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)

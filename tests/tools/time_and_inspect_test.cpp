@@ -53,7 +53,7 @@ TEST_F(TimeTool, ALargerBatchTakesMoreMemory) {
     EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(result.output, &json).ok());
     return json.fields().at("peak_bytes").number_value();
   };
-  EXPECT_GT(peak("64"), 8 * peak("1"));
+  EXPECT_GT(peak("640"), 8 * peak("1"));
 }
 
 TEST_F(TimeTool, WrongFlagsAndNets) {

@@ -1,0 +1,58 @@
+#include "math/convolution.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+#include "math/unfolded_convolution.h"
+#include "math/winograd.h"
+#include "vibnet/error.h"
+
+namespace vibnet {
+namespace {
+
+/// What a float that is moved and not multiplied costs, in multiply-adds.
+constexpr double kMove = 8;
+/// Rows of a product below which the time is the same.
+constexpr double kFewRows = 12;
+
+double parts(double n, double size) { return std::ceil(n / size); }
+
+/// Multiply-adds of F(m x m, 3 x 3), and the moves of maps, results and weights.
+double winograd_cost(const Convolution& c, int m, bool weights_change) {
+  const double elements = (m + 2) * (m + 2);
+  const double channels = round_up_to_lanes(c.window.channels);
+  const double filters = round_up_to_lanes(c.filters);
+  const double tiles =
+      c.samples * parts(c.window.axes[0].outputs(), m) * parts(c.window.axes[1].outputs(), m);
+  return elements *
+         (std::max(tiles, kFewRows) * channels * filters + kMove * tiles * (channels + filters) +
+          (weights_change ? kMove : kMove / 2) * channels * filters);
+}
+
+double unfolded_cost(const Convolution& c) {
+  const double taps = c.window.taps();
+  const double places = double{1} * c.samples * c.places();
+  return taps * places * (c.filters + kMove / 4) + kMove / 2 * taps * c.filters;
+}
+
+}  // namespace
+
+std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convolution,
+                                                    bool weights_change) {
+  const char* asked = std::getenv("VIBNET_CONVOLUTION");
+  const std::string name = asked == nullptr ? "" : asked;
+  if (!name.empty() && name != "unfolded" && name != "winograd2" && name != "winograd4")
+    fail("VIBNET_CONVOLUTION: '", name, "' is not unfolded, winograd2 or winograd4");
+  if (!Winograd::takes(convolution) || name == "unfolded")
+    return std::make_unique<UnfoldedConvolution>(convolution);
+  const double by2 = winograd_cost(convolution, 2, weights_change);
+  const double by4 = winograd_cost(convolution, 4, weights_change);
+  if (name.empty() && unfolded_cost(convolution) < std::min(by2, by4))
+    return std::make_unique<UnfoldedConvolution>(convolution);
+  const bool is2 = name.empty() ? by2 < by4 : name == "winograd2";
+  return std::make_unique<Winograd>(convolution, is2 ? 2 : 4);
+}
+
+}  // namespace vibnet

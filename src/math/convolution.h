@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "math/im2col.h"
+
+namespace vibnet {
+
+/// A convolution over samples of a map (what the windows move over) with a result for each place
+/// where a window stands. A map is groups x the window's picture, its results groups x filters x
+/// places, and the weights groups x filters x the window's taps.
+struct Convolution {
+  int samples;
+  int groups;
+  /// Of one group.
+  int filters;
+  /// Over the map of one group.
+  Window window;
+
+  int places() const { return window.positions(); }
+  std::ptrdiff_t map_size() const { return std::ptrdiff_t{groups} * window.values(); }
+  std::ptrdiff_t result_size() const { return std::ptrdiff_t{groups} * filters * places(); }
+};
+
+/// One way to compute a convolution. Each number is summed in one order, whatever the number of
+/// threads.
+class ConvolutionKernel {
+ public:
+  ConvolutionKernel() = default;
+  ConvolutionKernel(const ConvolutionKernel&) = delete;
+  ConvolutionKernel& operator=(const ConvolutionKernel&) = delete;
+  virtual ~ConvolutionKernel() = default;
+
+  /// Floats of what prepare makes of the weights; 0 for a way that takes them as they are.
+  virtual std::size_t prepared_size() const { return 0; }
+  virtual void prepare(const float* /*weights*/, float* /*prepared*/) const {}
+
+  /// The results of the maps; bias, one for each filter of each group, may be null.
+  virtual void forward(const float* maps, const float* weights, const float* bias,
+                       float* results) const = 0;
+  /// The same, the weights prepared.
+  virtual void forward_prepared(const float* maps, const float* prepared, const float* bias,
+                                float* results) const {
+    forward(maps, prepared, bias, results);
+  }
+  /// The gradient by the maps. Overwrites it.
+  virtual void backward_data(const float* results, const float* weights, float* maps) const = 0;
+  /// Adds the gradient by the weights to it.
+  virtual void backward_weights(const float* maps, const float* results, float* weights) const = 0;
+};
+
+/// The way that costs least where the weights change between passes, or where they do not and are
+/// prepared once; by a model of what each costs, never by a clock, so that a run is the same run
+/// again. The environment variable VIBNET_CONVOLUTION (unfolded, winograd2, winograd4)
+/// asks for a way wherever it can be had.
+std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convolution,
+                                                    bool weights_change);
+
+}  // namespace vibnet

@@ -1,0 +1,20 @@
+#include "math/scratch.h"
+
+#include <memory>
+
+#include "vibnet/synced_memory.h"
+
+namespace vibnet {
+
+float* scratch(std::size_t floats) {
+  static thread_local std::unique_ptr<SyncedMemory> memory;
+  static thread_local std::size_t capacity = 0;
+  if (floats > capacity) {
+    memory.reset();  // the old is gone before the new is there
+    memory = std::make_unique<SyncedMemory>(floats * sizeof(float));
+    capacity = floats;
+  }
+  return memory == nullptr ? nullptr : static_cast<float*>(memory->mutable_cpu_data());
+}
+
+}  // namespace vibnet

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "math/convolution.h"
+#include "simd/kernels.h"
+
+namespace vibnet {
+
+/// Any convolution as products with the unfolded maps, of which only as much as the caches hold is
+/// there at a time.
+class UnfoldedConvolution : public ConvolutionKernel {
+ public:
+  explicit UnfoldedConvolution(const Convolution& convolution);
+
+  void forward(const float* maps, const float* weights, const float* bias,
+               float* results) const override;
+  void backward_data(const float* results, const float* weights, float* maps) const override;
+  void backward_weights(const float* maps, const float* results, float* weights) const override;
+
+ private:
+  /// Places that are unfolded together: rows of one sample, or all of some samples.
+  struct Piece {
+    int sample;
+    int samples;
+    Rows rows;
+    int places;
+  };
+
+  Piece piece(int index) const;
+  template <typename Visit>
+  void for_each_row(int group, const Piece& piece, int filter, int filters,
+                    const Visit& visit) const;
+  int pieces() const { return sample_pieces_ * row_pieces_; }
+  int row_places() const { return convolution_.places() / rows_; }
+  /// Floats from one row of a piece's columns to the next.
+  std::ptrdiff_t stride() const {
+    return round_up_to_lanes(samples_per_piece_ * rows_per_piece_ * row_places());
+  }
+  void unfold(const float* maps, int group, const Piece& piece, int channel, int channels,
+              float* columns, std::ptrdiff_t stride) const;
+
+  const Convolution convolution_;
+  const int taps_;
+  const int rows_;
+  int samples_per_piece_ = 1;
+  int rows_per_piece_ = 1;
+  int sample_pieces_ = 1;
+  int row_pieces_ = 1;
+};
+
+}  // namespace vibnet

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+
+#include "math/convolution.h"
+#include "simd/kernels.h"
+
+namespace vibnet {
+
+/// A convolution of stride 1 by 3 x 3 filters through Winograd's F(m x m, 3 x 3): (m + 2)^2 / m^2
+/// instead of 9 multiplications for a result (Lavin and Gray, Fast Algorithms for Convolutional
+/// Neural Networks, 2016).
+class Winograd : public ConvolutionKernel {
+ public:
+  /// Whether the convolution is one of those: without groups, and padded by at most 2.
+  static bool takes(const Convolution& convolution);
+
+  /// `outputs_per_tile`, m, is 2 or 4.
+  Winograd(const Convolution& convolution, int outputs_per_tile);
+
+  std::size_t prepared_size() const override;
+  void prepare(const float* weights, float* prepared) const override;
+  void forward(const float* maps, const float* weights, const float* bias,
+               float* results) const override;
+  void forward_prepared(const float* maps, const float* prepared, const float* bias,
+                        float* results) const override;
+  void backward_data(const float* results, const float* weights, float* maps) const override;
+  void backward_weights(const float* maps, const float* results, float* weights) const override;
+
+ private:
+  const Convolution convolution_;
+  const WinogradKernels& kernels_;
+};
+
+}  // namespace vibnet

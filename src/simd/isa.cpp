@@ -1,0 +1,16 @@
+// Compiled once for each instruction set, with VIBNET_ISA its name.
+#include "simd/multiply.h"
+#include "simd/transpose.h"
+#include "simd/winograd.h"
+
+#define VIBNET_STRING_OF(name) #name
+#define VIBNET_STRING(name) VIBNET_STRING_OF(name)
+
+namespace vibnet::VIBNET_ISA {
+
+extern const Kernels kKernels;
+const Kernels kKernels = {
+    VIBNET_STRING(VIBNET_ISA),    multiply, interleave, deinterleave, winograd_kernels<Winograd2>(),
+    winograd_kernels<Winograd4>()};
+
+}  // namespace vibnet::VIBNET_ISA

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+
+namespace vibnet {
+
+/// The floats of one vector; the kernels below work on whole ones.
+constexpr int kLanes = 16;
+
+inline int round_up_to_lanes(int n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+/// C = A B, or C += A B: C is rows x columns, A[r][d] = a[r * a_row + d * a_depth],
+/// B[d][c] = b[d * b_depth + c]. B can be read up to the next multiple of kLanes columns.
+struct Product {
+  int rows;
+  int columns;
+  int depth;
+  const float* a;
+  std::ptrdiff_t a_row;
+  std::ptrdiff_t a_depth;
+  const float* b;
+  std::ptrdiff_t b_depth;
+  float* c;
+  std::ptrdiff_t c_row;
+  bool adds;
+};
+
+/// The transforms of Winograd's F(m x m, 3 x 3), kLanes channels at once (Lavin and Gray, Fast
+/// Algorithms for Convolutional Neural Networks, 2016). A strip is a row of tiles, the channels
+/// innermost: rows x width x kLanes. In the Winograd domain element e of tile t stands at
+/// e * element + t * tile.
+struct WinogradKernels {
+  /// m, and the m + 2 values that a tile sees along an axis.
+  int outputs;
+  int inputs;
+  /// B^T x B of each tile of a strip of `inputs` rows.
+  void (*transform_input)(const float* strip, int width, int tiles, float* v,
+                          std::ptrdiff_t element, std::ptrdiff_t tile);
+  /// A^T m A of each tile, to a strip of `outputs` rows.
+  void (*transform_output)(const float* m, std::ptrdiff_t element, std::ptrdiff_t tile, int tiles,
+                           float* strip, int width);
+  /// A y A^T of each tile of a strip of `outputs` rows: what the output's gradient becomes.
+  void (*transform_gradient)(const float* strip, int width, int tiles, float* v,
+                             std::ptrdiff_t element, std::ptrdiff_t tile);
+  /// G w G^T of one filter tap set, 9 x kLanes.
+  void (*transform_weights)(const float* taps, float* u, std::ptrdiff_t element);
+  /// G^T u G: 9 x kLanes.
+  void (*transform_weight_gradient)(const float* u, std::ptrdiff_t element, float* taps);
+};
+
+/// The hot loops, compiled for one instruction set.
+struct Kernels {
+  const char* name;
+  void (*multiply)(const Product& product);
+  /// interleaved[i][c] = planes[c * plane + i] for c < channels <= kLanes, and 0 for the others.
+  void (*interleave)(const float* planes, std::ptrdiff_t plane, int channels, int count,
+                     float* interleaved);
+  /// The way back: planes[c * plane + i] = interleaved[i][c] + bias[c]; no bias: null.
+  void (*deinterleave)(const float* interleaved, int count, const float* bias, float* planes,
+                       std::ptrdiff_t plane, int channels);
+  WinogradKernels winograd2;
+  WinogradKernels winograd4;
+};
+
+/// The kernels for the best instruction set that this processor has; the environment variable
+/// VIBNET_SIMD (baseline, avx2, avx512) asks for a lesser one. Throws Error for a name that is not
+/// one of them or that this processor cannot run.
+const Kernels& kernels();
+
+}  // namespace vibnet

@@ -1,0 +1,195 @@
+#include "math/convolution.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <ostream>
+#include <vector>
+
+#include "math/unfolded_convolution.h"
+#include "math/winograd.h"
+#include "vibnet/random.h"
+
+namespace vibnet {
+namespace {
+
+std::vector<float> drawn(std::size_t count, const char* name) {
+  RandomSequence random(random_key(1, name));
+  std::vector<float> values(count);
+  for (float& value : values) value = random.normal();
+  return values;
+}
+
+/// A convolution over maps of two axes.
+Convolution convolution_of(int samples, int groups, int channels, int filters, WindowAxis rows,
+                           WindowAxis columns) {
+  return {samples, groups, filters, {channels, {rows, columns}}};
+}
+
+/// The ways that can compute it.
+std::vector<std::unique_ptr<ConvolutionKernel>> ways(const Convolution& c) {
+  std::vector<std::unique_ptr<ConvolutionKernel>> all;
+  all.push_back(std::make_unique<UnfoldedConvolution>(c));
+  if (Winograd::takes(c)) {
+    all.push_back(std::make_unique<Winograd>(c, 2));
+    all.push_back(std::make_unique<Winograd>(c, 4));
+  }
+  return all;
+}
+
+/// Calls visit(map index, weight index, result index) for each product of the convolution.
+template <typename Visit>
+void for_each_product(const Convolution& c, const Visit& visit) {
+  const WindowAxis& rows = c.window.axes[0];
+  const WindowAxis& columns = c.window.axes[1];
+  const int channels = c.window.channels;
+  for (int n = 0; n < c.samples; ++n)
+    for (int k = 0; k < c.groups * c.filters; ++k)
+      for (int i = 0; i < channels; ++i)
+        for (int place = 0; place < c.places(); ++place)
+          for (int tap = 0; tap < rows.kernel * columns.kernel; ++tap) {
+            const int y = place / columns.outputs() * rows.stride +
+                          tap / columns.kernel * rows.dilation - rows.pad;
+            const int x = place % columns.outputs() * columns.stride +
+                          tap % columns.kernel * columns.dilation - columns.pad;
+            if (y < 0 || y >= rows.size || x < 0 || x >= columns.size) continue;
+            const int plane = (n * c.groups + k / c.filters) * channels + i;
+            visit((plane * rows.size + y) * columns.size + x,
+                  (k * channels + i) * rows.kernel * columns.kernel + tap,
+                  (n * c.groups * c.filters + k) * c.places() + place);
+          }
+}
+
+/// Within 3e-5 of the largest value: what F(4 x 4, 3 x 3) costs in float.
+void expect_near(const std::vector<float>& actual, const std::vector<double>& expected) {
+  double largest = 0;
+  for (const double value : expected) largest = std::max(largest, std::fabs(value));
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    ASSERT_NEAR(actual[i], expected[i], 3e-5 * largest) << "at " << i;
+}
+
+class ConvolutionTest : public testing::TestWithParam<Convolution> {
+ protected:
+  const Convolution c_ = GetParam();
+  const std::vector<float> maps_ = drawn(c_.samples * c_.map_size(), "maps");
+  const std::vector<float> weights_ = drawn(c_.groups * c_.filters * c_.window.taps(), "weights");
+  const std::vector<float> results_ = drawn(c_.samples * c_.result_size(), "results");
+  const std::vector<float> bias_ = drawn(c_.groups * c_.filters, "bias");
+};
+
+TEST_P(ConvolutionTest, EachWayGivesTheSumOfProducts) {
+  std::vector<double> expected(results_.size());
+  for_each_product(c_, [&](int map, int weight, int result) {
+    expected[result] += double{maps_[map]} * weights_[weight];
+  });
+  std::vector<double> biased = expected;
+  for (std::size_t i = 0; i < biased.size(); ++i)
+    biased[i] += bias_[i / c_.places() % bias_.size()];
+  for (const auto& way : ways(c_)) {
+    std::vector<float> results(results_.size(), 7.0f);
+    way->forward(maps_.data(), weights_.data(), nullptr, results.data());
+    expect_near(results, expected);
+    way->forward(maps_.data(), weights_.data(), bias_.data(), results.data());
+    expect_near(results, biased);
+  }
+}
+
+TEST_P(ConvolutionTest, EachWayGivesTheGradients) {
+  std::vector<double> by_maps(maps_.size());
+  std::vector<double> by_weights(weights_.size(), 0.5);
+  for_each_product(c_, [&](int map, int weight, int result) {
+    by_maps[map] += double{results_[result]} * weights_[weight];
+    by_weights[weight] += double{results_[result]} * maps_[map];
+  });
+  for (const auto& way : ways(c_)) {
+    std::vector<float> maps(maps_.size(), 7.0f);
+    way->backward_data(results_.data(), weights_.data(), maps.data());
+    expect_near(maps, by_maps);
+    std::vector<float> weights(weights_.size(), 0.5f);
+    way->backward_weights(maps_.data(), results_.data(), weights.data());
+    expect_near(weights, by_weights);
+  }
+}
+
+TEST_P(ConvolutionTest, GivesTheSameBytesWithAnyNumberOfThreads) {
+  const int threads = omp_get_max_threads();
+  for (std::size_t way = 0; way < ways(c_).size(); ++way) {
+    std::vector<std::vector<float>> runs;
+    for (int t = 1; t <= 3; ++t) {
+      omp_set_num_threads(t);
+      const auto kernel = std::move(ways(c_)[way]);
+      std::vector<float> results(results_.size());
+      kernel->forward(maps_.data(), weights_.data(), bias_.data(), results.data());
+      std::vector<float> maps(maps_.size());
+      kernel->backward_data(results_.data(), weights_.data(), maps.data());
+      std::vector<float> weights(weights_.size());
+      kernel->backward_weights(maps_.data(), results_.data(), weights.data());
+      results.insert(results.end(), maps.begin(), maps.end());
+      results.insert(results.end(), weights.begin(), weights.end());
+      runs.push_back(results);
+    }
+    omp_set_num_threads(threads);
+    EXPECT_EQ(runs[0], runs[1]);
+    EXPECT_EQ(runs[0], runs[2]);
+  }
+}
+
+TEST(WinogradTest, TakesWeightsThatAreTransformedAlready) {
+  const Convolution c = convolution_of(2, 1, 17, 33, {9, 3, 1, 1, 1}, {6, 3, 0, 1, 1});
+  const std::vector<float> maps = drawn(c.samples * c.map_size(), "maps");
+  const std::vector<float> weights = drawn(c.filters * c.window.taps(), "weights");
+  for (const int m : {2, 4}) {
+    const Winograd winograd(c, m);
+    std::vector<float> transformed(winograd.prepared_size());
+    winograd.prepare(weights.data(), transformed.data());
+    std::vector<float> expected(c.samples * c.result_size());
+    winograd.forward(maps.data(), weights.data(), nullptr, expected.data());
+    std::vector<float> results(expected.size());
+    winograd.forward_prepared(maps.data(), transformed.data(), nullptr, results.data());
+    EXPECT_EQ(results, expected);
+  }
+}
+
+WindowAxis axis(int size, int kernel, int pad = 0, int stride = 1, int dilation = 1) {
+  return {size, kernel, pad, stride, dilation};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kernels3x3, ConvolutionTest,
+    testing::Values(convolution_of(1, 1, 1, 1, axis(1, 3, 1), axis(1, 3, 1)),
+                    convolution_of(1, 1, 1, 1, axis(3, 3), axis(3, 3)),
+                    convolution_of(2, 1, 3, 5, axis(4, 3, 1), axis(7, 3, 1)),
+                    convolution_of(3, 1, 16, 32, axis(2, 3, 1), axis(2, 3, 1)),
+                    convolution_of(2, 1, 17, 33, axis(9, 3, 2), axis(6, 3)),
+                    convolution_of(1, 1, 40, 65, axis(8, 3, 1), axis(8, 3, 1)),
+                    convolution_of(1, 1, 5, 4, axis(21, 3, 1), axis(35, 3, 2)),
+                    // Several blocks of tiles, and several panels of filters.
+                    convolution_of(3, 1, 8, 70, axis(40, 3, 1), axis(44, 3, 1)),
+                    convolution_of(2, 1, 160, 200, axis(4, 3, 1), axis(4, 3, 1))));
+
+INSTANTIATE_TEST_SUITE_P(
+    OtherKernels, ConvolutionTest,
+    testing::Values(convolution_of(1, 1, 1, 1, axis(1, 1), axis(1, 1)),
+                    convolution_of(3, 1, 20, 50, axis(12, 5), axis(12, 5)),
+                    convolution_of(5, 1, 7, 19, axis(5, 1), axis(3, 1)),
+                    convolution_of(2, 1, 6, 25, axis(56, 1), axis(57, 1)),
+                    convolution_of(2, 3, 4, 6, axis(9, 3, 1, 2), axis(10, 3, 1, 2)),
+                    convolution_of(2, 5, 1, 2, axis(8, 3, 1), axis(11, 5, 2)),
+                    convolution_of(1, 1, 3, 13, axis(70, 7, 3, 2), axis(66, 7, 3, 2)),
+                    convolution_of(9, 1, 2, 3, axis(3, 2), axis(3, 2)),
+                    convolution_of(2, 1, 4, 3, axis(13, 3, 2, 1, 2), axis(12, 2, 0, 3, 3)),
+                    convolution_of(1, 1, 300, 40, axis(7, 3, 1), axis(7, 5, 2))));
+
+}  // namespace
+
+/// Found by GoogleTest, which prints it where a case fails.
+std::ostream& operator<<(std::ostream& out, const Convolution& c) {
+  return out << c.samples << " samples of " << c.groups << " x " << c.window.channels << " x "
+             << c.window.axes[0].size << " x " << c.window.axes[1].size << ", " << c.filters
+             << " filters of " << c.window.axes[0].kernel << " x " << c.window.axes[1].kernel;
+}
+
+}  // namespace vibnet
