@@ -189,11 +189,12 @@ class Bench:
         result = {"command": " ".join(["tests/benchmark/run.py"] + sys.argv[1:]),
                   "quick": self.arguments.quick, "rounds": self.arguments.rounds,
                   "seconds": self.arguments.seconds, "machine": tables.machine(CORES),
-                  "date": time.strftime("%Y-%m-%d"), "gemm": self.gemm(), "reports": {}}
+                  "date": time.strftime("%Y-%m-%d"), "gemm": self.gemm(), "reports": {},
+                  "start_up_ms": self.start_up(), "linked": self.linked()}
         for key in self.arguments.nets:
             result["reports"][nets.CASES[key].title] = dict(self.measure_net(key),
                                                             shape=nets.CASES[key].shape)
-        result.update(start_up_ms=self.start_up(), linked=self.linked(), rows=self.rows,
+        result.update(rows=self.rows,
                       versions={name: self.versions.get(name) for name in self.arguments.peers})
         return result
 

@@ -38,14 +38,15 @@ class InformationBottleneck(nn.Module):
 
 
 class Scale(nn.Module):
-    def __init__(self, channels):
+    def __init__(self, channels, has_bias):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels))
-        self.bias = nn.Parameter(torch.empty(channels))
+        self.bias = nn.Parameter(torch.empty(channels)) if has_bias else None
 
     def forward(self, x):
         shape = (1, -1) + (1,) * (x.dim() - 2)
-        return x * self.weight.view(shape) + self.bias.view(shape)
+        scaled = x * self.weight.view(shape)
+        return scaled if self.bias is None else scaled + self.bias.view(shape)
 
 
 def _pair(parameter, name, default):
@@ -91,6 +92,8 @@ class Builder:
     def module(self, layer, module, arrays=()):
         """The call of a module, whose parameters take these arrays."""
         name = layer.name.replace("/", "_").replace(".", "_")
+        if len(arrays) != len(list(module.parameters())):
+            raise ValueError("%s has %d blobs" % (layer.name, len(arrays)))
         for (parameter_name, parameter), array in zip(module.named_parameters(), arrays):
             if tuple(parameter.shape) != array.shape:
                 raise ValueError("%s: %s is of shape %s" % (layer.name, parameter_name,
@@ -159,7 +162,8 @@ class Builder:
         p = layer.batch_norm_param
         mean, variance, factor = self.blobs[layer.name][:3]
         following = self.layers[index + 1]
-        scales = following.type == "Scale" and following.bottom[0] == layer.top[0]
+        scales = (following.type == "Scale" and following.bottom[0] == layer.top[0]
+                  and len(self.blobs[following.name]) == 2)
         module = nn.BatchNorm2d(len(mean), p.eps, 1 - p.moving_average_fraction, affine=scales)
         module.running_mean.copy_(torch.from_numpy(mean / factor))
         module.running_var.copy_(torch.from_numpy(variance / factor))
@@ -172,7 +176,7 @@ class Builder:
 
     def add_Scale(self, _, layer):
         blobs = self.blobs[layer.name]
-        return self.module(layer, Scale(len(blobs[0])), blobs)
+        return self.module(layer, Scale(len(blobs[0]), len(blobs) > 1), blobs)
 
     def add_InformationBottleneck(self, _, layer):
         if layer.bottom[0] in self.flat:
