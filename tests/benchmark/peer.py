@@ -75,7 +75,7 @@ class Torch:
 
         def run():
             optimizer.zero_grad()
-            loss = loss_of(net(data), label)
+            loss = loss_of(net(data).flatten(1), label)
             for gate in gates:
                 loss = loss + KL_WEIGHT * gate.kl
             loss.backward()

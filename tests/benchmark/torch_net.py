@@ -30,7 +30,7 @@ class InformationBottleneck(nn.Module):
 
     def scale(self, x):
         spatial = x[0, 0].numel()
-        return {0: spatial, 1: 1, 2: x.size(-1)}[self.kl_scale]
+        return {0: spatial, 1: 1, 2: x.size(-1) if x.dim() > 2 else 1}[self.kl_scale]
 
     def forward(self, x):
         z = self.factors(x)
