@@ -33,10 +33,15 @@ class Bench:
     def __init__(self, arguments, folder):
         self.arguments, self.folder = arguments, folder
         self.build = os.path.abspath(arguments.build)
-        self.versions, self.rows = {}, []
+        self.versions, self.rows, self.failures = {}, [], []
 
     def say(self, *words):
         print(*words, file=sys.stderr, flush=True)
+
+    def fail(self, message):
+        """The run goes on, says so above its tables, and exits 1."""
+        self.say("FAILED: " + message)
+        self.failures.append(message)
 
     def process(self, *command):
         """What a process of its own printed, as JSON."""
@@ -82,11 +87,11 @@ class Bench:
             theirs = np.array(scores[name] if row["mode"] == "infer" else results[name]["losses"])
             difference = float(np.abs(mine - theirs).max() / np.abs(mine).max())
             if not difference <= TOLERANCE:
-                sys.exit("%s: %s computes something else: %s in place of %s" %
-                         (row["name"], name, theirs[:8], mine[:8]))
+                self.fail("%s: %s computes something else: %s in place of %s" %
+                          (row["name"], name, theirs[:8], mine[:8]))
             if results[name].get("parameters", row["parameters"]) != row["parameters"]:
-                sys.exit("%s: %s trains %d parameters in place of %d" %
-                         (row["name"], name, results[name]["parameters"], row["parameters"]))
+                self.fail("%s: %s trains %d parameters in place of %d" %
+                          (row["name"], name, results[name]["parameters"], row["parameters"]))
             row["difference"] = max(row.get("difference", 0), difference)
 
     def commands(self, folder, variant, mode, batch):
@@ -194,7 +199,7 @@ class Bench:
         for key in self.arguments.nets:
             result["reports"][nets.CASES[key].title] = dict(self.measure_net(key),
                                                             shape=nets.CASES[key].shape)
-        result.update(rows=self.rows,
+        result.update(rows=self.rows, failures=self.failures,
                       versions={name: self.versions.get(name) for name in self.arguments.peers})
         return result
 
@@ -232,11 +237,12 @@ def main():
     text = tables.markdown(result)
     if arguments.out is None:
         print(text)
-        return
-    with open(arguments.out, "w") as f:
-        f.write(text)
-    with open(os.path.splitext(arguments.out)[0] + ".json", "w") as f:
-        json.dump(result, f, indent=1)
+    else:
+        with open(arguments.out, "w") as f:
+            f.write(text)
+        with open(os.path.splitext(arguments.out)[0] + ".json", "w") as f:
+            json.dump(result, f, indent=1)
+    sys.exit(1 if result["failures"] else 0)
 
 
 if __name__ == "__main__":

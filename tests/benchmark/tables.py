@@ -104,6 +104,7 @@ def head(result):
                 max(row.get("difference", 0) for row in result["rows"]))]
     if result["quick"]:
         lines.insert(0, "**A quick run, to try the program: no measurement.**")
+    lines += ["**Failed: %s**" % failure for failure in result["failures"]]
     return "\n\n".join(lines)
 
 
