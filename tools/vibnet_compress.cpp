@@ -106,17 +106,16 @@ NetParameter cut_to(const vibnet::Target& target, const NetParameter& model, vib
   const NetParameter test = vibnet::single_phase(model, vibnet::state_in(model, vibnet::TEST));
   const vibnet::CompressedCost compressed(test, *net);
   const NetCost dense = vibnet::cost_of_deployment(compressed.dense());
-  NetParameter weights = net->to_proto();
-  vibnet::check_target(target, compressed, dense, weights);
-  const vibnet::FoundUnits found = vibnet::find_units(target, compressed, dense, weights);
-  vibnet::settle_gates(found.kept, &weights);
-  net->copy_weights(weights, FLAGS_weights, vibnet::Missing::FAIL);
+  vibnet::UnitPlanner planner = compressed.planner(net->to_proto());
+  vibnet::check_target(target, dense, &planner);
+  const vibnet::FoundUnits found = vibnet::find_units(target, dense, &planner);
+  NetParameter gates = planner.gates();
+  vibnet::settle_gates(found.kept, &gates);
+  for (std::size_t gate = 0; gate < found.kept.size(); ++gate)
+    net->gates()[gate]->settle(found.kept[gate]);
   std::cout << "target: " << vibnet::name_of(target.kind) << " is " << found.cost
             << " (asked for: " << target.value << "), which the layers' thresholds " << std::showpos
             << found.threshold << std::noshowpos << " come to\n";
-  NetParameter gates;
-  for (vibnet::LayerParameter& layer : *weights.mutable_layer())
-    if (vibnet::is_gate(layer.type())) gates.add_layer()->Swap(&layer);
   return gates;
 }
 

@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include "compress/cut.h"
+#include "compress/compressor.h"
 #include "compress/deployment.h"
 #include "compress/fold.h"
 #include "core/gate_rule.h"
@@ -38,20 +38,20 @@ bool is_whole(const std::vector<bool>& mask) {
        "lower kl_weight", advice);
 }
 
-/// Throws Error where masks have cut every path to an output.
+/// Throws Error where masks have cut every path to the outputs.
 void check_outputs(const Graph& graph, const Masks& masks, const std::vector<Constants>& constants,
                    std::optional<float> threshold) {
   if (std::all_of(masks.begin(), masks.end(), [](auto& mask) { return is_whole(mask.second); }))
     return;
-  const int output = find_cut_output(graph, constants);
-  if (output < 0) return;
+  const std::vector<int> cut = find_cut_outputs(graph, constants);
+  if (cut.empty() || cut.size() < find_outputs(graph).size()) return;
   for (const GraphLayer& layer : graph.layers) {
     const auto mask = masks.find(layer.parameter.name());
     if (mask == masks.end()) continue;
     if (std::none_of(mask->second.begin(), mask->second.end(), [](bool kept) { return kept; }))
       fail_all_cut(layer, threshold);
   }
-  fail("the bottlenecks together would cut every path to '", graph.blobs[output].name,
+  fail("the bottlenecks together would cut every path to '", graph.blobs[cut[0]].name,
        "'; train with lower gammas or a lower kl_weight, or give a higher --threshold");
 }
 
@@ -121,41 +121,101 @@ void note_gone(const Graph& graph, const Plan& plan, std::vector<std::string>* n
   if (!gone.empty()) notes->push_back("gone, since nothing living reads them: " + gone);
 }
 
-/// The net without what the masks leave out; the uncut weights are gone then. `scales` gets the
-/// names of the gates, which are Scale layers now.
-Graph cut_masked(const NetParameter& model, NetParameter weights, const CompressOptions& options,
-                 CompressReport* report, std::set<std::string>* scales) {
-  const Graph graph(model, std::move(weights), options.input_shapes);
-  const Masks masks = masks_of(graph, options.threshold);
-  if (masks.empty() && !options.fold_batchnorm)
-    fail("the net has no InformationBottleneck or HardConcrete layer: nothing says what can be ",
-         "cut; see --criterion for nets without");
-  const Plan plan = make_plan(graph, masks, false);
-  check_outputs(graph, masks, plan.constants, options.threshold);
-  report->layers = report_layers(graph, plan, masks);
-  note_kept_constants(graph, plan, &report->notes);
-  note_gone(graph, plan, &report->notes);
-  return cut_net(graph, plan, masks, Gates::BECOME_SCALES, scales);
+void note_unstored(const Graph& graph, std::vector<std::string>* notes) {
+  for (const GraphLayer& layer : graph.layers)
+    if (!has_values(layer))
+      notes->push_back(title(layer.parameter) +
+                       " is not in TEST and has no weights in the file: it is cut to the shapes " +
+                       "around it, and starts from its fillers");
+}
+
+void note_cut_outputs(const Graph& graph, const Plan& plan, std::vector<std::string>* notes) {
+  for (const int output : find_cut_outputs(graph, plan.constants))
+    notes->push_back("output '" + graph.blobs[output].name +
+                     "' is the same for every input: nothing of the input reaches it");
+}
+
+CompressReport report_of(const Graph& graph, const Plan& plan, const Masks& masks) {
+  CompressReport report;
+  report.layers = report_layers(graph, plan, masks);
+  note_cut_outputs(graph, plan, &report.notes);
+  note_kept_constants(graph, plan, &report.notes);
+  note_gone(graph, plan, &report.notes);
+  note_unstored(graph, &report.notes);
+  return report;
 }
 
 }  // namespace
 
-CompressedNet compress(const NetParameter& model, NetParameter weights,
-                       const CompressOptions& options) {
-  CompressedNet result;
+Compressor::Compressor(const NetParameter& model, NetParameter weights,
+                       const CompressOptions& options)
+    : model_(model), options_(options), graph_(model, std::move(weights), options.input_shapes) {}
+
+void Compressor::set_gates(const NetParameter& gates) {
+  for (const LayerParameter& gate : gates.layer())
+    for (GraphLayer& layer : graph_.layers)
+      for (int b = 0; layer.parameter.name() == gate.name() && b < gate.blobs_size(); ++b)
+        *layer.blobs[b].mutable_data() = gate.blobs(b).data();
+}
+
+Masks Compressor::masks() const {
+  Masks masks = masks_of(graph_, options_.threshold);
+  if (masks.empty() && !options_.fold_batchnorm)
+    fail("the net has no InformationBottleneck or HardConcrete layer: nothing says what can be ",
+         "cut; see --criterion for nets without");
+  return masks;
+}
+
+Plan Compressor::checked_plan(const Masks& masks) const {
+  Plan plan = make_plan(graph_, masks, false);
+  check_outputs(graph_, masks, plan.constants, options_.threshold);
+  return plan;
+}
+
+std::vector<std::string> Compressor::fold(const std::set<std::string>& scales, Graph* cut) const {
+  std::vector<std::string> stay = fold_scales(scales, cut);
+  if (options_.fold_batchnorm) fold_batchnorm(cut);
+  return stay;
+}
+
+NetParameter Compressor::deployed(const NetParameter& model, std::vector<int>* kept_inputs) const {
+  NetParameter deploy = make_deploy(model, options_.input_shapes);
+  *kept_inputs = shorten_input(model_, &deploy);
+  return deploy;
+}
+
+NetParameter Compressor::plan() const {
+  const Masks masks = this->masks();
+  const Plan plan = checked_plan(masks);
   std::set<std::string> scales;
-  Graph cut = cut_masked(model, std::move(weights), options, &result.report, &scales);
-  for (const std::string& name : fold_scales(scales, &cut))
+  Graph cut = cut_net(graph_, plan, masks, Gates::BECOME_SCALES, Values::LEFT_OUT, &scales);
+  fold(scales, &cut);
+  std::vector<int> kept_inputs;
+  return deployed(cut.release().model, &kept_inputs);
+}
+
+CompressedNet Compressor::cut() {
+  const Masks masks = this->masks();
+  const Plan plan = checked_plan(masks);
+  CompressedNet result;
+  result.report = report_of(graph_, plan, masks);
+  std::set<std::string> scales;
+  Graph cut = cut_net(graph_, plan, masks, Gates::BECOME_SCALES, Values::WRITTEN, &scales);
+  graph_ = Graph();  // the uncut weights go before the others are folded
+  for (const std::string& name : fold(scales, &cut))
     result.report.notes.push_back(
         "layer '" + name +
         "': its factors cannot be folded into the layers around it; it becomes a Scale");
-  if (options.fold_batchnorm) fold_batchnorm(&cut);
   NetWithWeights net = cut.release();
   result.model = std::move(net.model);
   result.weights = std::move(net.weights);
-  result.deploy = deploy_of_one(phase_of(result.model, TEST), options.input_shapes);
-  result.report.kept_inputs = shorten_input(model, &result.deploy);
+  result.deploy = deployed(result.model, &result.report.kept_inputs);
   return result;
+}
+
+CompressedNet compress(const NetParameter& model, NetParameter weights,
+                       const CompressOptions& options) {
+  return Compressor(model, std::move(weights), options).cut();
 }
 
 NetParameter make_deploy(const NetParameter& model,

@@ -32,6 +32,7 @@ class ConstantFinder {
 
  private:
   void find_at(const GraphLayer& layer) {
+    if (!has_values(layer)) return;  // it starts from its fillers
     switch (layer.rule.role) {
       case Role::WALL:
         return;
@@ -180,26 +181,46 @@ Masks masks_of(const Graph& graph, std::optional<float> threshold) {
   Masks masks;
   for (const GraphLayer& layer : graph.layers) {
     if (!is_gate(layer.parameter.type())) continue;
-    masks[layer.parameter.name()] = kept_units(gate_units(with_blobs(layer)),
-                                               threshold.value_or(gate_threshold(layer.parameter)));
+    std::vector<bool>& mask = masks[layer.parameter.name()];
+    if (has_values(layer))
+      mask = kept_units(gate_units(with_blobs(layer)),
+                        threshold.value_or(gate_threshold(layer.parameter)));
+    else
+      mask.assign(graph.blobs[layer.tops[0]].channels(), true);
   }
   return masks;
 }
 
-int find_cut_output(const Graph& graph, const std::vector<Constants>& constants) {
+std::vector<int> find_outputs(const Graph& graph) {
   std::vector<bool> is_output(graph.blobs.size(), false);
+  std::vector<bool> is_learned(graph.blobs.size(), false);
   for (const GraphLayer& layer : graph.layers) {
-    if (!layer.is_in_test) continue;
-    for (const int top : layer.tops) is_output[top] = graph.is_output(top);
-    if (layer.kind == GraphLayer::Kind::HEAD && layer.parameter.type() != "Silence")
+    const bool is_head = layer.kind == GraphLayer::Kind::HEAD;
+    const bool learns =
+        !layer.blobs.empty() || std::any_of(layer.bottoms.begin(), layer.bottoms.end(),
+                                            [&](int bottom) { return is_learned[bottom]; });
+    for (const int top : layer.tops) {
+      is_learned[top] = is_learned[top] || (learns && !is_head);
+      is_output[top] = is_output[top] || (layer.is_in_test && graph.is_output(top));
+    }
+    if (is_head && layer.is_in_test && layer.parameter.type() != "Silence")
       for (const int bottom : layer.bottoms) is_output[bottom] = true;
   }
-  for (std::size_t b = 0; b < graph.blobs.size(); ++b) {
-    const bool is_constant = std::all_of(constants[b].begin(), constants[b].end(),
+  std::vector<int> outputs;
+  for (std::size_t b = 0; b < graph.blobs.size(); ++b)
+    if (is_output[b] && is_learned[b]) outputs.push_back(static_cast<int>(b));
+  return outputs;
+}
+
+std::vector<int> find_cut_outputs(const Graph& graph, const std::vector<Constants>& constants) {
+  std::vector<int> cut;
+  for (const int output : find_outputs(graph)) {
+    const Constants& channels = constants[output];
+    const bool is_constant = std::all_of(channels.begin(), channels.end(),
                                          [](const auto& constant) { return constant.has_value(); });
-    if (is_output[b] && !constants[b].empty() && is_constant) return static_cast<int>(b);
+    if (is_constant && !channels.empty()) cut.push_back(output);
   }
-  return -1;
+  return cut;
 }
 
 std::vector<Constants> find_constants(const Graph& graph, const Masks& masks, bool training) {

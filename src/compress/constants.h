@@ -22,8 +22,9 @@ Masks masks_of(const Graph& graph, std::optional<float> threshold);
 /// `training`, only those that stay so while the net learns on: zeros behind no learned shift.
 std::vector<Constants> find_constants(const Graph& graph, const Masks& masks, bool training);
 
-/// An output of TEST, or what a head reads there, of which every channel is constant; -1 if there is
-/// none.
-int find_cut_output(const Graph& graph, const std::vector<Constants>& constants);
+/// The outputs of TEST and what its heads read there, as far as layers with weights lead to them.
+std::vector<int> find_outputs(const Graph& graph);
+/// Those of find_outputs() of which every channel is constant: no path leads there any more.
+std::vector<int> find_cut_outputs(const Graph& graph, const std::vector<Constants>& constants);
 
 }  // namespace vibnet

@@ -38,6 +38,12 @@ std::vector<BlobProto> keep_channels(const GraphLayer& layer, const Channels& re
   return blobs;
 }
 
+BlobProto shape_only(const BlobShape& shape) {
+  BlobProto blob;
+  *blob.mutable_shape() = shape;
+  return blob;
+}
+
 int groups_left(const GraphLayer& layer, const Graph& graph, const Channels& read) {
   if (layer.rule.groups == 1) return 1;
   const int inputs = graph.blobs[layer.bottoms[0]].channels() / layer.rule.groups;
@@ -113,12 +119,13 @@ void free_axis_1(const GraphLayer& layer, int bottom_axes, ReshapeParameter* par
 
 class Cutter {
  public:
-  Cutter(const Graph& graph, const Plan& plan, const Masks& masks, Gates gates,
+  Cutter(const Graph& graph, const Plan& plan, const Masks& masks, Gates gates, Values values,
          std::set<std::string>* scales)
       : graph_(graph),
         plan_(plan),
         masks_(masks),
         gates_(gates),
+        values_(values),
         scales_(scales),
         picker_(graph, &out_),
         new_of_(graph.blobs.size(), -1) {
@@ -248,10 +255,11 @@ class Cutter {
   /// The weights that stay; `cut` gets the sizes that go with them.
   std::vector<BlobProto> cut_layer_of(int l, LayerParameter* cut) {
     const GraphLayer& layer = graph_.layers[l];
-    if (layer.kind != Kind::INNER || layer.rule.role == Role::WALL) return layer.blobs;
+    if (layer.kind != Kind::INNER || layer.rule.role == Role::WALL) return whole_blobs(layer);
     if (layer.rule.role == Role::MIX) return cut_mixer(l, cut);
     const Channels& read = plan_.layout.reads[l][0];
-    if (is_gate(cut->type()) && gates_ == Gates::BECOME_SCALES) return make_scale(l, cut);
+    if (is_gate(cut->type()) && gates_ == Gates::BECOME_SCALES && has_values(layer))
+      return make_scale(l, cut);
     const bool is_whole = read == whole(layer.bottoms[0]);
     if (is_gate(cut->type()) && !is_whole) set_gate_numbers(read, cut);
     if (cut->type() == "Reshape" && !is_whole)
@@ -261,15 +269,28 @@ class Cutter {
     return keep_channels(layer, read, layer.blobs);
   }
 
+  std::vector<BlobProto> whole_blobs(const GraphLayer& layer) const {
+    if (values_ == Values::WRITTEN) return layer.blobs;
+    std::vector<BlobProto> shapes;
+    for (const BlobProto& blob : layer.blobs) shapes.push_back(shape_only(blob.shape()));
+    return shapes;
+  }
+
   std::vector<BlobProto> cut_mixer(int l, LayerParameter* cut) const {
     const GraphLayer& layer = graph_.layers[l];
     const WeightsCut weights = weights_cut(graph_, plan_, l);
-    std::vector<BlobProto> blobs{cut_weights(layer, graph_, weights, layer.blobs[0])};
+    state_sizes(static_cast<int>(weights.outputs.size()), weights.groups, cut);
+    std::vector<BlobProto> blobs{values_ == Values::WRITTEN
+                                     ? cut_weights(layer, graph_, weights, layer.blobs[0])
+                                     : shape_only(cut_shape(layer, weights))};
+    if (!has_values(layer)) {
+      if (layer.blobs.size() > 1) blobs.push_back(keep_slices(weights.outputs, layer.blobs[1]));
+      return blobs;
+    }
     const std::vector<float> bias = cut_bias(graph_, plan_, l, weights);
     const bool shifts = std::any_of(bias.begin(), bias.end(), [](float b) { return b != 0; });
     if (layer.blobs.size() > 1 || shifts) blobs.push_back(blob_of(bias));
     if (layer.blobs.size() == 1 && shifts) state_bias(cut);
-    state_sizes(static_cast<int>(weights.outputs.size()), weights.groups, cut);
     return blobs;
   }
 
@@ -315,6 +336,7 @@ class Cutter {
   const Plan& plan_;
   const Masks& masks_;
   const Gates gates_;
+  const Values values_;
   std::set<std::string>* scales_;
   Graph out_;
   Picker picker_;
@@ -331,9 +353,9 @@ Plan make_plan(const Graph& graph, const Masks& masks, bool training) {
   return plan;
 }
 
-Graph cut_net(const Graph& graph, const Plan& plan, const Masks& masks, Gates gates,
+Graph cut_net(const Graph& graph, const Plan& plan, const Masks& masks, Gates gates, Values values,
               std::set<std::string>* scales) {
-  return Cutter(graph, plan, masks, gates, scales).cut();
+  return Cutter(graph, plan, masks, gates, values, scales).cut();
 }
 
 NetParameter cut_along(const Graph& graph, const Plan& plan, const NetParameter& blobs) {

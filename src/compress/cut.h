@@ -23,9 +23,12 @@ Plan make_plan(const Graph& graph, const Masks& masks, bool training);
 /// What becomes of the gates.
 enum class Gates { BECOME_SCALES, STAY };
 
+/// Whether the values of weights and walls are written, or their shapes alone.
+enum class Values { WRITTEN, LEFT_OUT };
+
 /// The smaller net, by standard layers alone unless the gates stay. `scales`, if given, gets the
 /// names of the gates that became Scale layers.
-Graph cut_net(const Graph& graph, const Plan& plan, const Masks& masks, Gates gates,
+Graph cut_net(const Graph& graph, const Plan& plan, const Masks& masks, Gates gates, Values values,
               std::set<std::string>* scales = nullptr);
 
 /// Tensors that go with the weights, such as gradients or a solver's history, cut as these are:

@@ -21,6 +21,12 @@ Blobs pointers(std::vector<Blob>* blobs) {
   return all;
 }
 
+BlobProto shape_only(const Shape& shape) {
+  BlobProto blob;
+  for (const int dimension : shape) blob.mutable_shape()->add_dim(dimension);
+  return blob;
+}
+
 /// Values in floats and the shape of today, whatever the age of the file.
 void modernize(const LayerParameter& layer, const Blob& expected, BlobProto* blob) {
   if (blob->data_size() == 0 && blob->double_data_size() > 0) {
@@ -34,8 +40,7 @@ void modernize(const LayerParameter& layer, const Blob& expected, BlobProto* blo
        {&BlobProto::clear_num, &BlobProto::clear_channels, &BlobProto::clear_height,
         &BlobProto::clear_width, &BlobProto::clear_shape})
     (blob->*clear)();
-  BlobShape* shape = blob->mutable_shape();
-  for (const int dimension : expected.shape()) shape->add_dim(dimension);
+  *blob->mutable_shape() = shape_only(expected.shape()).shape();
 }
 
 /// The parameters that a layer has in common with others: which of its blobs, under which name.
@@ -77,6 +82,11 @@ bool is_bypassed(const GraphLayer& layer) {
          parameter.top_size() > 0 && parameter.bottom(0) == parameter.top(0);
 }
 
+bool has_values(const GraphLayer& layer) {
+  return std::all_of(layer.blobs.begin(), layer.blobs.end(),
+                     [](const BlobProto& blob) { return blob.data_size() > 0; });
+}
+
 LayerParameter with_blobs(const GraphLayer& layer) {
   LayerParameter whole = layer.parameter;
   for (const BlobProto& blob : layer.blobs) *whole.add_blobs() = blob;
@@ -84,11 +94,10 @@ LayerParameter with_blobs(const GraphLayer& layer) {
 }
 
 Graph::Graph(const NetParameter& model, NetParameter weights,
-             const std::map<std::string, std::vector<int>>& input_shapes) {
+             const std::map<std::string, std::vector<int>>& input_shapes, Missing missing)
+    : Graph() {
   header = model;
   header.clear_layer();
-  context_->phase = TEST;
-  context_->fills_parameters = false;
   std::map<std::string, LayerParameter*> stored;
   for (LayerParameter& layer : *weights.mutable_layer()) stored[layer.name()] = &layer;
   std::map<std::string, int> latest;
@@ -103,7 +112,7 @@ Graph::Graph(const NetParameter& model, NetParameter weights,
     if (layer.kind == Kind::SOURCE) read_source(&layer, input_shapes);
     if (layer.kind != Kind::INNER) continue;
     shape_layer(&layer);
-    take_weights(&layer, &stored);
+    take_weights(&layer, &stored, missing);
   }
   count_readers();
   find_twins();
@@ -183,7 +192,8 @@ void Graph::shape_layer(GraphLayer* layer) {
   if (layer->is_double || !has_channels) layer->rule = ChannelRule::wall();
 }
 
-void Graph::take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored) {
+void Graph::take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored,
+                         Missing missing) {
   const auto& expected = layer->layer->blobs();
   if (expected.empty()) return;
   const LayerParameter& parameter = layer->parameter;
@@ -194,6 +204,11 @@ void Graph::take_weights(GraphLayer* layer, std::map<std::string, LayerParameter
       }))
     fail(title(parameter), " stands in the prototxt more than once; give the layers different ",
          "names, or one for all phases");
+  const bool may_lack = missing == Missing::KEEP || !layer->is_in_test;
+  if (count == 0 && may_lack) {
+    for (const auto& blob : expected) layer->blobs.push_back(shape_only(blob->shape()));
+    return;
+  }
   if (count != static_cast<int>(expected.size()))
     fail(title(parameter), ": the weights hold ", count, " blob(s) for it, and ", expected.size(),
          " are needed");
@@ -334,7 +349,9 @@ NetWithWeights Graph::release() {
     for (const int top : layer.tops) out->add_top(names[top]);
     LayerParameter* with_weights = net.weights.add_layer();
     *with_weights = *out;
-    for (BlobProto& blob : layer.blobs) with_weights->add_blobs()->Swap(&blob);
+    const bool is_stored = has_values(layer);
+    for (BlobProto& blob : layer.blobs)
+      if (is_stored) with_weights->add_blobs()->Swap(&blob);
     if (!is_bypassed(layer) || out->bottom(0) == out->top(0)) continue;
     *net.model.add_layer() = bypass_of(*out);
     *net.weights.add_layer() = bypass_of(*out);

@@ -9,6 +9,7 @@
 #include "vibnet/blob.h"
 #include "vibnet/channel_rule.h"
 #include "vibnet/layer.h"
+#include "vibnet/net.h"
 
 namespace vibnet {
 
@@ -27,6 +28,7 @@ struct GraphBlob {
 
 struct GraphLayer {
   LayerParameter parameter;  // without its weights
+  /// Without values where the weights' file has none, or where only shapes were asked for.
   std::vector<BlobProto> blobs;
   std::vector<int> bottoms;
   std::vector<int> tops;
@@ -52,6 +54,9 @@ struct GraphLayer {
 /// works in place.
 bool is_bypassed(const GraphLayer& layer);
 
+/// False for a layer whose blobs are shapes alone.
+bool has_values(const GraphLayer& layer);
+
 /// The layer's parameter with its weights.
 LayerParameter with_blobs(const GraphLayer& layer);
 
@@ -65,11 +70,13 @@ struct NetWithWeights {
 class Graph {
  public:
   /// Joins a prototxt of all phases with its weights, which are moved in. `input_shapes` holds the
-  /// tops of its sources; an Input layer's may be left out. Throws Error, naming the layer, where
-  /// shapes do not fit, or weights are missing or of another shape.
+  /// tops of its sources; an Input layer's may be left out. Layers that are not in TEST may have no
+  /// weights; with Missing::KEEP no layer needs any. Throws Error, naming the layer, where shapes
+  /// do not fit, or weights are missing or of another shape.
   Graph(const NetParameter& model, NetParameter weights,
-        const std::map<std::string, std::vector<int>>& input_shapes);
-  Graph() = default;
+        const std::map<std::string, std::vector<int>>& input_shapes,
+        Missing missing = Missing::FAIL);
+  Graph() : context_(std::make_shared<Context>()) { context_->fills_parameters = false; }
 
   /// Gives the layers their shapes and rules anew.
   void infer();
@@ -91,14 +98,15 @@ class Graph {
   void append(const LayerParameter& parameter, std::map<std::string, int>* latest);
   void read_source(GraphLayer* layer, const std::map<std::string, std::vector<int>>& input_shapes);
   void shape_layer(GraphLayer* layer);
-  void take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored);
+  void take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored,
+                    Missing missing);
   void find_twins();
   const GraphLayer* maker_of(int blob) const;
   bool shares_memory(int blob) const;
   bool may_overwrite_bottom(const GraphLayer& layer) const;
   std::vector<std::string> choose_names() const;
 
-  std::shared_ptr<Context> context_ = std::make_shared<Context>();
+  std::shared_ptr<Context> context_;
 };
 
 }  // namespace vibnet

@@ -33,8 +33,9 @@ WeightsView::WeightsView(const GraphLayer& layer, const Graph& graph)
       outputs_(graph.blobs[layer.tops[0]].channels()),
       inputs_(graph.blobs[layer.bottoms[0]].channels()),
       steps_(weight_steps(rule_.weights, group_outputs(), group_inputs(), rule_.kernel)),
-      weights_(layer.blobs[0].data().data()) {
-  if (layer.blobs.size() > 1) bias_ = layer.blobs[1].data().data();
+      weights_(layer.blobs[0].data_size() > 0 ? layer.blobs[0].data().data() : nullptr) {
+  if (layer.blobs.size() > 1 && layer.blobs[1].data_size() > 0)
+    bias_ = layer.blobs[1].data().data();
 }
 
 const float* WeightsView::begin(int output, int input) const {
@@ -43,6 +44,7 @@ const float* WeightsView::begin(int output, int input) const {
 }
 
 bool WeightsView::is_zero(int output, int input) const {
+  if (!has_values()) return false;
   const float* value = begin(output, input);
   for (int k = 0; k < rule_.kernel; ++k)
     if (value[k * steps_.kernel] != 0) return false;
@@ -50,10 +52,23 @@ bool WeightsView::is_zero(int output, int input) const {
 }
 
 double WeightsView::sum(int output, int input) const {
+  if (!has_values()) return 0;
   const float* value = begin(output, input);
   double sum = 0;
   for (int k = 0; k < rule_.kernel; ++k) sum += value[k * steps_.kernel];
   return sum;
+}
+
+BlobShape cut_shape(const GraphLayer& layer, const WeightsCut& cut) {
+  const ChannelRule& rule = layer.rule;
+  BlobShape shape = layer.blobs[0].shape();
+  const bool outputs_first = rule.weights == ChannelRule::Weights::OUTPUT_INPUT_KERNEL;
+  const bool is_matrix = shape.dim_size() == 2;  // an InnerProduct's kernel stands in its inputs
+  const int outputs = static_cast<int>(cut.outputs.size());
+  const int inputs = static_cast<int>(cut.inputs.size()) * (is_matrix ? rule.kernel : 1);
+  shape.set_dim(0, outputs_first ? outputs : inputs);
+  shape.set_dim(1, (outputs_first ? inputs : outputs) / cut.groups);
+  return shape;
 }
 
 BlobProto cut_weights(const GraphLayer& layer, const Graph& graph, const WeightsCut& cut,
@@ -67,6 +82,8 @@ BlobProto cut_weights(const GraphLayer& layer, const Graph& graph, const Weights
   const WeightSteps to = weight_steps(rule.weights, outputs, inputs, rule.kernel);
 
   BlobProto blob;
+  *blob.mutable_shape() = cut_shape(layer, cut);
+  if (source.data_size() == 0) return blob;
   blob.mutable_data()->Resize(cut.groups * outputs * inputs * rule.kernel, 0);
   const float* old_values = source.data().data();
   float* values = blob.mutable_data()->mutable_data();
@@ -81,15 +98,6 @@ BlobProto cut_weights(const GraphLayer& layer, const Graph& graph, const Weights
       for (int k = 0; k < rule.kernel; ++k) value[k * to.kernel] = old_value[k * from.kernel];
     }
   }
-  const auto& old_shape = source.shape();
-  BlobShape* shape = blob.mutable_shape();
-  for (const auto dimension : old_shape.dim()) shape->add_dim(dimension);
-  const bool outputs_first = rule.weights == ChannelRule::Weights::OUTPUT_INPUT_KERNEL;
-  const bool is_matrix =
-      old_shape.dim_size() == 2;  // an InnerProduct's kernel stands in its inputs
-  const int all_inputs = inputs * (is_matrix ? rule.kernel : 1);
-  shape->set_dim(0, outputs_first ? cut.groups * outputs : cut.groups * all_inputs);
-  shape->set_dim(1, outputs_first ? all_inputs : outputs);
   return blob;
 }
 
@@ -118,6 +126,7 @@ void set_bias(const std::vector<float>& bias, GraphLayer* layer) {
 void scale_weights(const std::vector<float>& by_output, const std::vector<float>& by_input,
                    GraphLayer* layer) {
   const ChannelRule& rule = layer->rule;
+  if (!has_values(*layer)) return;
   const int outputs = static_cast<int>(by_output.size()) / rule.groups;
   const int inputs = static_cast<int>(by_input.size()) / rule.groups;
   const WeightSteps steps = weight_steps(rule.weights, outputs, inputs, rule.kernel);

@@ -16,7 +16,8 @@ struct WeightSteps {
 /// `outputs` and `inputs` are those of one group.
 WeightSteps weight_steps(ChannelRule::Weights order, int outputs, int inputs, int kernel);
 
-/// The weights of a MIX layer by output and input channel.
+/// The weights of a MIX layer by output and input channel. Of a layer without values, none is known
+/// to be zero, and sums are 0.
 class WeightsView {
  public:
   WeightsView(const GraphLayer& layer, const Graph& graph);
@@ -35,6 +36,7 @@ class WeightsView {
   double sum(int output, int input) const;
 
  private:
+  bool has_values() const { return weights_ != nullptr; }
   const float* begin(int output, int input) const;
 
   const ChannelRule& rule_;
@@ -56,6 +58,8 @@ struct WeightsCut {
   int groups = 1;
 };
 
+/// The shape of the layer's first blob, cut.
+BlobShape cut_shape(const GraphLayer& layer, const WeightsCut& cut);
 /// The layer's first blob, cut. `source` is that blob, or another of its shape.
 BlobProto cut_weights(const GraphLayer& layer, const Graph& graph, const WeightsCut& cut,
                       const BlobProto& source);

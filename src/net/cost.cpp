@@ -45,13 +45,14 @@ std::int64_t peak_bytes(const Net& net) {
 
 NetCost cost_of(const Net& net) {
   NetCost cost;
-  std::set<const float*> counted;
+  std::set<const Blob*> unshared;  // by asking for no memory, which costings never need
+  for (const Net::Parameter& parameter : net.parameters()) unshared.insert(parameter.blob);
   for (std::size_t i = 0; i < net.layers().size(); ++i) {
     const Layer& layer = *net.layers()[i];
     LayerCost entry{layer.name(), layer.type(), {}, 0, 0, layer.flops()};
     for (const Blob* top : net.tops(static_cast<int>(i))) entry.tops.push_back(top->shape());
     for (const auto& blob : layer.blobs()) {
-      if (!counted.insert(blob->cpu_data()).second) continue;
+      if (unshared.count(blob.get()) == 0) continue;
       entry.parameters += blob->count();
       if (blob->axes() > 1) entry.weights += blob->count();
     }

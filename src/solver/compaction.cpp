@@ -95,14 +95,14 @@ void DeadUnits::from_state(const SolverState& state, const Net& net) {
 
 CompactedNet compact(const NetParameter& model, const Net& net,
                      const std::vector<NetParameter>& companions, LivingUnits living) {
-  const Graph graph(model, net.to_proto(), source_shapes(net));
+  const Graph graph(model, net.to_proto(), source_shapes(net), Missing::KEEP);
   Plan plan = make_plan(graph, living, true);
-  if (find_cut_output(graph, plan.constants) >= 0) {
+  if (!find_cut_outputs(graph, plan.constants).empty()) {
     revive(graph, &living);
     plan = make_plan(graph, living, true);
   }
   CompactedNet result;
-  NetWithWeights smaller = cut_net(graph, plan, living, Gates::STAY).release();
+  NetWithWeights smaller = cut_net(graph, plan, living, Gates::STAY, Values::WRITTEN).release();
   result.model = std::move(smaller.model);
   result.weights = std::move(smaller.weights);
   for (const NetParameter& companion : companions)

@@ -16,6 +16,12 @@ bool keeps_all(const Kept& kept) {
   });
 }
 
+NetParameter copy_gates(const NetParameter& weights) {
+  NetParameter gates;
+  for (const LayerParameter* gate : gates_of(weights)) *gates.add_layer() = *gate;
+  return gates;
+}
+
 }  // namespace
 
 CompressedCost::CompressedCost(NetParameter model, const Net& source)
@@ -23,25 +29,37 @@ CompressedCost::CompressedCost(NetParameter model, const Net& source)
 
 NetParameter CompressedCost::dense() const { return make_deploy(model_, input_shapes_); }
 
-CompressedNet CompressedCost::compressed(NetParameter weights) const {
+CompressOptions CompressedCost::options() const {
   CompressOptions options;
   options.input_shapes = input_shapes_;
-  return compress(model_, std::move(weights), options);
+  return options;
 }
 
-NetParameter CompressedCost::compressed(NetParameter weights, const Kept& kept) const {
-  settle_gates(kept, &weights);
+CompressedNet CompressedCost::compressed(NetParameter weights) const {
+  return compress(model_, std::move(weights), options());
+}
+
+UnitPlanner CompressedCost::planner(NetParameter weights) const {
+  return UnitPlanner(model_, std::move(weights), options());
+}
+
+UnitPlanner::UnitPlanner(const NetParameter& model, NetParameter weights,
+                         const CompressOptions& options)
+    : gates_(copy_gates(weights)), compressor_(model, std::move(weights), options) {}
+
+NetParameter UnitPlanner::plan(const Kept& kept) {
+  NetParameter settled = gates_;
+  settle_gates(kept, &settled);
+  compressor_.set_gates(settled);
   try {
-    return compressed(std::move(weights)).deploy;
+    return compressor_.plan();
   } catch (const Error&) {
     if (keeps_all(kept)) throw;
     return {};
   }
 }
 
-NetCost CompressedCost::cost(const NetParameter& weights, const Kept& kept) const {
-  return cost_of_deployment(compressed(weights, kept));
-}
+NetCost UnitPlanner::cost(const Kept& kept) { return cost_of_deployment(plan(kept)); }
 
 InputShapes source_shapes(const Net& net) {
   InputShapes shapes;

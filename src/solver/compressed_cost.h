@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "compress/compressor.h"
 #include "compress/threshold_search.h"
 #include "net/cost.h"
 #include "vibnet.pb.h"
@@ -16,7 +17,25 @@ namespace vibnet {
 /// The shapes of blobs by name, batch first.
 using InputShapes = std::map<std::string, std::vector<int>>;
 
-/// What a net would cost if it were compressed now. Reads no data, and computes no weights.
+/// What a net with these weights would cost if it kept other units. Writes no weights, so that many
+/// can be asked for.
+class UnitPlanner {
+ public:
+  UnitPlanner(const NetParameter& model, NetParameter weights, const CompressOptions& options);
+
+  /// The gate layers of the weights.
+  const NetParameter& gates() const { return gates_; }
+  /// The net for deployment, its shapes alone, when these units are kept. An empty net where every
+  /// path to the outputs would be lost. Throws Error where compress() does so with all units kept.
+  NetParameter plan(const Kept& kept);
+  NetCost cost(const Kept& kept);
+
+ private:
+  NetParameter gates_;
+  Compressor compressor_;
+};
+
+/// What a net would cost if it were compressed now. Reads no data.
 class CompressedCost {
  public:
   /// `model` is the prototxt, all phases; `source` a net whose data layers make what its do.
@@ -27,13 +46,13 @@ class CompressedCost {
   NetParameter dense() const;
   /// The net without the units that its gates do not keep.
   CompressedNet compressed(NetParameter weights) const;
-  /// The net for deployment when these units are kept of it. `weights` holds the layers' blobs; it
-  /// is used up. An empty net where a layer would lose every unit. Throws Error where compress()
-  /// does so with all units kept.
-  NetParameter compressed(NetParameter weights, const Kept& kept) const;
-  NetCost cost(const NetParameter& weights, const Kept& kept) const;
+  /// For other units than the gates keep. `weights` holds the layers' blobs, the gates' of other
+  /// phases too.
+  UnitPlanner planner(NetParameter weights) const;
 
  private:
+  CompressOptions options() const;
+
   NetParameter model_;
   InputShapes input_shapes_;
 };

@@ -21,12 +21,11 @@ int marginal_unit(const std::vector<float>& scores, const std::vector<bool>& kep
 
 }  // namespace
 
-std::vector<double> cost_factors(const CompressedCost& cost, const NetParameter& weights,
-                                 SolverParameter::KLCost kind) {
-  const Scores scores = unit_scores(weights);
-  const Kept kept = kept_units(weights);
+std::vector<double> cost_factors(UnitPlanner* planner, SolverParameter::KLCost kind) {
+  const Scores scores = unit_scores(planner->gates());
+  const Kept kept = kept_units(planner->gates());
   const auto measure = [&](const Kept& units) {
-    const NetCost found = cost.cost(weights, units);
+    const NetCost found = planner->cost(units);
     return kind == SolverParameter::FLOPS ? found.flops : static_cast<double>(found.weights);
   };
   const double whole = measure(kept);

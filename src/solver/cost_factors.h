@@ -11,7 +11,6 @@ namespace vibnet {
 /// cost of a unit is the net's cost less that of the net with one living unit fewer, the one that
 /// carries least; where only one lives, that of the net with one more less the net's. 1 for a gate
 /// of one unit, and for all where units cost nothing.
-std::vector<double> cost_factors(const CompressedCost& cost, const NetParameter& weights,
-                                 SolverParameter::KLCost kind);
+std::vector<double> cost_factors(UnitPlanner* planner, SolverParameter::KLCost kind);
 
 }  // namespace vibnet

@@ -57,7 +57,9 @@ Steering::Steering(const SolverParameter& parameter, CompressedCost cost, const 
 
 void Steering::begin(const Net& net) {
   dense_ = cost_of_deployment(compressed_.dense());
-  if (target_) check_target(*target_, compressed_, dense_, net.to_proto());
+  if (!target_) return;
+  UnitPlanner planner = compressed_.planner(net.to_proto());
+  check_target(*target_, dense_, &planner);
 }
 
 double Steering::kl_weight() const {
@@ -67,19 +69,19 @@ double Steering::kl_weight() const {
 
 void Steering::steer(std::int64_t iteration, Net* net) {
   if (is_settled_ || iteration % interval_ != 0) return;
-  const NetParameter weights = net->to_proto();
-  const Kept kept = kept_units(weights);
-  look(weights, kept);
+  UnitPlanner planner = compressed_.planner(net->to_proto());
+  const Kept kept = kept_units(planner.gates());
+  look(kept, &planner);
   if (target_) {
     const double done = static_cast<double>(iteration) / parameter_.max_iter();
-    must_settle(done) ? settle(weights, net) : control(done, weights);
+    must_settle(done) ? settle(&planner, net) : control(done, &planner);
   }
-  if (parameter_.kl_cost() != SolverParameter::UNITS) renew_factors(weights, kept);
+  if (parameter_.kl_cost() != SolverParameter::UNITS) renew_factors(kept, &planner);
   set_factors(net);
 }
 
-void Steering::look(const NetParameter& weights, const Kept& kept) {
-  const NetParameter deploy = compressed_.compressed(weights, kept);
+void Steering::look(const Kept& kept, UnitPlanner* planner) {
+  const NetParameter deploy = planner->plan(kept);
   found_ = shares_of(cost_of_deployment(deploy), dense_);
   if (target_ && target_->kind == TargetKind::LATENCY)
     found_.latency_ms = measure(target_->kind, dense_, deploy);
@@ -91,10 +93,10 @@ bool Steering::must_settle(double done) const {
   return value_of(target_->kind, found_) <= target_->value * (1 + kTargetTolerance);
 }
 
-void Steering::control(double done, const NetParameter& weights) {
-  const Ranking ranking(unit_scores(weights));
+void Steering::control(double done, UnitPlanner* planner) {
+  const Ranking ranking(unit_scores(planner->gates()));
   const CostFunction cost = [&](const Kept& kept) {
-    return measure(target_->kind, dense_, compressed_.compressed(weights, kept));
+    return measure(target_->kind, dense_, planner->plan(kept));
   };
   const int hint = rank_ > 0 ? rank_ : ranking.size() / 2;
   rank_ = units_within(ranking, cost, target_->value, hint, 1 + ranking.size() / kCoarse);
@@ -103,18 +105,18 @@ void Steering::control(double done, const NetParameter& weights) {
   control_.steer(done, since, ranking.score(std::min(rank_, ranking.size() - 1)));
 }
 
-void Steering::settle(const NetParameter& weights, Net* net) {
-  const FoundUnits found = find_units(*target_, compressed_, dense_, weights);
+void Steering::settle(UnitPlanner* planner, Net* net) {
+  const FoundUnits found = find_units(*target_, dense_, planner);
   is_settled_ = true;
   hold(found.kept, net);
-  look(weights, found.kept);
+  look(found.kept, planner);
   LOG(INFO) << "target: the units are settled: " << name_of(target_->kind) << " is " << found.cost
             << ", and " << target_->value << " was asked for";
   LOG_IF(WARNING, std::fabs(found.cost / target_->value - 1) > kTargetTolerance)
       << "target: no units come nearer to it: those of this net cost too much each";
 }
 
-void Steering::renew_factors(const NetParameter& weights, const Kept& kept) {
+void Steering::renew_factors(const Kept& kept, UnitPlanner* planner) {
   constexpr double kChange = 0.1;
   const std::vector<double> living = count_living(kept);
   bool has_changed = false;
@@ -122,7 +124,7 @@ void Steering::renew_factors(const NetParameter& weights, const Kept& kept) {
     has_changed |= std::fabs(living[gate] - living_[gate]) > kChange * living_[gate];
   if (!has_changed || found_.weights == 0) return;
   living_ = living;
-  factors_ = cost_factors(compressed_, weights, parameter_.kl_cost());
+  factors_ = cost_factors(planner, parameter_.kl_cost());
 }
 
 LivingUnits Steering::spared(const Net& net) const {
@@ -141,8 +143,9 @@ void Steering::follow_cut(NetParameter model, Net* net) {
   if (factors_.size() != net->gates().size()) {
     factors_.assign(net->gates().size(), 1);
     living_.assign(net->gates().size(), 0);
-    const NetParameter weights = net->to_proto();
-    if (parameter_.kl_cost() != SolverParameter::UNITS) renew_factors(weights, kept_units(weights));
+    UnitPlanner planner = compressed_.planner(net->to_proto());
+    if (parameter_.kl_cost() != SolverParameter::UNITS)
+      renew_factors(kept_units(planner.gates()), &planner);
   }
   set_factors(net);
 }

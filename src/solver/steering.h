@@ -53,11 +53,11 @@ class Steering {
   void restore(const SolverState::Steering& state, Net* net);
 
  private:
-  void look(const NetParameter& weights, const Kept& kept);
+  void look(const Kept& kept, UnitPlanner* planner);
   bool must_settle(double done) const;
-  void settle(const NetParameter& weights, Net* net);
-  void control(double done, const NetParameter& weights);
-  void renew_factors(const NetParameter& weights, const Kept& kept);
+  void settle(UnitPlanner* planner, Net* net);
+  void control(double done, UnitPlanner* planner);
+  void renew_factors(const Kept& kept, UnitPlanner* planner);
   void set_factors(Net* net) const;
   void hold(const Kept& kept, Net* net) const;
 

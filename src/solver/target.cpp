@@ -76,32 +76,28 @@ double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy
   return value_of(kind, shares_of(cost_of_deployment(deploy), dense));
 }
 
-void check_target(const Target& target, const CompressedCost& compressed, const NetCost& dense,
-                  const NetParameter& weights) {
-  Kept kept = kept_units(weights);
+void check_target(const Target& target, const NetCost& dense, UnitPlanner* planner) {
+  Kept kept = kept_units(planner->gates());
   for (std::vector<bool>& units : kept) units.assign(units.size(), true);
-  compressed.compressed(weights, kept);  // throws for a net that cannot be compressed
+  planner->plan(kept);  // throws for a net that cannot be compressed
   for (std::vector<bool>& units : kept) {
     units.assign(units.size(), false);
     units[0] = true;  // of every gate, so that two on one way agree
   }
-  const double least = measure(target.kind, dense, compressed.compressed(weights, kept));
+  const double least = measure(target.kind, dense, planner->plan(kept));
   if (least > target.value * (1 + kTargetTolerance))
     fail("target: ", name_of(target.kind), ": ", target.value,
          " cannot be reached: with one unit left in each gate it is still ", least);
 }
 
-FoundUnits find_units(const Target& target, const CompressedCost& compressed, const NetCost& dense,
-                      const NetParameter& weights) {
+FoundUnits find_units(const Target& target, const NetCost& dense, UnitPlanner* planner) {
   FoundUnits found = find_units(
-      unit_scores(weights),
-      [&](const Kept& kept) {
-        return measure(target.kind, dense, compressed.compressed(weights, kept));
-      },
+      unit_scores(planner->gates()),
+      [&](const Kept& kept) { return measure(target.kind, dense, planner->plan(kept)); },
       target.value);
   if (found.cost == 0)
     fail("target: ", name_of(target.kind), ": no units were found that make a net");
-  found.kept = join_twins(found.kept, weights);
+  found.kept = join_twins(found.kept, planner->gates());
   return found;
 }
 

@@ -32,12 +32,10 @@ double value_of(TargetKind kind, const TrainingCost& cost);
 double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy);
 
 /// Throws Error where even the net with one unit left in each gate is above the target.
-void check_target(const Target& target, const CompressedCost& compressed, const NetCost& dense,
-                  const NetParameter& weights);
+void check_target(const Target& target, const NetCost& dense, UnitPlanner* planner);
 
 /// The units of a net with weights that come to the target; see find_units(). Throws Error where
 /// none make a net.
-FoundUnits find_units(const Target& target, const CompressedCost& compressed, const NetCost& dense,
-                      const NetParameter& weights);
+FoundUnits find_units(const Target& target, const NetCost& dense, UnitPlanner* planner);
 
 }  // namespace vibnet

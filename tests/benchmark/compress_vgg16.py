@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time and memory of vibnet-compress on VGG-16 for ImageNet, with random weights and set masks.
 
-usage: compress_vgg16.py BUILD_FOLDER [SHARE_DROPPED]
+usage: compress_vgg16.py BUILD_FOLDER [SHARE_DROPPED [more flags of vibnet-compress...]]
 
 Puts a bottleneck behind every ReLU of models/vgg16, masks that share of each one's units, compresses
 the 138 million parameters, its check included, and prints what that took. Needs what nets.py needs.
@@ -26,7 +26,7 @@ def main():
         begin = time.time()
         output, peak = workshop.run(
             "vibnet-compress", "--model", "vgg.prototxt", "--weights", path, "--out_model",
-            "small.prototxt", "--out_weights", "small.caffemodel")
+            "small.prototxt", "--out_weights", "small.caffemodel", *sys.argv[3:])
         seconds = time.time() - begin
         print(output)
         size = os.path.getsize(path)

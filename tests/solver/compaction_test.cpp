@@ -148,6 +148,21 @@ TEST(CompactionSnapshot, CarriesThePrototxtOfTheNetAsItIs) {
   EXPECT_EQ(count_units(net), count_units(solver.net()));
 }
 
+TEST(CompactionOfPhases, CutsWhatOnlyTestReadsToFit) {
+  SolverParameter parameter =
+      solver_parameter("compact_interval: 5 compact_patience: 1 test_iter: 1 test_interval: 10");
+  NetParameter probe;
+  parse_prototxt(
+      "layer { name: 'probe' type: 'InnerProduct' bottom: 'pool' top: 'probe' "
+      "include { phase: TEST } inner_product_param { num_output: 2 } }",
+      "probe", &probe);
+  *parameter.mutable_net_param()->add_layer() = probe.layer(0);
+  Solver solver(parameter, "solver", Device());
+  const int units = count_units(solver.net());
+  solver.step(10);
+  EXPECT_LT(count_units(solver.net()), units * 3 / 4);
+}
+
 TEST(DeadUnitsTest, WaitForPatience) {
   Solver solver(solver_parameter(""), "solver", Device());
   DeadUnits dead(2, 3);

@@ -85,7 +85,7 @@ TEST(CompressedCost, IsWhatIsWorkedOutByHand) {
   Kept kept = kept_units(net.to_proto());
   for (int unit = 0; unit < 7; ++unit) kept[0][unit] = false;
   for (int unit = 20; unit < 31; ++unit) kept[1][unit] = false;
-  const NetCost smaller = cost.cost(net.to_proto(), kept);
+  const NetCost smaller = cost.planner(net.to_proto()).cost(kept);
   EXPECT_EQ(smaller.weights, weights_by_hand(5, 29));
   EXPECT_EQ(smaller.flops, flops_by_hand(5, 29));
 }
@@ -94,7 +94,7 @@ TEST(CompressedCost, IsNothingForANetThatLostALayer) {
   const Net net(net_of(kNet), NetOptions());
   Kept kept = kept_units(net.to_proto());
   kept[0].assign(12, false);
-  EXPECT_EQ(CompressedCost(net_of(kNet), net).cost(net.to_proto(), kept).flops, 0);
+  EXPECT_EQ(CompressedCost(net_of(kNet), net).planner(net.to_proto()).cost(kept).flops, 0);
 }
 
 TEST(CostFactors, AreWhatAUnitCostsOverTheMean) {
@@ -104,14 +104,14 @@ TEST(CostFactors, AreWhatAUnitCostsOverTheMean) {
   for (int unit = 3; unit < 12; ++unit) kept[0][unit] = false;  // 3 of 12 live, 35 of 40
   for (int unit = 0; unit < 5; ++unit) kept[1][unit] = false;
   settle_gates(kept, &weights);
-  const CompressedCost cost(net_of(kNet), net);
+  UnitPlanner planner = CompressedCost(net_of(kNet), net).planner(weights);
   const double channel = 2 * 9 * kPlaces + kPlaces * 35;
   const double hidden = 3 * kPlaces + 5;
   const double mean = (3 * channel + 35 * hidden) / 38;
-  const auto by_flops = cost_factors(cost, weights, SolverParameter::FLOPS);
+  const auto by_flops = cost_factors(&planner, SolverParameter::FLOPS);
   EXPECT_NEAR(by_flops[0], channel / mean, 1e-9);
   EXPECT_NEAR(by_flops[1], hidden / mean, 1e-9);
-  const auto by_weights = cost_factors(cost, weights, SolverParameter::WEIGHTS);
+  const auto by_weights = cost_factors(&planner, SolverParameter::WEIGHTS);
   EXPECT_NEAR(by_weights[0] / by_weights[1], (2 * 9 + kPlaces * 35) / hidden, 1e-9);
 }
 
@@ -121,8 +121,8 @@ TEST(CostFactors, HoldForAGateWithOneLivingUnit) {
   Kept kept = kept_units(weights);
   for (int unit = 1; unit < 12; ++unit) kept[0][unit] = false;
   settle_gates(kept, &weights);
-  const auto factors =
-      cost_factors(CompressedCost(net_of(kNet), net), weights, SolverParameter::WEIGHTS);
+  UnitPlanner planner = CompressedCost(net_of(kNet), net).planner(weights);
+  const auto factors = cost_factors(&planner, SolverParameter::WEIGHTS);
   EXPECT_NEAR(factors[0] / factors[1], (2.0 * 9 + kPlaces * 40) / (kPlaces + 5), 1e-9);
 }
 
