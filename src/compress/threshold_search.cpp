@@ -8,6 +8,11 @@
 namespace vibnet {
 namespace {
 
+/// How many of a gate's units make room for others'.
+constexpr int kMostExchanged = 4;
+/// Gates of large nets are many, and have units enough to do without exchanges.
+constexpr int kMostTries = 2000;
+
 class Search {
  public:
   Search(const Ranking& ranking, const CostFunction& cost, double target)
@@ -20,6 +25,7 @@ class Search {
       try_units(ranking_.keep(count + 1));
       move_units(count, ranking_.size(), 1, ranking_.keep(count));
       move_units(count, -1, -1, ranking_.keep(count + 1));
+      exchange_units();
     }
     best_.threshold = threshold_behind(count);
     return best_;
@@ -33,6 +39,7 @@ class Search {
   bool is_done() const { return is_within(best_.cost); }
 
   double try_units(const Kept& kept) {
+    ++tries_;
     const double cost = cost_(kept);
     if (best_.kept.empty() || distance(cost) < distance(best_.cost)) best_ = {kept, cost, 0};
     return cost;
@@ -40,16 +47,17 @@ class Search {
 
   /// Goes along the ranking and brings units in (direction 1) or takes them out (-1), but for those
   /// of a gate of which one was seen to step over the target by too much, or to change nothing.
-  void move_units(int from, int end, int direction, Kept kept) {
+  void move_units(int from, int end, int direction, Kept kept, std::set<int> passed_over = {}) {
     if (is_done()) return;
-    std::set<int> passed_over;
+    const bool comes = direction > 0;
     double present = cost_(kept);
     for (int rank = from; rank != end && !is_done(); rank += direction) {
       if (passed_over.count(ranking_.gate(rank)) > 0) continue;
+      if (ranking_.is_kept(rank, kept) == comes) continue;
       Kept moved = kept;
-      ranking_.set(rank, direction > 0, &moved);
+      ranking_.set(rank, comes, &moved);
       const double cost = try_units(moved);
-      const bool steps_over = direction > 0 ? cost > target_ : cost < target_;
+      const bool steps_over = comes ? cost > target_ : cost < target_;
       if (steps_over || cost == present) {
         passed_over.insert(ranking_.gate(rank));
         continue;
@@ -57,6 +65,29 @@ class Search {
       present = cost;
       kept = std::move(moved);
     }
+  }
+
+  /// Takes the last units of one gate out, and brings in what fits of the others.
+  void exchange_units() {
+    const Kept start = best_.kept;
+    tries_ = 0;
+    for (int count = 1; count <= kMostExchanged; ++count)
+      for (int gate = 0; gate < static_cast<int>(start.size()); ++gate) {
+        Kept fewer = start;
+        if (is_done() || tries_ > kMostTries) return;
+        if (!take_last(count, gate, &fewer) || cost_(fewer) > target_) continue;
+        move_units(0, ranking_.size(), 1, fewer, {gate});
+      }
+  }
+
+  /// False where the gate has not so many to give.
+  bool take_last(int count, int gate, Kept* kept) const {
+    for (int rank = ranking_.size() - 1; rank >= 0 && count > 0; --rank) {
+      if (ranking_.gate(rank) != gate || !ranking_.is_kept(rank, *kept)) continue;
+      ranking_.set(rank, false, kept);
+      --count;
+    }
+    return count == 0;
   }
 
   float threshold_behind(int count) const {
@@ -73,6 +104,7 @@ class Search {
   const CostFunction& cost_;
   double target_;
   FoundUnits best_;
+  int tries_ = 0;
 };
 
 }  // namespace
@@ -94,9 +126,11 @@ Ranking::Ranking(const Scores& scores) {
   });
 }
 
-Kept Ranking::keep(int count) const {
+Kept Ranking::keep(int count, int more_of_each) const {
   Kept kept = least_;
-  for (int rank = 0; rank < count; ++rank) set(rank, true, &kept);
+  std::vector<int> more(least_.size(), 0);
+  for (int rank = 0; rank < size(); ++rank)
+    if (rank < count || ++more[gate(rank)] <= more_of_each) set(rank, true, &kept);
   return kept;
 }
 

@@ -19,10 +19,13 @@ class Ranking {
   explicit Ranking(const Scores& scores);
 
   int size() const { return static_cast<int>(units_.size()); }
-  /// Keeps the first `count` units, and the best of each gate.
-  Kept keep(int count) const;
+  /// Keeps the first `count` units, the best of each gate, and so many more of each.
+  Kept keep(int count, int more_of_each = 0) const;
   int gate(int rank) const { return units_[rank].gate; }
   float score(int rank) const { return units_[rank].score; }
+  bool is_kept(int rank, const Kept& kept) const {
+    return kept[units_[rank].gate][units_[rank].index];
+  }
   void set(int rank, bool is_kept, Kept* kept) const {
     (*kept)[units_[rank].gate][units_[rank].index] = is_kept;
   }
@@ -54,8 +57,9 @@ constexpr double kTargetTolerance = 0.02;
 
 /// The units to keep so that the net costs `target`. First by one threshold for all gates; where
 /// one unit more or less steps over the target, units further along the ranking come in, or some
-/// before it go, of gates whose units cost little enough. The nearest found where none is within
-/// the tolerance. `cost` must not fall when a unit comes.
+/// before it go, of gates whose units cost little enough; and where those are too few, a gate's
+/// last units make room for others'. The nearest found where none is within the tolerance. `cost`
+/// must not fall when a unit comes.
 FoundUnits find_units(const Scores& scores, const CostFunction& cost, double target);
 
 }  // namespace vibnet

@@ -20,8 +20,10 @@ constexpr double kEarliest = 0.5;
 constexpr double kLatest = 0.7;
 /// The ranking is searched to within this share of it.
 constexpr int kCoarse = 24;
-/// Behind it, this share of the ranking is left in the net too.
+/// Behind it, this share of the ranking is left in the net too, and so many more units of each
+/// gate: others' may have to make room for them.
 constexpr int kRoom = 16;
+constexpr int kMoreOfEach = 2;
 
 Kept kept_by(const Net& net) {
   Kept kept;
@@ -132,7 +134,7 @@ LivingUnits Steering::spared(const Net& net) const {
   if (!target_ || is_settled_) return spared;
   const Ranking ranking(unit_scores(net.to_proto()));
   const int room = rank_ + ranking.size() / kRoom + 1;
-  const Kept kept = ranking.keep(std::min(room, ranking.size()));
+  const Kept kept = ranking.keep(std::min(room, ranking.size()), kMoreOfEach);
   for (std::size_t gate = 0; gate < kept.size(); ++gate)
     spared[net.gates()[gate]->name()] = kept[gate];
   return spared;

@@ -77,6 +77,18 @@ TEST(ThresholdSearch, FillsUpWithCheapUnitsWhereADearOneStepsOver) {
   }
 }
 
+TEST(ThresholdSearch, ExchangesUnitsWhereNoneFitsBesides) {
+  const FoundUnits found =
+      find_units({{1, 2, 3, 4, 5}, {6, 7, 8, 9, 10}}, linear({10, 7}), 48);  // 4 and 1 come to 47
+  EXPECT_EQ(found.cost, 48);
+  EXPECT_EQ(found.kept, (Kept{{true, true, false, false, false}, {true, true, true, true, false}}));
+}
+
+TEST(ThresholdSearch, KeepsMoreOfEachGateIfAsked) {
+  const Ranking ranking({{1, 2, 3, 4}, {5, 6, 7, 8}});
+  EXPECT_EQ(ranking.keep(1, 2), (Kept{{true, true, true, true}, {true, true, true, false}}));
+}
+
 TEST(ThresholdSearch, TakesTheNearestWhereNoneIsNear) {
   EXPECT_EQ(find_units({{1, 2, 3}}, linear({10}, 5), 27).cost, 25);
   EXPECT_EQ(find_units({{1, 2, 3}}, linear({10}, 5), 1).cost, 15);
