@@ -17,7 +17,6 @@
 #include "layers/gate_layer.h"
 #include "net/cost.h"
 #include "net/deploy.h"
-#include "net/filter.h"
 #include "solver/target.h"
 #include "tool.h"
 #include "training.h"
@@ -102,11 +101,10 @@ std::optional<vibnet::Target> read_target_flags() {
 
 /// Cuts units of the net, or brings some back, along the ranking of their scores. Returns its
 /// gates.
-NetParameter cut_to(const vibnet::Target& target, const NetParameter& model, vibnet::Net* net) {
-  const NetParameter test = vibnet::single_phase(model, vibnet::state_in(model, vibnet::TEST));
-  const vibnet::CompressedCost compressed(test, *net);
-  const NetCost dense = vibnet::cost_of_deployment(compressed.dense());
-  vibnet::UnitPlanner planner = compressed.planner(net->to_proto());
+NetParameter cut_to(const vibnet::Target& target, const NetParameter& model,
+                    const vibnet::CompressOptions& options, const NetCost& dense,
+                    vibnet::Net* net) {
+  vibnet::UnitPlanner planner(model, net->to_proto(), options);
   vibnet::check_target(target, dense, &planner);
   const vibnet::FoundUnits found = vibnet::find_units(target, dense, &planner);
   NetParameter gates = planner.gates();
@@ -383,7 +381,7 @@ void compress_files(vibnet::CompressOptions options, const std::optional<vibnet:
     else
       masked.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
     if (options.threshold) mask_units(*options.threshold, &masked);
-    if (target) settled = cut_to(*target, model, &masked);
+    if (target) settled = cut_to(*target, model, options, cost_before, &masked);
     expected = expected_scores(inputs, &masked);
   }  // its memory goes before the weights are read again
   NetParameter weights = gated ? std::move(gated->weights) : vibnet::read_caffemodel(FLAGS_weights);

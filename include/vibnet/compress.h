@@ -53,10 +53,11 @@ struct CompressedNet {
 /// channels are made of or lead to, and the bottlenecks with them: the result computes what the net
 /// computes in TEST, to within rounding.
 ///
-/// `model` is the net's prototxt, all phases, any graph; `weights` its caffemodel. Layers say what
-/// they do to channels in Layer::channel_rule; one that does not keeps all channels, and the report
-/// names it. Throws Error for weights that do not fit, a net with nothing to cut or fold, or one
-/// that would lose every path to an output.
+/// `model` is the net's prototxt, all phases, any graph; `weights` its caffemodel, which may hold
+/// nothing for layers that are not in TEST: they are cut to fit. Layers say what they do to channels
+/// in Layer::channel_rule; one that does not keeps all channels, and the report names it. An output
+/// that nothing of the input reaches stays, as the constant that it is. Throws Error for weights
+/// that do not fit, a net with nothing to cut or fold, or one of which every output is such.
 CompressedNet compress(const NetParameter& model, NetParameter weights,
                        const CompressOptions& options);
 
