@@ -196,19 +196,21 @@ std::vector<int> find_outputs(const Graph& graph) {
   std::vector<bool> is_learned(graph.blobs.size(), false);
   for (const GraphLayer& layer : graph.layers) {
     const bool is_head = layer.kind == GraphLayer::Kind::HEAD;
-    const bool learns =
-        !layer.blobs.empty() || std::any_of(layer.bottoms.begin(), layer.bottoms.end(),
-                                            [&](int bottom) { return is_learned[bottom]; });
-    for (const int top : layer.tops) {
-      is_learned[top] = is_learned[top] || (learns && !is_head);
-      is_output[top] = is_output[top] || (layer.is_in_test && graph.is_output(top));
+    const bool reads_scores = is_head && layer.is_in_test && layer.parameter.type() != "Silence";
+    bool learns = !layer.blobs.empty();
+    for (const int bottom : layer.bottoms) {
+      learns = learns || is_learned[bottom];
+      if (reads_scores && is_learned[bottom]) is_output[bottom] = true;  // others are labels
     }
-    if (is_head && layer.is_in_test && layer.parameter.type() != "Silence")
-      for (const int bottom : layer.bottoms) is_output[bottom] = true;
+    if (layer.kind != GraphLayer::Kind::INNER) continue;
+    for (const int top : layer.tops) {
+      if (learns) is_learned[top] = true;
+      if (layer.is_in_test && graph.is_output(top)) is_output[top] = true;
+    }
   }
   std::vector<int> outputs;
   for (std::size_t b = 0; b < graph.blobs.size(); ++b)
-    if (is_output[b] && is_learned[b]) outputs.push_back(static_cast<int>(b));
+    if (is_output[b]) outputs.push_back(static_cast<int>(b));
   return outputs;
 }
 

@@ -22,7 +22,7 @@ Masks masks_of(const Graph& graph, std::optional<float> threshold);
 /// `training`, only those that stay so while the net learns on: zeros behind no learned shift.
 std::vector<Constants> find_constants(const Graph& graph, const Masks& masks, bool training);
 
-/// The outputs of TEST and what its heads read there, as far as layers with weights lead to them.
+/// The outputs of TEST, and what its heads read there as far as layers with weights lead to it.
 std::vector<int> find_outputs(const Graph& graph);
 /// Those of find_outputs() of which every channel is constant: no path leads there any more.
 std::vector<int> find_cut_outputs(const Graph& graph, const std::vector<Constants>& constants);
