@@ -150,6 +150,16 @@ void Steering::follow_cut(NetParameter model, Net* net) {
       renew_factors(kept_units(planner.gates()), &planner);
   }
   set_factors(net);
+  if (target_ && is_settled_ && target_->kind != TargetKind::LATENCY) settle_anew(net);
+}
+
+/// A cut net may be compressed to another size than the one that it was cut from: zeros that stay
+/// in their place where a pick of the others would not pay, say.
+void Steering::settle_anew(Net* net) {
+  UnitPlanner planner = compressed_.planner(net->to_proto());
+  look(kept_units(planner.gates()), &planner);
+  if (std::fabs(value_of(target_->kind, found_) / target_->value - 1) > kTargetTolerance)
+    settle(&planner, net);
 }
 
 void Steering::set_factors(Net* net) const {

@@ -56,6 +56,7 @@ class Steering {
   void look(const Kept& kept, UnitPlanner* planner);
   bool must_settle(double done) const;
   void settle(UnitPlanner* planner, Net* net);
+  void settle_anew(Net* net);
   void control(double done, UnitPlanner* planner);
   void renew_factors(const Kept& kept, UnitPlanner* planner);
   void set_factors(Net* net) const;
