@@ -7,6 +7,7 @@
 
 #include "math/unfolded_convolution.h"
 #include "math/winograd.h"
+#include "simd/kernels.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -41,6 +42,7 @@ double unfolded_cost(const Convolution& c) {
 
 std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convolution,
                                                     bool weights_change) {
+  kernels();  // complains here of VIBNET_SIMD, and not on a thread of a parallel region
   const char* asked = std::getenv("VIBNET_CONVOLUTION");
   const std::string name = asked == nullptr ? "" : asked;
   if (!name.empty() && name != "unfolded" && name != "winograd2" && name != "winograd4")

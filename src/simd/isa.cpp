@@ -9,7 +9,7 @@
 namespace vibnet::VIBNET_ISA {
 
 extern const Kernels kKernels;
-const Kernels kKernels = {
+constexpr Kernels kKernels = {
     VIBNET_STRING(VIBNET_ISA),    multiply, interleave, deinterleave, winograd_kernels<Winograd2>(),
     winograd_kernels<Winograd4>()};
 

@@ -38,9 +38,9 @@ bool has_avx512() {
 #endif
 }
 
-const Kernels& choose() {
-  const char* asked = std::getenv("VIBNET_SIMD");
-  const std::string name = asked != nullptr ? asked : "";
+}  // namespace
+
+const Kernels& kernels_for(const std::string& name) {
 #ifdef VIBNET_X86
   if (has_avx512() && (name.empty() || name == "avx512")) return avx512::kKernels;
   if (has_avx2() && (name.empty() || name == "avx2")) return avx2::kKernels;
@@ -50,10 +50,9 @@ const Kernels& choose() {
        has_avx512() ? ", avx512" : "", ", and '", name, "' was asked for");
 }
 
-}  // namespace
-
 const Kernels& kernels() {
-  static const Kernels& chosen = choose();
+  static const char* asked = std::getenv("VIBNET_SIMD");
+  static const Kernels& chosen = kernels_for(asked != nullptr ? asked : "");
   return chosen;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 namespace vibnet {
 
@@ -62,9 +63,11 @@ struct Kernels {
   WinogradKernels winograd4;
 };
 
-/// The kernels for the best instruction set that this processor has; the environment variable
-/// VIBNET_SIMD (baseline, avx2, avx512) asks for a lesser one. Throws Error for a name that is not
-/// one of them or that this processor cannot run.
+/// The kernels for an instruction set (baseline, avx2, avx512); for no name, for the best that this
+/// processor has. Throws Error for one that it cannot run.
+const Kernels& kernels_for(const std::string& name);
+
+/// Those that the environment variable VIBNET_SIMD names.
 const Kernels& kernels();
 
 }  // namespace vibnet

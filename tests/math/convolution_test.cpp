@@ -1,16 +1,21 @@
 #include "math/convolution.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <omp.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <memory>
 #include <ostream>
+#include <string>
 #include <vector>
 
 #include "math/unfolded_convolution.h"
 #include "math/winograd.h"
+#include "simd/kernels.h"
+#include "support/error_of.h"
 #include "vibnet/random.h"
 
 namespace vibnet {
@@ -151,6 +156,22 @@ TEST(WinogradTest, TakesWeightsThatAreTransformedAlready) {
     winograd.forward_prepared(maps.data(), transformed.data(), nullptr, results.data());
     EXPECT_EQ(results, expected);
   }
+}
+
+TEST(KernelsTest, AreThoseOfTheInstructionSet) {
+  EXPECT_STREQ(kernels_for("baseline").name, "baseline");
+  EXPECT_THAT(error_of([] { kernels_for("avx3"); }),
+              testing::HasSubstr("VIBNET_SIMD: this processor runs baseline"));
+}
+
+TEST(MakeConvolution, AnUnknownWayIsNamed) {
+  const Convolution c = convolution_of(1, 1, 1, 1, {3, 3, 0, 1, 1}, {3, 3, 0, 1, 1});
+  const char* before = std::getenv("VIBNET_CONVOLUTION");
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("VIBNET_CONVOLUTION", "direct", 1);
+  EXPECT_THAT(error_of([&] { make_convolution(c, true); }),
+              testing::HasSubstr("VIBNET_CONVOLUTION: 'direct' is not unfolded"));
+  setenv("VIBNET_CONVOLUTION", kept.c_str(), 1);
 }
 
 WindowAxis axis(int size, int kernel, int pad = 0, int stride = 1, int dilation = 1) {
