@@ -20,11 +20,13 @@ constexpr int kWidth = 4;
 static_assert(kLanes % kWidth == 0);
 
 using Vector = float __attribute__((vector_size(kWidth * sizeof(float))));
-using UnalignedVector =
-    float __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
 
-VIBNET_INLINE Vector load(const float* p) { return *reinterpret_cast<const UnalignedVector*>(p); }
-VIBNET_INLINE void store(Vector v, float* p) { *reinterpret_cast<UnalignedVector*>(p) = v; }
+VIBNET_INLINE Vector load(const float* p) {
+  Vector v;
+  __builtin_memcpy(&v, p, sizeof(v));  // aligned as floats are, no more
+  return v;
+}
+VIBNET_INLINE void store(Vector v, float* p) { __builtin_memcpy(p, &v, sizeof(v)); }
 VIBNET_INLINE Vector broadcast(float x) { return x - Vector{}; }
 
 }  // namespace vibnet::VIBNET_ISA
