@@ -193,12 +193,53 @@ Blocks blocks_of(const Tiling& tiling, std::size_t floats_per_strip, std::size_t
           static_cast<int>(std::clamp<std::size_t>(kWeightFloats / floats_per_panel, 1, panels))};
 }
 
-/// Convolves the tiles of `input` with the bank's filters into the tiles of `output`. `ready`:
-/// the bank's panels, transformed; null where that is still to be done.
-void convolve(const WinogradKernels& winograd, const Tiling& input, const float* x,
-              const FilterBank& bank, const float* ready, const float* bias, const Tiling& output,
-              float* y) {
+/// Strips of the maps, or of the results, for tiles of m x m results.
+Tiling tiling_of(const Convolution& c, int channels, int height, int width, int pad_h, int pad_w,
+                 int result_height, int result_width, int m) {
+  return {c.samples,
+          channels,
+          height,
+          width,
+          std::ptrdiff_t{channels} * height * width,
+          pad_h,
+          pad_w,
+          parts(result_height, m),
+          parts(result_width, m)};
+}
+
+/// The maps, in the tiles that m x m results each are made of.
+Tiling map_tiling(const Convolution& c, int m) {
+  const WindowAxis& rows = c.window.axes[0];
+  const WindowAxis& columns = c.window.axes[1];
+  return tiling_of(c, c.window.channels, rows.size, columns.size, rows.pad, columns.pad,
+                   rows.outputs(), columns.outputs(), m);
+}
+
+Tiling result_tiling(const Convolution& c, int m) {
+  const int height = c.window.axes[0].outputs();
+  const int width = c.window.axes[1].outputs();
+  return tiling_of(c, c.filters, height, width, 0, 0, height, width, m);
+}
+
+/// The convolution of the results' gradients that gives the maps': by the filters turned about.
+Convolution turned(const Convolution& c) {
+  Convolution turned = c;
+  turned.filters = c.window.channels;
+  turned.window.channels = c.filters;
+  for (WindowAxis& axis : turned.window.axes) {
+    axis.size = axis.outputs();
+    axis.pad = 2 - axis.pad;
+  }
+  return turned;
+}
+
+/// Convolves maps x with the bank's filters to results y. `ready`: the bank's panels, transformed;
+/// null where that is still to be done.
+void convolve(const WinogradKernels& winograd, const Convolution& convolution, const float* x,
+              const FilterBank& bank, const float* ready, const float* bias, float* y) {
   const Steps steps(winograd);
+  const Tiling input = map_tiling(convolution, winograd.outputs);
+  const Tiling output = result_tiling(convolution, winograd.outputs);
   const int elements = steps.elements();
   const std::size_t panel_size = bank.panel_size(elements);
   const int outputs = bank.panels() * kPanel;
@@ -244,46 +285,6 @@ void convolve(const WinogradKernels& winograd, const Tiling& input, const float*
   }
 }
 
-/// Strips of the maps, or of the results, for tiles of m x m results.
-Tiling tiling_of(const Convolution& c, int channels, int height, int width, int pad_h, int pad_w,
-                 int result_height, int result_width, int m) {
-  return {c.samples,
-          channels,
-          height,
-          width,
-          std::ptrdiff_t{channels} * height * width,
-          pad_h,
-          pad_w,
-          parts(result_height, m),
-          parts(result_width, m)};
-}
-
-/// The maps, in the tiles that m x m results each are made of.
-Tiling map_tiling(const Convolution& c, int m) {
-  const WindowAxis& rows = c.window.axes[0];
-  const WindowAxis& columns = c.window.axes[1];
-  return tiling_of(c, c.window.channels, rows.size, columns.size, rows.pad, columns.pad,
-                   rows.outputs(), columns.outputs(), m);
-}
-
-Tiling result_tiling(const Convolution& c, int m) {
-  const int height = c.window.axes[0].outputs();
-  const int width = c.window.axes[1].outputs();
-  return tiling_of(c, c.filters, height, width, 0, 0, height, width, m);
-}
-
-/// The convolution of the results' gradients that gives the maps': by the filters turned about.
-Convolution turned(const Convolution& c) {
-  Convolution turned = c;
-  turned.filters = c.window.channels;
-  turned.window.channels = c.filters;
-  for (WindowAxis& axis : turned.window.axes) {
-    axis.size = axis.outputs();
-    axis.pad = 2 - axis.pad;
-  }
-  return turned;
-}
-
 }  // namespace
 
 bool Winograd::takes(const Convolution& c) {
@@ -299,76 +300,69 @@ Winograd::Winograd(const Convolution& convolution, int outputs_per_tile)
 
 void Winograd::forward(const float* maps, const float* weights, const float* bias,
                        float* results) const {
-  const Convolution& c = convolution_;
-  convolve(kernels_, map_tiling(c, kernels_.outputs), maps,
-           {weights, c.filters, c.window.channels, false}, nullptr, bias,
-           result_tiling(c, kernels_.outputs), results);
+  convolve(kernels_, convolution_, maps, {weights, filters(), channels(), false}, nullptr, bias,
+           results);
 }
 
 void Winograd::forward_prepared(const float* maps, const float* prepared, const float* bias,
                                 float* results) const {
-  const Convolution& c = convolution_;
-  convolve(kernels_, map_tiling(c, kernels_.outputs), maps,
-           {nullptr, c.filters, c.window.channels, false}, prepared, bias,
-           result_tiling(c, kernels_.outputs), results);
+  convolve(kernels_, convolution_, maps, {nullptr, filters(), channels(), false}, prepared, bias,
+           results);
 }
 
 void Winograd::backward_data(const float* results, const float* weights, float* maps) const {
-  const Convolution c = turned(convolution_);
-  convolve(kernels_, map_tiling(c, kernels_.outputs), results,
-           {weights, c.filters, c.window.channels, true}, nullptr, nullptr,
-           result_tiling(c, kernels_.outputs), maps);
+  convolve(kernels_, turned(convolution_), results, {weights, channels(), filters(), true}, nullptr,
+           nullptr, maps);
 }
 
 std::size_t Winograd::prepared_size() const {
-  const FilterBank bank{nullptr, convolution_.filters, convolution_.window.channels, false};
+  const FilterBank bank{nullptr, filters(), channels(), false};
   return bank.panel_size(kernels_.inputs * kernels_.inputs) * bank.panels();
 }
 
 void Winograd::prepare(const float* weights, float* prepared) const {
-  const FilterBank bank{weights, convolution_.filters, convolution_.window.channels, false};
+  const FilterBank bank{weights, filters(), channels(), false};
   bank.transform(kernels_, 0, bank.panels(), prepared);
 }
 
 void Winograd::backward_weights(const float* maps, const float* results, float* weights) const {
-  const int filters = convolution_.filters;
   const Steps steps(kernels_);
   const int m = steps.m();
   const int elements = steps.elements();
   const Tiling input = map_tiling(convolution_, m);
   const Tiling output = result_tiling(convolution_, m);
-  const int channels = round_up_to_lanes(input.channels);
-  // du, in panels of kPanel filters: elements x kPanel x channels each.
-  const std::ptrdiff_t du_element = std::ptrdiff_t{kPanel} * channels + kLanes;
+  const int padded_channels = round_up_to_lanes(input.channels);
+  // du, in panels of kPanel filters: elements x kPanel x padded_channels each.
+  const std::ptrdiff_t du_element = std::ptrdiff_t{kPanel} * padded_channels + kLanes;
   const std::size_t panel_size = du_element * elements;
-  const int panels = parts(filters, kPanel);
+  const int panels = parts(filters(), kPanel);
   const Blocks blocks =
       blocks_of(input,
                 std::size_t{1} * elements * input.across *
-                    (Transformed::tile_size(input.channels) + Transformed::tile_size(filters)),
+                    (Transformed::tile_size(input.channels) + Transformed::tile_size(filters())),
                 panel_size, panels);
   const int tiles = blocks.strips * input.across;
   const std::size_t v_size = elements * Transformed::element_size(input.channels, tiles);
-  const std::size_t g_size = elements * Transformed::element_size(filters, tiles);
+  const std::size_t g_size = elements * Transformed::element_size(filters(), tiles);
   const std::size_t u_size = panel_size * blocks.panels;
   const std::size_t strip_size =
       Steps::strip_size(input.across * m + 2, kernels_.inputs) * omp_get_max_threads();
   float* memory = scratch(v_size + g_size + u_size + strip_size);
   const Transformed v(memory, input.channels, tiles);
-  const Transformed g(memory + v_size, filters, tiles);
+  const Transformed g(memory + v_size, filters(), tiles);
   float* u = memory + v_size + g_size;
   float* strips = u + u_size;
 
   const auto add_panels = [&](int panel, int count) {
-    const int groups = channels / kLanes;
+    const int groups = padded_channels / kLanes;
     parallel_jobs(count * kPanel, [&](int job, int /*thread*/) {
       const int filter = panel * kPanel + job;
-      if (filter >= filters) return;
+      if (filter >= filters()) return;
       for (int group = 0; group < groups; ++group) {
         float taps[9 * kLanes];
         kernels_.transform_weight_gradient(
-            u + job / kPanel * panel_size + job % kPanel * channels + group * kLanes, du_element,
-            taps);
+            u + job / kPanel * panel_size + job % kPanel * padded_channels + group * kLanes,
+            du_element, taps);
         const int channel = group * kLanes;
         float* to = weights + (std::ptrdiff_t{filter} * input.channels + channel) * 9;
         for (int i = 0; i < std::min(kLanes, input.channels - channel); ++i)
@@ -388,9 +382,10 @@ void Winograd::backward_weights(const float* maps, const float* results, float* 
         const int p = job / elements;
         const int e = job % elements;
         const int filter = (panel + p) * kPanel;
-        kernels().multiply({std::min(kPanel, filters - filter), channels, depth,
+        kernels().multiply({std::min(kPanel, filters() - filter), padded_channels, depth,
                             g.values + e * g.element + filter, 1, g.tile, v.values + e * v.element,
-                            v.tile, u + p * panel_size + e * du_element, channels, begin > 0});
+                            v.tile, u + p * panel_size + e * du_element, padded_channels,
+                            begin > 0});
       });
       if (end == input.strips() || blocks.panels < panels) add_panels(panel, count);
     }

@@ -28,6 +28,9 @@ class Winograd : public ConvolutionKernel {
   void backward_weights(const float* maps, const float* results, float* weights) const override;
 
  private:
+  int filters() const { return convolution_.filters; }
+  int channels() const { return convolution_.window.channels; }
+
   const Convolution convolution_;
   const WinogradKernels& kernels_;
 };

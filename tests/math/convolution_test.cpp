@@ -15,18 +15,11 @@
 #include "math/unfolded_convolution.h"
 #include "math/winograd.h"
 #include "simd/kernels.h"
+#include "support/drawn.h"
 #include "support/error_of.h"
-#include "vibnet/random.h"
 
 namespace vibnet {
 namespace {
-
-std::vector<float> drawn(std::size_t count, const char* name) {
-  RandomSequence random(random_key(1, name));
-  std::vector<float> values(count);
-  for (float& value : values) value = random.normal();
-  return values;
-}
 
 /// A convolution over maps of two axes.
 Convolution convolution_of(int samples, int groups, int channels, int filters, WindowAxis rows,

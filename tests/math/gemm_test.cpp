@@ -5,17 +5,10 @@
 
 #include <vector>
 
-#include "vibnet/random.h"
+#include "support/drawn.h"
 
 namespace vibnet {
 namespace {
-
-std::vector<float> drawn(std::size_t count, const char* name) {
-  RandomSequence random(random_key(1, name));
-  std::vector<float> values(count);
-  for (float& value : values) value = random.normal();
-  return values;
-}
 
 struct Sizes {
   int m, n, k;
