@@ -38,12 +38,6 @@ std::vector<BlobProto> keep_channels(const GraphLayer& layer, const Channels& re
   return blobs;
 }
 
-BlobProto shape_only(const BlobShape& shape) {
-  BlobProto blob;
-  *blob.mutable_shape() = shape;
-  return blob;
-}
-
 int groups_left(const GraphLayer& layer, const Graph& graph, const Channels& read) {
   if (layer.rule.groups == 1) return 1;
   const int inputs = graph.blobs[layer.bottoms[0]].channels() / layer.rule.groups;
@@ -272,7 +266,7 @@ class Cutter {
   std::vector<BlobProto> whole_blobs(const GraphLayer& layer) const {
     if (values_ == Values::WRITTEN) return layer.blobs;
     std::vector<BlobProto> shapes;
-    for (const BlobProto& blob : layer.blobs) shapes.push_back(shape_only(blob.shape()));
+    for (const BlobProto& blob : layer.blobs) shapes.push_back(shape_only(shape_of(blob.shape())));
     return shapes;
   }
 
@@ -282,7 +276,7 @@ class Cutter {
     state_sizes(static_cast<int>(weights.outputs.size()), weights.groups, cut);
     std::vector<BlobProto> blobs{values_ == Values::WRITTEN
                                      ? cut_weights(layer, graph_, weights, layer.blobs[0])
-                                     : shape_only(cut_shape(layer, weights))};
+                                     : shape_only(shape_of(cut_shape(layer, weights)))};
     if (!has_values(layer)) {
       if (layer.blobs.size() > 1) blobs.push_back(keep_slices(weights.outputs, layer.blobs[1]));
       return blobs;

@@ -21,12 +21,6 @@ Blobs pointers(std::vector<Blob>* blobs) {
   return all;
 }
 
-BlobProto shape_only(const Shape& shape) {
-  BlobProto blob;
-  for (const int dimension : shape) blob.mutable_shape()->add_dim(dimension);
-  return blob;
-}
-
 /// Values in floats and the shape of today, whatever the age of the file.
 void modernize(const LayerParameter& layer, const Blob& expected, BlobProto* blob) {
   if (blob->data_size() == 0 && blob->double_data_size() > 0) {
@@ -80,6 +74,12 @@ bool is_bypassed(const GraphLayer& layer) {
   return layer.kind == Kind::INNER && !layer.is_double &&
          !(layer.is_in_test && layer.is_in_train) && parameter.bottom_size() > 0 &&
          parameter.top_size() > 0 && parameter.bottom(0) == parameter.top(0);
+}
+
+BlobProto shape_only(const Shape& shape) {
+  BlobProto blob;
+  for (const int dimension : shape) blob.mutable_shape()->add_dim(dimension);
+  return blob;
 }
 
 bool has_values(const GraphLayer& layer) {

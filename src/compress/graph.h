@@ -54,6 +54,8 @@ struct GraphLayer {
 /// works in place.
 bool is_bypassed(const GraphLayer& layer);
 
+/// A stored blob without values.
+BlobProto shape_only(const Shape& shape);
 /// False for a layer whose blobs are shapes alone.
 bool has_values(const GraphLayer& layer);
 

@@ -93,7 +93,7 @@ void ConvolutionLayer::forward(const Blobs& bottom, const Blobs& top) {
     if (is_transposed()) {
       kernel_->backward_data(x, weights, y);
       if (bias != nullptr) add_bias(bias, y);
-    } else if (weights_change() || kernel_->prepared_size() == 0) {
+    } else if (weights_change()) {
       kernel_->forward(x, weights, bias, y);
     } else {
       kernel_->forward_prepared(x, prepared_weights(), bias, y);
@@ -123,6 +123,7 @@ void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propa
 
 const float* ConvolutionLayer::prepared_weights() {
   const float* weights = blobs_[0]->cpu_data();
+  if (kernel_->prepared_size() == 0) return weights;
   if (prepared_of_ != blobs_[0]->data_stamp()) {
     prepared_ = std::make_unique<SyncedMemory>(kernel_->prepared_size() * sizeof(float));
     kernel_->prepare(weights, static_cast<float*>(prepared_->mutable_cpu_data()));

@@ -42,7 +42,7 @@ class ConvolutionLayer : public WindowedLayer {
  private:
   bool has_bias() const { return parameter_.convolution_param().bias_term(); }
   bool weights_change() const { return context_.phase == TRAIN; }
-  /// What the kernel's prepare made of the weights as they are.
+  /// What the kernel's forward_prepared wants of the weights as they are now.
   const float* prepared_weights();
   Shape map_shape(const Shape& bottom) const;
   void add_bias(const float* bias, float* y) const;

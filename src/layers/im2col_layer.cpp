@@ -1,3 +1,6 @@
+#include <cstdint>
+#include <limits>
+
 #include "layers/windowed_layer.h"
 #include "math/parallel.h"
 #include "vibnet/registry.h"
@@ -25,7 +28,7 @@ class Im2colLayer : public WindowedLayer {
            to_string(shape));
     window_.channels = shape[channel_axis_];
     set_sizes(shape);
-    column_count();
+    check_columns();
     samples_ = bottom[0]->count(0, channel_axis_);
     top[0]->reshape(shape_of_places(shape, window_.taps()));
   }
@@ -49,6 +52,15 @@ class Im2colLayer : public WindowedLayer {
   }
 
  private:
+  /// Throws Error where an int cannot count the columns' values.
+  void check_columns() const {
+    constexpr std::int64_t kMost = std::numeric_limits<int>::max();
+    std::int64_t count = window_.channels;
+    for (const WindowAxis& axis : window_.axes)
+      for (const std::int64_t factor : {axis.kernel, axis.outputs()})
+        if ((count *= factor) > kMost) fail("the kernel and the bottom are too large");
+  }
+
   /// Calls body(its picture's offset, its columns' offset) for every sample.
   template <typename Body>
   void for_each_sample(const Blobs& bottom, const Blobs& top, const Body& body) const {

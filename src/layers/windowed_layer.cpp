@@ -1,7 +1,6 @@
 #include "layers/windowed_layer.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace vibnet {
 
@@ -64,15 +63,6 @@ Shape WindowedLayer::shape_of_places(const Shape& bottom, int channels) const {
   for (int axis = 0; axis < spatial_axes_; ++axis)
     shape.push_back(window_.axes[first_axis() + axis].outputs());
   return shape;
-}
-
-int WindowedLayer::column_count() const {
-  constexpr std::int64_t kMost = std::numeric_limits<int>::max();
-  std::int64_t count = window_.channels;
-  for (const WindowAxis& axis : window_.axes)
-    for (const std::int64_t factor : {axis.kernel, axis.outputs()})
-      if ((count *= factor) > kMost) fail("the kernel and the bottom are too large");
-  return static_cast<int>(count);
 }
 
 }  // namespace vibnet

@@ -29,8 +29,6 @@ class WindowedLayer : public Layer {
   int first_axis() const { return static_cast<int>(window_.axes.size()) - spatial_axes_; }
   /// The shape's axes in front of the channels, then `channels`, then the window's places.
   Shape shape_of_places(const Shape& bottom, int channels) const;
-  /// The values of the column matrix of the window. Throws Error if an int cannot hold them.
-  int column_count() const;
 
   int channel_axis_ = 1;
   int spatial_axes_ = 0;

@@ -1,7 +1,6 @@
 #include "math/convolution.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <string>
 
@@ -18,15 +17,13 @@ constexpr double kMove = 8;
 /// Rows of a product below which the time is the same.
 constexpr double kFewRows = 12;
 
-double parts(double n, double size) { return std::ceil(n / size); }
-
 /// Multiply-adds of F(m x m, 3 x 3), and the moves of maps, results and weights.
 double winograd_cost(const Convolution& c, int m, bool weights_change) {
   const double elements = (m + 2) * (m + 2);
   const double channels = round_up_to_lanes(c.window.channels);
   const double filters = round_up_to_lanes(c.filters);
-  const double tiles =
-      c.samples * parts(c.window.axes[0].outputs(), m) * parts(c.window.axes[1].outputs(), m);
+  const double tiles = double{1} * c.samples * parts(c.window.axes[0].outputs(), m) *
+                       parts(c.window.axes[1].outputs(), m);
   return elements *
          (std::max(tiles, kFewRows) * channels * filters + kMove * tiles * (channels + filters) +
           (weights_change ? kMove : kMove / 2) * channels * filters);

@@ -7,6 +7,9 @@
 
 namespace vibnet {
 
+/// How many parts of so many things, the last perhaps of fewer, make n.
+inline int parts(int n, int size) { return (n + size - 1) / size; }
+
 /// A convolution over samples of a map (what the windows move over) with a result for each place
 /// where a window stands. A map is groups x the window's picture, its results groups x filters x
 /// places, and the weights groups x filters x the window's taps.
@@ -39,7 +42,7 @@ class ConvolutionKernel {
   /// The results of the maps; bias, one for each filter of each group, may be null.
   virtual void forward(const float* maps, const float* weights, const float* bias,
                        float* results) const = 0;
-  /// The same, the weights prepared.
+  /// The same with what prepare made of the weights, or with the weights where prepared_size is 0.
   virtual void forward_prepared(const float* maps, const float* prepared, const float* bias,
                                 float* results) const {
     forward(maps, prepared, bias, results);

@@ -121,6 +121,25 @@ void fold(const float* columns, const Plane& shape, Rows rows, int offset_h, int
   }
 }
 
+int places_in(const Plane& shape, Rows rows) { return (rows.end - rows.begin) * shape.out_w; }
+
+/// Calls visit(shape, rows, plane, offset_h, offset_w, at) for each stretch of the column matrix
+/// that one plane and tap fill, with the place where it begins.
+template <typename Visit>
+void for_each_stretch(const Window& window, Rows rows, std::ptrdiff_t tap_stride,
+                      const Visit& visit) {
+  const Plane shape(window);
+  if (window.axes.size() > 2) rows = {0, shape.out_h};
+  const int places = places_in(shape, rows);
+  const int planes = window.positions() / shape.places();
+  int visited = 0;
+  for_each_tap(window, [&](int plane, int offset_h, int offset_w) {
+    visit(shape, rows, plane, offset_h, offset_w,
+          visited / planes * tap_stride + visited % planes * places);
+    ++visited;
+  });
+}
+
 }  // namespace
 
 int Window::values() const {
@@ -147,19 +166,15 @@ Rows all_rows(const Window& window) {
 
 void im2col(const float* picture, const Window& window, Rows rows, float* columns,
             std::ptrdiff_t tap_stride) {
-  const Plane shape(window);
-  if (window.axes.size() > 2) rows = {0, shape.out_h};
-  const int places = (rows.end - rows.begin) * shape.out_w;
-  const int planes = window.positions() / shape.places();
-  int visited = 0;
-  for_each_tap(window, [&](int plane, int offset_h, int offset_w) {
-    float* to = columns + visited / planes * tap_stride + visited % planes * places;
-    ++visited;
-    if (plane < 0)
-      std::fill_n(to, places, 0.0f);
-    else
-      unfold(picture + plane * shape.values(), shape, rows, offset_h, offset_w, to);
-  });
+  for_each_stretch(window, rows, tap_stride,
+                   [&](const Plane& shape, Rows inside, int plane, int offset_h, int offset_w,
+                       std::ptrdiff_t at) {
+                     if (plane < 0)
+                       std::fill_n(columns + at, places_in(shape, inside), 0.0f);
+                     else
+                       unfold(picture + plane * shape.values(), shape, inside, offset_h, offset_w,
+                              columns + at);
+                   });
 }
 
 void im2col(const float* picture, const Window& window, float* columns) {
@@ -168,16 +183,13 @@ void im2col(const float* picture, const Window& window, float* columns) {
 
 void add_col2im(const float* columns, std::ptrdiff_t tap_stride, const Window& window, Rows rows,
                 float* picture) {
-  const Plane shape(window);
-  if (window.axes.size() > 2) rows = {0, shape.out_h};
-  const int places = (rows.end - rows.begin) * shape.out_w;
-  const int planes = window.positions() / shape.places();
-  int visited = 0;
-  for_each_tap(window, [&](int plane, int offset_h, int offset_w) {
-    const float* from = columns + visited / planes * tap_stride + visited % planes * places;
-    ++visited;
-    if (plane >= 0) fold(from, shape, rows, offset_h, offset_w, picture + plane * shape.values());
-  });
+  for_each_stretch(window, rows, tap_stride,
+                   [&](const Plane& shape, Rows inside, int plane, int offset_h, int offset_w,
+                       std::ptrdiff_t at) {
+                     if (plane >= 0)
+                       fold(columns + at, shape, inside, offset_h, offset_w,
+                            picture + plane * shape.values());
+                   });
 }
 
 void col2im(const float* columns, const Window& window, float* picture) {

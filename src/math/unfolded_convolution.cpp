@@ -21,8 +21,6 @@ constexpr int kFewPlaces = 2 * kLanes;
 /// A multiple of the rows that the products' kernels take at a time.
 constexpr int kRowStep = 12;
 
-int parts(int n, int size) { return (n + size - 1) / size; }
-
 /// `count` things shared out so that `jobs` times the parts keep the threads busy: the size of a
 /// part, a multiple of `step`.
 int part_size(int count, int jobs, int step) {

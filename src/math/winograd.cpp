@@ -16,18 +16,17 @@ constexpr int kPanel = 2 * kLanes;
 constexpr std::size_t kTileFloats = 1 << 20;
 constexpr std::size_t kWeightFloats = 1 << 20;
 
-int parts(int n, int size) { return (n + size - 1) / size; }
-
 /// Planes that are read or written tile by tile: samples x channels x height x width. A strip is
 /// the tiles of `outputs` rows of one sample.
 struct Tiling {
   int samples, channels, height, width;
-  std::ptrdiff_t sample;
   /// The planes' first row and column within the first tile.
   int pad_h, pad_w;
   /// Strips a sample, and tiles a strip.
   int down, across;
 
+  std::ptrdiff_t plane() const { return std::ptrdiff_t{height} * width; }
+  std::ptrdiff_t sample() const { return plane() * channels; }
   int strips() const { return samples * down; }
   int groups() const { return parts(channels, kLanes); }
 };
@@ -57,10 +56,9 @@ struct Inside {
 /// The steps that all three products are made of.
 class Steps {
  public:
-  explicit Steps(const WinogradKernels& winograd)
-      : winograd_(winograd), elements_(winograd.inputs * winograd.inputs) {}
+  explicit Steps(const WinogradKernels& winograd) : winograd_(winograd) {}
 
-  int elements() const { return elements_; }
+  int elements() const { return winograd_.elements(); }
   int m() const { return winograd_.outputs; }
 
   /// Floats of a strip with `rows` rows.
@@ -80,8 +78,8 @@ class Steps {
       const int channel = job % groups * kLanes;
       const int count = std::min(kLanes, tiling.channels - channel);
       const int first_row = strip % tiling.down * m() - tiling.pad_h;
-      const std::ptrdiff_t plane = std::ptrdiff_t{tiling.height} * tiling.width;
-      const float* from = planes + strip / tiling.down * tiling.sample + channel * plane;
+      const std::ptrdiff_t plane = tiling.plane();
+      const float* from = planes + strip / tiling.down * tiling.sample() + channel * plane;
       float* buffer = strips + thread * strip_size(width, rows);
       const Inside down(first_row, rows, tiling.height);
       const Inside across(-tiling.pad_w, width, tiling.width);
@@ -116,8 +114,8 @@ class Steps {
           from.values + (strip - begin) * tiling.across * from.tile + channel, from.element,
           from.tile, tiling.across, buffer, width);
       const int first_row = strip % tiling.down * m();
-      const std::ptrdiff_t plane = std::ptrdiff_t{tiling.height} * tiling.width;
-      float* to = planes + strip / tiling.down * tiling.sample + (first + channel) * plane;
+      const std::ptrdiff_t plane = tiling.plane();
+      float* to = planes + strip / tiling.down * tiling.sample() + (first + channel) * plane;
       for (int row = 0; row < std::min(m(), tiling.height - first_row); ++row)
         kernels().deinterleave(buffer + strip_size(width, row), tiling.width,
                                bias == nullptr ? nullptr : bias + first + channel,
@@ -128,7 +126,6 @@ class Steps {
 
  private:
   const WinogradKernels& winograd_;
-  int elements_;
 };
 
 /// Filters in the Winograd domain, in panels of kPanel: elements x depth x kPanel each.
@@ -158,7 +155,7 @@ struct FilterBank {
   /// Transforms the panels [begin, end) to u.
   void transform(const WinogradKernels& winograd, int begin, int end, float* u) const {
     constexpr int kDepths = 16;
-    const std::size_t size = panel_size(winograd.inputs * winograd.inputs);
+    const std::size_t size = panel_size(winograd.elements());
     const int chunks = parts(depth, kDepths);
     parallel_jobs((end - begin) * chunks, [&](int job, int /*thread*/) {
       const int panel = begin + job / chunks;
@@ -200,7 +197,6 @@ Tiling tiling_of(const Convolution& c, int channels, int height, int width, int 
           channels,
           height,
           width,
-          std::ptrdiff_t{channels} * height * width,
           pad_h,
           pad_w,
           parts(result_height, m),
@@ -317,7 +313,7 @@ void Winograd::backward_data(const float* results, const float* weights, float* 
 
 std::size_t Winograd::prepared_size() const {
   const FilterBank bank{nullptr, filters(), channels(), false};
-  return bank.panel_size(kernels_.inputs * kernels_.inputs) * bank.panels();
+  return bank.panel_size(kernels_.elements()) * bank.panels();
 }
 
 void Winograd::prepare(const float* weights, float* prepared) const {

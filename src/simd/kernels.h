@@ -34,6 +34,8 @@ struct WinogradKernels {
   /// m, and the m + 2 values that a tile sees along an axis.
   int outputs;
   int inputs;
+  /// Of a transformed tile.
+  int elements() const { return inputs * inputs; }
   /// B^T x B of each tile of a strip of `inputs` rows.
   void (*transform_input)(const float* strip, int width, int tiles, float* v,
                           std::ptrdiff_t element, std::ptrdiff_t tile);

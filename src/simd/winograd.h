@@ -150,14 +150,15 @@ VIBNET_INLINE void transform_square(void (*transform)(const Vector (&)[IN], Vect
   store_square(y, q, q_row, q_column);
 }
 
-template <typename F>
-void transform_input(const float* strip, int width, int tiles, float* v, std::ptrdiff_t element,
+/// The tiles of a strip of SIZE rows into the Winograd domain.
+template <typename F, int SIZE, void (*TRANSFORM)(const Vector (&)[SIZE], Vector (&)[F::kInputs])>
+void transform_strip(const float* strip, int width, int tiles, float* v, std::ptrdiff_t element,
                      std::ptrdiff_t tile) {
   for (int t = 0; t < tiles; ++t)
     for (int lane = 0; lane < kLanes; lane += kWidth)
-      transform_square<F::kInputs, F::kInputs>(F::input, strip + t * F::kOutputs * kLanes + lane,
-                                               width * kLanes, kLanes, v + t * tile + lane,
-                                               F::kInputs * element, element);
+      transform_square<SIZE, F::kInputs>(TRANSFORM, strip + t * F::kOutputs * kLanes + lane,
+                                         width * kLanes, kLanes, v + t * tile + lane,
+                                         F::kInputs * element, element);
 }
 
 template <typename F>
@@ -168,16 +169,6 @@ void transform_output(const float* m, std::ptrdiff_t element, std::ptrdiff_t til
       transform_square<F::kInputs, F::kOutputs>(
           F::output, m + t * tile + lane, F::kInputs * element, element,
           strip + t * F::kOutputs * kLanes + lane, width * kLanes, kLanes);
-}
-
-template <typename F>
-void transform_gradient(const float* strip, int width, int tiles, float* v, std::ptrdiff_t element,
-                        std::ptrdiff_t tile) {
-  for (int t = 0; t < tiles; ++t)
-    for (int lane = 0; lane < kLanes; lane += kWidth)
-      transform_square<F::kOutputs, F::kInputs>(
-          F::gradient, strip + t * F::kOutputs * kLanes + lane, width * kLanes, kLanes,
-          v + t * tile + lane, F::kInputs * element, element);
 }
 
 template <typename F>
@@ -196,9 +187,13 @@ void transform_weight_gradient(const float* u, std::ptrdiff_t element, float* ta
 
 template <typename F>
 constexpr WinogradKernels winograd_kernels() {
-  return {
-      F::kOutputs,           F::kInputs,           transform_input<F>,          transform_output<F>,
-      transform_gradient<F>, transform_weights<F>, transform_weight_gradient<F>};
+  return {F::kOutputs,
+          F::kInputs,
+          transform_strip<F, F::kInputs, F::input>,
+          transform_output<F>,
+          transform_strip<F, F::kOutputs, F::gradient>,
+          transform_weights<F>,
+          transform_weight_gradient<F>};
 }
 
 }  // namespace vibnet::VIBNET_ISA
