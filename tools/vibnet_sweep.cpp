@@ -133,7 +133,9 @@ std::optional<TrainedNet> train(SolverParameter parameter, const std::string& pa
 /// Error in % from an accuracy, else the first output as it is.
 void test(const NetParameter& model, const NetParameter& weights, int iterations,
           SweepPoint* point) {
-  vibnet::Net net(model, vibnet::without_fillers());
+  vibnet::NetOptions options = vibnet::without_fillers();
+  options.keeps_blobs = false;
+  vibnet::Net net(model, options);
   net.copy_weights(weights, "the compressed net", vibnet::Missing::FAIL);
   const auto outputs = vibnet::mean_outputs(iterations, &net);
   if (outputs.empty()) vibnet::fail(FLAGS_solver, ": the net has no output to test");
@@ -233,7 +235,9 @@ bool find_point(const Job& job, SweepPoint* point) {
 void time_nets(std::vector<SweepPoint>* points) {
   for (SweepPoint& point : *points) {
     const std::string path = FLAGS_out_dir + "/" + point.name + "/small.deploy.prototxt";
-    vibnet::Net net = vibnet::make_net(vibnet::read_net_prototxt(path), path, vibnet::NetOptions());
+    vibnet::NetOptions options;
+    options.keeps_blobs = false;
+    vibnet::Net net = vibnet::make_net(vibnet::read_net_prototxt(path), path, options);
     point.forward_ms = vibnet::forward_ms(kTimedPasses, &net);
   }
 }

@@ -46,6 +46,7 @@ int test(const std::vector<std::string>& arguments) {
   vibnet::NetOptions options;
   options.device = vibnet::device_flag(FLAGS_device);
   options.fills_parameters = false;
+  options.keeps_blobs = false;
   vibnet::Net net = vibnet::make_net(vibnet::read_net_prototxt(FLAGS_model), FLAGS_model, options);
   net.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
   const auto means = vibnet::mean_outputs(iterations_of(net), &net);

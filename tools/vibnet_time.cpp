@@ -99,10 +99,14 @@ void print_table(const vibnet::Net& net, const Measurement& result, std::size_t 
             << std::setw(14) << "forward ms" << std::setw(14) << "backward ms"
             << "\n"
             << std::fixed << std::setprecision(3);
-  for (std::size_t i = 0; i < net.layers().size(); ++i)
+  for (int i = 0; i < static_cast<int>(net.layers().size()); ++i) {
     std::cout << std::left << std::setw(20) << net.layers()[i]->name() << std::setw(24)
-              << net.layers()[i]->type() << std::right << std::setw(14) << median(result.forward[i])
-              << std::setw(14) << median(result.backward[i]) << "\n";
+              << net.layers()[i]->type() << std::right << std::setw(14);
+    if (net.pass_of(i) != i)
+      std::cout << "with " + net.layers()[net.pass_of(i)]->name() << "\n";
+    else
+      std::cout << median(result.forward[i]) << std::setw(14) << median(result.backward[i]) << "\n";
+  }
   std::cout << std::left << std::setw(44) << "whole net" << std::right << std::setw(14)
             << median(result.whole_forward) << std::setw(14) << median(result.whole_backward)
             << "\n\nforward and backward: " << median(result.step) << " ms, peak memory " << peak
@@ -136,6 +140,7 @@ int time_net(const std::vector<std::string>& arguments) {
   vibnet::NetOptions options;
   options.phase = trains ? vibnet::TRAIN : vibnet::TEST;
   options.device = vibnet::device_flag(FLAGS_device);
+  options.keeps_blobs = false;
   vibnet::reset_peak_memory();
   vibnet::Net net = vibnet::make_net(parameter, FLAGS_model, options);
   vibnet::fill_inputs(&net);

@@ -11,7 +11,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    vibnet::Net net(vibnet::read_net_prototxt(argv[1]), vibnet::NetOptions());
+    vibnet::NetOptions options;
+    options.keeps_blobs = false;  // inputs and outputs are all that is looked at
+    vibnet::Net net(vibnet::read_net_prototxt(argv[1]), options);
     net.copy_weights(argv[2], vibnet::Missing::FAIL);
     for (const std::string& name : net.input_names()) net.blob(name)->set_data(0);
     net.forward();

@@ -63,6 +63,9 @@ class Blob {
   /// Uses the other blob's memory from now on. The counts must be equal.
   void share_data(const Blob& other);
   void share_diff(const Blob& other);
+  /// Uses this memory, of at least the blob's count, from now on.
+  void use_data(std::shared_ptr<SyncedMemory> memory);
+  void use_diff(std::shared_ptr<SyncedMemory> memory);
 
   void set_data(float value);
   void set_diff(float value);

@@ -49,6 +49,11 @@ class Layer {
   /// False for a bottom that has no gradient, such as labels.
   virtual bool has_gradient(int /*bottom*/) const { return true; }
 
+  /// Whether forward makes the tops' data the bottom's memory, and backward the bottom's diff a
+  /// top's: then the memory is in use as long as any of them.
+  virtual bool shares_data() const { return false; }
+  virtual bool shares_diff() const { return false; }
+
   /// Checks the parameter and makes the blobs() that depend on the bottoms' shapes.
   virtual void set_up(const Blobs& /*bottom*/, const Blobs& /*top*/) {}
   /// Shapes the tops after the bottoms.

@@ -13,6 +13,7 @@
 
 namespace vibnet {
 
+class ChannelPass;
 class GateLayer;
 class Net;
 
@@ -24,6 +25,10 @@ struct NetOptions {
   std::vector<std::string> stages;
   /// Whether the fillers run; false for a net whose weights are all copied from a file.
   bool fills_parameters = true;
+  /// Whether every blob holds its values after a pass. If not, layers run together where they can,
+  /// and blobs share memory: only inputs, outputs and parameters are to be looked at, and a TEST
+  /// net runs no backward.
+  bool keeps_blobs = true;
   /// A net whose parameter memory this one uses, layer by layer name; none if null.
   const Net* weights_of = nullptr;
 };
@@ -39,6 +44,7 @@ class Net {
   Net(const NetParameter& parameter, const NetOptions& options);
   Net(const Net&) = delete;  // the layers point to its context
   Net& operator=(const Net&) = delete;
+  ~Net();
 
   /// Runs all layers. Returns the objective: the loss tops by their weights, and in TRAIN the
   /// layers' penalties.
@@ -67,6 +73,8 @@ class Net {
   const Blobs& bottoms(int layer) const { return bottoms_[layer]; }
   const Blobs& tops(int layer) const { return tops_[layer]; }
   bool needs_backward(int layer) const { return layer_needs_backward_[layer]; }
+  /// The first of the layers that this one runs together with: itself if alone.
+  int pass_of(int layer) const { return pass_of_[layer]; }
 
   /// Null when there is none of that name.
   Blob* blob(const std::string& name) const;
@@ -93,6 +101,7 @@ class Net {
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const std::vector<GateLayer*>& gates() const { return gates_; }
 
+  /// One layer; with the first of several that run together, all of them, and with the others none.
   void backward_layer(int index);
   void forward_layer(int index);
 
@@ -120,6 +129,15 @@ class Net {
   void share_parameter(const ParamSpec& spec, int layer, int index, const Owner& owner);
   void find_backward_path(bool force);
   void find_outputs();
+  int last_of_pass(int first) const;
+  void reshape_layer(int index);
+  bool joins_pass(int layer, int first) const;
+  void fuse_layers();
+  bool keep_bottom_of_pass(int first, int end);
+  std::vector<Blobs> sharing(bool (Layer::*shares)() const) const;
+  void share_diffs();
+  void share_data();
+  void plan_memory();
   void log_forward(int layer) const;
   void log_backward(int layer) const;
 
@@ -132,6 +150,12 @@ class Net {
   std::vector<std::vector<float>> loss_weights_;
   std::vector<std::vector<bool>> propagate_down_;
   std::vector<bool> layer_needs_backward_;
+  std::vector<int> pass_of_;
+  /// At the first layer of each pass of several.
+  std::vector<std::unique_ptr<ChannelPass>> passes_;
+  /// Blobs that the prototxt knows nothing of.
+  std::vector<std::unique_ptr<Blob>> own_blobs_;
+  bool keeps_blobs_ = true;
   std::map<std::string, std::unique_ptr<Blob>> blobs_;
   std::vector<std::string> blob_names_;
   std::vector<std::string> input_names_;

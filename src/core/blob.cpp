@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <sstream>
+#include <utility>
 
 #include "vibnet.pb.h"
 #include "vibnet/error.h"
@@ -60,13 +61,21 @@ int Blob::canonical_axis(int axis) const {
 
 void Blob::share_data(const Blob& other) {
   CHECK_EQ(count_, other.count_);
-  data_ = other.data_;
-  capacity_ = std::min(data_->bytes(), diff_->bytes());
+  use_data(other.data_);
 }
 
 void Blob::share_diff(const Blob& other) {
   CHECK_EQ(count_, other.count_);
-  diff_ = other.diff_;
+  use_diff(other.diff_);
+}
+
+void Blob::use_data(std::shared_ptr<SyncedMemory> memory) {
+  data_ = std::move(memory);
+  capacity_ = std::min(data_->bytes(), diff_->bytes());
+}
+
+void Blob::use_diff(std::shared_ptr<SyncedMemory> memory) {
+  diff_ = std::move(memory);
   capacity_ = std::min(data_->bytes(), diff_->bytes());
 }
 

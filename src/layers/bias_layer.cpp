@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "layers/broadcast_layer.h"
+#include "math/sums.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -16,7 +17,8 @@ class BiasLayer : public BroadcastLayer {
 
   void set_up(const Blobs& bottom, const Blobs& /*top*/) override {
     const BiasParameter& parameter = parameter_.bias_param();
-    if (bottom.size() == 1)
+    bias_is_bottom_ = bottom.size() > 1;
+    if (!bias_is_bottom_)
       add_blob(operand_shape(*bottom[0], parameter.axis(), parameter.num_axes()),
                &parameter.filler());
   }
@@ -26,9 +28,9 @@ class BiasLayer : public BroadcastLayer {
     top[0]->reshape_like(*bottom[0]);
   }
 
-  ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override {
+  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
     const BiasParameter& p = parameter_.bias_param();
-    if (bottom.size() > 1 || p.axis() != 1 || blobs_[0]->axes() == 0) return ChannelRule::wall();
+    if (bias_is_bottom_ || p.axis() != 1 || blobs_[0]->axes() == 0) return ChannelRule::wall();
     ChannelRule rule = ChannelRule::pointwise();
     if (blobs_[0]->axes() != 1) rule.constants = ChannelRule::Constants::NONE;
     rule.channel_blobs = 1;
@@ -36,28 +38,37 @@ class BiasLayer : public BroadcastLayer {
     return rule;
   }
 
-  void forward(const Blobs& bottom, const Blobs& top) override {
-    const float* x = bottom[0]->cpu_data();
-    const float* bias = this->bias(bottom).cpu_data();
-    float* y = top[0]->mutable_cpu_data();
-    for_each_row([=](std::int64_t operand, std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) y[i] = x[i] + bias[operand];
-    });
+  bool can_follow() const override { return !bias_is_bottom_; }
+  bool needs_x() const override { return false; }
+
+  void begin_forward(const Blobs& bottom) override { shifts_ = bias(bottom).cpu_data(); }
+
+  void forward_block(const ChannelBlock& block, const float* x, float* y) override {
+    const float shift = shifts_[block.channel];
+#pragma omp simd  // each value alone, even in place
+    for (int i = 0; i < block.count(); ++i) y[i] = x[i] + shift;
   }
 
-  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override {
-    const float* dy = top[0]->cpu_diff();
-    const bool bias_is_bottom = bottom.size() > 1;
-    if (bias_is_bottom && propagate_down[1]) bottom[1]->set_diff(0);
-    if (bias_is_bottom ? propagate_down[1] : learns(0))
-      add_sums([=](std::int64_t i) { return dy[i]; }, bias(bottom).mutable_cpu_diff());
-    if (propagate_down[0] && bottom[0] != top[0])
-      std::copy_n(dy, bottom[0]->count(), bottom[0]->mutable_cpu_diff());
+  void begin_backward() override { sums_.clear(layout().channels); }
+
+  void backward_block(const ChannelBlock& block, const float* /*x*/, const float* /*y*/,
+                      const float* dy, float* dx) override {
+    sums_.add(block.channel, sum(dy, block.count()));
+    if (dx != dy) std::copy_n(dy, block.count(), dx);
+  }
+
+  void end_backward(const std::vector<bool>& propagate_down, const Blobs& bottom) override {
+    if (bias_is_bottom_ && propagate_down[1]) bottom[1]->set_diff(0);
+    if (bias_is_bottom_ ? propagate_down[1] : learns(0))
+      sums_.add_to(bias(bottom).mutable_cpu_diff());
   }
 
  private:
-  Blob& bias(const Blobs& bottom) const { return bottom.size() > 1 ? *bottom[1] : *blobs_[0]; }
+  Blob& bias(const Blobs& bottom) const { return bias_is_bottom_ ? *bottom[1] : *blobs_[0]; }
+
+  bool bias_is_bottom_ = false;
+  const float* shifts_ = nullptr;
+  ChannelSums sums_;
 };
 
 REGISTER_LAYER(Bias, CPU, BiasLayer);

@@ -19,9 +19,7 @@ void BroadcastLayer::place(const Blob& x, const Blob& operand, int axis, const c
   if (last > x.axes() || !std::equal(shape.begin(), shape.end(), x.shape().begin() + first))
     fail("the ", what, " is ", to_string(shape), ", which does not fit the bottom, ",
          to_string(x.shape()), ", from axis ", first, " on");
-  outer_ = x.count(0, first);
-  operands_ = x.count(first, last);
-  inner_ = x.count(last);
+  set_layout({x.count(0, first), x.count(first, last), x.count(last)});
 }
 
 }  // namespace vibnet

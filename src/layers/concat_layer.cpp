@@ -12,6 +12,8 @@ class ConcatLayer : public Layer {
 
   BlobCount bottom_count() const override { return {1, BlobCount::kAny}; }
 
+  bool shares_data() const override { return true; }
+  bool shares_diff() const override { return true; }
   void reshape(const Blobs& bottom, const Blobs& top) override {
     const ConcatParameter& p = parameter_.concat_param();
     if (p.has_axis() && p.has_concat_dim()) fail("has axis and concat_dim; give one");

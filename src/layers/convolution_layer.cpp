@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 
 #include "math/parallel.h"
+#include "math/sums.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -146,12 +146,12 @@ void ConvolutionLayer::add_bias_gradient(const float* dy) {
   parallel_for(outputs_, grain_of(std::int64_t{samples_} * output_size_),
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t output = begin; output < end; ++output) {
-                   double sum = 0;
+                   double total = 0;
                    for (std::int64_t n = 0; n < samples_; ++n) {
                      const float* row = dy + (n * outputs_ + output) * output_size_;
-                     sum += std::accumulate(row, row + output_size_, 0.0f);
+                     total += sum(row, output_size_);
                    }
-                   gradient[output] += static_cast<float>(sum);
+                   gradient[output] += static_cast<float>(total);
                  }
                });
 }

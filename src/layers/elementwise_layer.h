@@ -1,11 +1,8 @@
 #pragma once
 
-#include <algorithm>
 #include <optional>
-#include <vector>
 
-#include "math/parallel.h"
-#include "vibnet/layer.h"
+#include "layers/channelwise_layer.h"
 
 namespace vibnet {
 
@@ -17,11 +14,9 @@ namespace vibnet {
 ///   bool slope_reads_x() const            false where slope is right with y given for x too, so
 ///                                         that an in-place layer need not keep x
 template <typename Formula>
-class ElementwiseLayer : public Layer {
+class ElementwiseLayer : public ChannelwiseLayer {
  public:
-  using Layer::Layer;
-
-  bool runs_in_place() const override { return true; }
+  using ChannelwiseLayer::ChannelwiseLayer;
 
   void set_up(const Blobs& /*bottom*/, const Blobs& /*top*/) override {
     try {
@@ -31,33 +26,19 @@ class ElementwiseLayer : public Layer {
     }
   }
 
-  void reshape(const Blobs& bottom, const Blobs& top) override {
-    top[0]->reshape_like(*bottom[0]);
-    if (keeps_x(bottom, top)) kept_x_.reshape_like(*bottom[0]);
+  bool is_uniform() const override { return true; }
+  bool needs_x() const override { return formula_->slope_reads_x(); }
+  bool needs_y() const override { return true; }
+
+  void forward_block(const ChannelBlock& block, const float* x, float* y) override {
+    const Formula formula = *formula_;
+    for (int i = 0; i < block.count(); ++i) y[i] = formula.value(x[i]);
   }
 
-  void forward(const Blobs& bottom, const Blobs& top) override {
-    const int count = bottom[0]->count();
-    const float* x = bottom[0]->cpu_data();
-    if (keeps_x(bottom, top)) std::copy_n(x, count, kept_x_.mutable_cpu_data());
-    float* y = top[0]->mutable_cpu_data();
+  void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,
+                      float* dx) override {
     const Formula formula = *formula_;
-    parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) y[i] = formula.value(x[i]);
-    });
-  }
-
-  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override {
-    if (!propagate_down[0]) return;
-    const float* x = keeps_x(bottom, top) ? kept_x_.cpu_data() : bottom[0]->cpu_data();
-    const float* y = top[0]->cpu_data();
-    const float* dy = top[0]->cpu_diff();
-    float* dx = bottom[0]->mutable_cpu_diff();
-    const Formula formula = *formula_;
-    parallel_for(top[0]->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) dx[i] = dy[i] * formula.slope(x[i], y[i]);
-    });
+    for (int i = 0; i < block.count(); ++i) dx[i] = dy[i] * formula.slope(x[i], y[i]);
   }
 
   ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
@@ -65,12 +46,7 @@ class ElementwiseLayer : public Layer {
   }
 
  private:
-  bool keeps_x(const Blobs& bottom, const Blobs& top) const {
-    return bottom[0] == top[0] && formula_->slope_reads_x();
-  }
-
   std::optional<Formula> formula_;
-  Blob kept_x_;
 };
 
 }  // namespace vibnet

@@ -8,6 +8,8 @@ class FlattenLayer : public Layer {
  public:
   using Layer::Layer;
 
+  bool shares_data() const override { return true; }
+  bool shares_diff() const override { return true; }
   void reshape(const Blobs& bottom, const Blobs& top) override {
     const Blob& x = *bottom[0];
     const int first = x.canonical_axis(parameter_.flatten_param().axis());

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "math/parallel.h"
+#include "math/sums.h"
 
 namespace vibnet {
 
@@ -39,7 +40,7 @@ void GateLayer::reshape(const Blobs& bottom, const Blobs& top) {
       kl_scale_ = bottom[0]->axes() > 2 ? bottom[0]->shape(-1) : 1;
       break;
   }
-  top[0]->reshape_like(*bottom[0]);
+  ChannelwiseLayer::reshape(bottom, top);
   for (Blob* blob : {&slopes_, &sums_}) blob->reshape({samples_, channels_});
   factors_.reshape(is_training() ? Shape{samples_, channels_} : Shape{channels_});
 }
@@ -148,39 +149,45 @@ std::vector<float> GateLayer::sum_sloped_gradients() const {
   return gradients;
 }
 
-void GateLayer::forward(const Blobs& bottom, const Blobs& top) {
+void GateLayer::begin_forward(const Blobs& /*bottom*/) {
   is_training() ? draw_factors() : set_test_factors();
-  const float* x = bottom[0]->cpu_data();
-  const float* factors = factors_.cpu_data();
-  float* y = top[0]->mutable_cpu_data();
-  const int period = std::max(1, factors_.count());
-  parallel_for(samples_ * channels_, grain_of(spatial_), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const float factor = factors[i % period];
-      for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s) y[s] = x[s] * factor;
-    }
-  });
+  factors_now_ = factors_.cpu_data();
 }
 
-void GateLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                         const Blobs& bottom) {
-  const float* x = bottom[0]->cpu_data();
-  const float* dy = top[0]->cpu_diff();
-  const float* factors = factors_.cpu_data();
-  float* dx = propagate_down[0] ? bottom[0]->mutable_cpu_diff() : nullptr;
-  float* sums = sums_.mutable_cpu_data();
-  const int period = std::max(1, factors_.count());
-  parallel_for(samples_ * channels_, grain_of(spatial_), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      float sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s) sum += dy[s] * x[s];
-      sums[i] = sum;
-      if (dx == nullptr) continue;
-      const float factor = factors[i % period];
-      for (std::int64_t s = i * spatial_; s < (i + 1) * spatial_; ++s) dx[s] = dy[s] * factor;
-    }
-  });
+/// Each value times the factor of its channel and, in TRAIN, sample.
+void GateLayer::multiply(const ChannelBlock& block, const float* from, float* to) const {
+  const float* factors = factors_now_ + block.channel;
+  if (!is_training()) {
+    const float factor = *factors;
+#pragma omp simd  // each value alone, even in place
+    for (int i = 0; i < block.count(); ++i) to[i] = from[i] * factor;
+    return;
+  }
+  for (int n = 0; n < block.samples; ++n) {
+    const float factor = factors[(block.first_sample + n) * channels_];
+#pragma omp simd
+    for (int i = n * block.values; i < (n + 1) * block.values; ++i) to[i] = from[i] * factor;
+  }
+}
+
+void GateLayer::forward_block(const ChannelBlock& block, const float* x, float* y) {
+  multiply(block, x, y);
+}
+
+void GateLayer::begin_backward() {
+  sums_.set_data(0);
+  sums_now_ = sums_.mutable_cpu_data();
+}
+
+void GateLayer::backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
+                               const float* dy, float* dx) {
+  float* sums = sums_now_ + block.first_sample * channels_ + block.channel;
+  for (int n = 0; n < block.samples; ++n)
+    sums[n * channels_] += dot(dy + n * block.values, x + n * block.values, block.values);
+  multiply(block, dy, dx);
+}
+
+void GateLayer::end_backward(const std::vector<bool>& /*propagate_down*/, const Blobs& /*bottom*/) {
   add_gradients();
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/gate_rule.h"
-#include "vibnet/layer.h"
+#include "layers/channelwise_layer.h"
 
 namespace vibnet {
 
@@ -23,14 +23,18 @@ struct GateDraw {
 /// core/gate_rule.h. Adds gamma * kl_weight * kl() to the objective. A unit's noise hangs on its
 /// number, which `unit` states for a layer that has been cut; so what is left of a net draws what
 /// it drew as a part of the whole.
-class GateLayer : public Layer {
+class GateLayer : public ChannelwiseLayer {
  public:
   float default_decay_mult(int /*index*/) const override { return 0; }
   void reshape(const Blobs& bottom, const Blobs& top) override;
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override;
-  void forward(const Blobs& bottom, const Blobs& top) override;
-  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override;
+  bool runs_in_place() const override { return false; }
+  void begin_forward(const Blobs& bottom) override;
+  void forward_block(const ChannelBlock& block, const float* x, float* y) override;
+  void begin_backward() override;
+  void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,
+                      float* dx) override;
+  void end_backward(const std::vector<bool>& propagate_down, const Blobs& bottom) override;
   double penalty() const override { return gamma() * kl(); }
 
   /// What the units cost the more the further they are open, summed, times the layer's kl_scale.
@@ -67,7 +71,7 @@ class GateLayer : public Layer {
   /// `gate`: the layer's own parameter message, with gamma, kl_scale and unit.
   template <typename Parameter>
   GateLayer(const LayerParameter& parameter, const Context& context, const Parameter& gate)
-      : Layer(parameter, context),
+      : ChannelwiseLayer(parameter, context),
         gamma_(gate.gamma()),
         kl_scale_kind_(gate.kl_scale()),
         unit_(gate.unit().begin(), gate.unit().end()) {}
@@ -108,7 +112,10 @@ class GateLayer : public Layer {
 
  private:
   std::vector<GateUnit> gate_units() const;
+  void multiply(const ChannelBlock& block, const float* from, float* to) const;
 
+  const float* factors_now_ = nullptr;
+  float* sums_now_ = nullptr;
   float gamma_;
   double cost_factor_ = 1;
   InformationBottleneckParameter::KLScale kl_scale_kind_;

@@ -1,22 +1,22 @@
 #pragma once
 
-#include "vibnet/layer.h"
+#include "layers/channelwise_layer.h"
 
 namespace vibnet {
 
 /// y = max(x, 0) + negative_slope * min(x, 0), in place if asked (Caffe's ReLU).
-class ReLULayer : public Layer {
+class ReLULayer : public ChannelwiseLayer {
  public:
-  using Layer::Layer;
+  using ChannelwiseLayer::ChannelwiseLayer;
 
-  bool runs_in_place() const override { return true; }
-  void reshape(const Blobs& bottom, const Blobs& top) override { top[0]->reshape_like(*bottom[0]); }
   ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
     return ChannelRule::pointwise(ChannelRule::Homogeneous::FOR_POSITIVE);
   }
-  void forward(const Blobs& bottom, const Blobs& top) override;
-  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override;
+  bool is_uniform() const override { return true; }
+  bool needs_x() const override { return false; }
+  void forward_block(const ChannelBlock& block, const float* x, float* y) override;
+  void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,
+                      float* dx) override;
 
  protected:
   float negative_slope() const { return parameter_.relu_param().negative_slope(); }

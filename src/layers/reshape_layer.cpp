@@ -15,6 +15,8 @@ class ReshapeLayer : public Layer {
  public:
   using Layer::Layer;
 
+  bool shares_data() const override { return true; }
+  bool shares_diff() const override { return true; }
   void reshape(const Blobs& bottom, const Blobs& top) override {
     top[0]->reshape(shape_after(*bottom[0]));
     if (top[0]->count() != bottom[0]->count())

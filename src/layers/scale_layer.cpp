@@ -1,6 +1,5 @@
-#include <algorithm>
-
 #include "layers/broadcast_layer.h"
+#include "math/sums.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -17,7 +16,8 @@ class ScaleLayer : public BroadcastLayer {
 
   void set_up(const Blobs& bottom, const Blobs& /*top*/) override {
     const ScaleParameter& parameter = parameter_.scale_param();
-    if (bottom.size() == 1) {
+    scale_is_bottom_ = bottom.size() > 1;
+    if (!scale_is_bottom_) {
       FillerParameter ones;
       ones.set_value(1);
       add_blob(operand_shape(*bottom[0], parameter.axis(), parameter.num_axes()),
@@ -29,11 +29,10 @@ class ScaleLayer : public BroadcastLayer {
   void reshape(const Blobs& bottom, const Blobs& top) override {
     place(*bottom[0], scale(bottom), parameter_.scale_param().axis(), "scale");
     top[0]->reshape_like(*bottom[0]);
-    if (bottom[0] == top[0]) kept_x_.reshape_like(*bottom[0]);
   }
 
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override {
-    if (bottom.size() > 1) return rule_of_two(bottom);
+    if (scale_is_bottom_) return rule_of_two(bottom);
     if (parameter_.scale_param().axis() != 1 || blobs_[0]->axes() == 0) return ChannelRule::wall();
     ChannelRule rule = ChannelRule::pointwise();
     if (!has_bias()) rule.homogeneous = ChannelRule::Homogeneous::ALWAYS;
@@ -44,35 +43,40 @@ class ScaleLayer : public BroadcastLayer {
     return rule;
   }
 
-  void forward(const Blobs& bottom, const Blobs& top) override {
-    const float* x = bottom[0]->cpu_data();
-    if (bottom[0] == top[0]) std::copy_n(x, bottom[0]->count(), kept_x_.mutable_cpu_data());
-    const float* scale = this->scale(bottom).cpu_data();
-    const float* bias = has_bias() ? this->bias().cpu_data() : nullptr;
-    float* y = top[0]->mutable_cpu_data();
-    for_each_row([=](std::int64_t operand, std::int64_t begin, std::int64_t end) {
-      const float factor = scale[operand];
-      const float shift = bias == nullptr ? 0 : bias[operand];
-      for (std::int64_t i = begin; i < end; ++i) y[i] = x[i] * factor + shift;
-    });
+  bool can_follow() const override { return !scale_is_bottom_; }
+
+  void begin_forward(const Blobs& bottom) override {
+    factors_ = scale(bottom).cpu_data();
+    shifts_ = has_bias() ? bias().cpu_data() : nullptr;
   }
 
-  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override {
-    const float* x = bottom[0] == top[0] ? kept_x_.cpu_data() : bottom[0]->cpu_data();
-    const float* dy = top[0]->cpu_diff();
-    const bool scale_is_bottom = bottom.size() > 1;
-    if (scale_is_bottom && propagate_down[1]) bottom[1]->set_diff(0);
-    if (scale_is_bottom ? propagate_down[1] : learns(0))
-      add_sums([=](std::int64_t i) { return dy[i] * x[i]; }, scale(bottom).mutable_cpu_diff());
+  void forward_block(const ChannelBlock& block, const float* x, float* y) override {
+    const float factor = factors_[block.channel];
+    const float shift = shifts_ == nullptr ? 0 : shifts_[block.channel];
+#pragma omp simd  // each value alone, even in place
+    for (int i = 0; i < block.count(); ++i) y[i] = x[i] * factor + shift;
+  }
+
+  void begin_backward() override {
+    scale_sums_.clear(layout().channels);
+    bias_sums_.clear(layout().channels);
+  }
+
+  void backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
+                      const float* dy, float* dx) override {
+    scale_sums_.add(block.channel, dot(dy, x, block.count()));
+    if (has_bias()) bias_sums_.add(block.channel, sum(dy, block.count()));
+    const float factor = factors_[block.channel];
+#pragma omp simd
+    for (int i = 0; i < block.count(); ++i) dx[i] = dy[i] * factor;
+  }
+
+  void end_backward(const std::vector<bool>& propagate_down, const Blobs& bottom) override {
+    if (scale_is_bottom_ && propagate_down[1]) bottom[1]->set_diff(0);
+    if (scale_is_bottom_ ? propagate_down[1] : learns(0))
+      scale_sums_.add_to(scale(bottom).mutable_cpu_diff());
     if (has_bias() && learns(static_cast<int>(blobs_.size()) - 1))
-      add_sums([=](std::int64_t i) { return dy[i]; }, bias().mutable_cpu_diff());
-    if (!propagate_down[0]) return;
-    const float* scale = this->scale(bottom).cpu_data();
-    float* dx = bottom[0]->mutable_cpu_diff();
-    for_each_row([=](std::int64_t operand, std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) dx[i] = dy[i] * scale[operand];
-    });
+      bias_sums_.add_to(bias().mutable_cpu_diff());
   }
 
  private:
@@ -88,11 +92,14 @@ class ScaleLayer : public BroadcastLayer {
   }
 
   bool has_bias() const { return parameter_.scale_param().bias_term(); }
-  Blob& scale(const Blobs& bottom) const { return bottom.size() > 1 ? *bottom[1] : *blobs_[0]; }
+  Blob& scale(const Blobs& bottom) const { return scale_is_bottom_ ? *bottom[1] : *blobs_[0]; }
   Blob& bias() const { return *blobs_.back(); }
 
-  /// x of an in-place forward, for the scale's gradient.
-  Blob kept_x_;
+  bool scale_is_bottom_ = false;
+  const float* factors_ = nullptr;
+  const float* shifts_ = nullptr;
+  ChannelSums scale_sums_;
+  ChannelSums bias_sums_;
 };
 
 REGISTER_LAYER(Scale, CPU, ScaleLayer);

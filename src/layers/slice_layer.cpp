@@ -12,6 +12,8 @@ class SliceLayer : public Layer {
 
   BlobCount top_count() const override { return {1, BlobCount::kAny}; }
 
+  bool shares_data() const override { return true; }
+  bool shares_diff() const override { return true; }
   void reshape(const Blobs& bottom, const Blobs& top) override {
     const SliceParameter& p = parameter_.slice_param();
     if (p.has_axis() && p.has_slice_dim()) fail("has axis and slice_dim; give one");

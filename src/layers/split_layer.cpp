@@ -13,6 +13,7 @@ class SplitLayer : public Layer {
 
   BlobCount top_count() const override { return {1, BlobCount::kAny}; }
 
+  bool shares_data() const override { return true; }
   void reshape(const Blobs& bottom, const Blobs& top) override {
     for (Blob* reader : top) reader->reshape_like(*bottom[0]);
   }

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 #include <utility>
 
 #include "core/nan_field.h"
+#include "layers/channel_pass.h"
 #include "layers/gate_layer.h"
 #include "math/parallel.h"
 #include "net/filter.h"
@@ -79,7 +81,17 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   if (options.weights_of != nullptr) share_weights(*options.weights_of);
   find_backward_path(parameter.force_backward());
   find_outputs();
+
+  pass_of_.resize(layers_.size());
+  std::iota(pass_of_.begin(), pass_of_.end(), 0);
+  passes_.resize(layers_.size());
+  keeps_blobs_ = options.keeps_blobs || debug_info_ || options.device.type == DeviceType::GPU;
+  if (keeps_blobs_) return;
+  fuse_layers();
+  plan_memory();
 }
+
+Net::~Net() = default;
 
 void Net::append_layer(const LayerParameter& parameter, const NetOptions& options) {
   const bool has_own =
@@ -252,9 +264,21 @@ void Net::find_outputs() {
     if (read.count(blobs_.at(name).get()) == 0) output_names_.push_back(name);
 }
 
+int Net::last_of_pass(int first) const {
+  if (passes_[first] == nullptr) return first;
+  return first + static_cast<int>(passes_[first]->layers().size()) - 1;
+}
+
+void Net::reshape_layer(int index) { layers_[index]->reshape(bottoms_[index], tops_[index]); }
+
 void Net::forward_layer(int index) {
-  layers_[index]->reshape(bottoms_[index], tops_[index]);
-  layers_[index]->forward(bottoms_[index], tops_[index]);
+  if (pass_of_[index] != index) return;
+  const int last = last_of_pass(index);
+  for (int i = index; i <= last; ++i) reshape_layer(i);
+  if (passes_[index] != nullptr)
+    passes_[index]->forward(bottoms_[index], tops_[last]);
+  else
+    layers_[index]->forward(bottoms_[index], tops_[index]);
   if (debug_info_) log_forward(index);
 }
 
@@ -273,12 +297,17 @@ float Net::forward() {
 }
 
 void Net::backward_layer(int index) {
-  if (!layer_needs_backward_[index]) return;
-  layers_[index]->backward(tops_[index], propagate_down_[index], bottoms_[index]);
+  if (!layer_needs_backward_[index] || pass_of_[index] != index) return;
+  if (passes_[index] != nullptr)
+    passes_[index]->backward(tops_[last_of_pass(index)], propagate_down_[index],
+                             *bottoms_[index][0], bottoms_[index]);
+  else
+    layers_[index]->backward(tops_[index], propagate_down_[index], bottoms_[index]);
   if (debug_info_) log_backward(index);
 }
 
 void Net::backward() {
+  CHECK(keeps_blobs_ || context_.phase == TRAIN) << "a TEST net that keeps no blobs";
   for (int i = static_cast<int>(layers_.size()) - 1; i >= 0; --i) backward_layer(i);
 }
 
@@ -287,7 +316,8 @@ void Net::clear_gradients() {
 }
 
 void Net::reshape() {
-  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i]->reshape(bottoms_[i], tops_[i]);
+  for (int i = 0; i < static_cast<int>(layers_.size()); ++i) reshape_layer(i);
+  if (!keeps_blobs_) plan_memory();
 }
 
 Layer* Net::layer(const std::string& name) const {

@@ -84,6 +84,7 @@ std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed, c
   const auto& stages = net.state.stage();
   NetOptions options{
       net.state.phase(), device, seed, net.state.level(), {stages.begin(), stages.end()}};
+  options.keeps_blobs = false;
   options.weights_of = weights_of;
   return std::unique_ptr<Net>(new Net(make_net(net.net, net.source, options)));
 }

@@ -96,7 +96,9 @@ double value_of(TargetKind kind, const TrainingCost& cost) {
 double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy) {
   if (deploy.layer_size() == 0) return 0;
   if (kind == TargetKind::LATENCY) {
-    Net net(deploy, NetOptions());
+    NetOptions options;
+    options.keeps_blobs = false;
+    Net net(deploy, options);
     return forward_ms(kTimedPasses, &net);
   }
   return value_of(kind, shares_of(cost_of_deployment(deploy), dense));

@@ -11,6 +11,7 @@
 #include "solver/compaction.h"
 #include "support/outputs.h"
 #include "support/random_graphs.h"
+#include "support/trained_graph.h"
 #include "support/trained_net.h"
 #include "vibnet/net.h"
 
@@ -19,31 +20,6 @@ namespace {
 
 constexpr double kTolerance = 1e-4;
 constexpr float kKlWeight = 0.01F;
-
-/// The net with no noise by position, with an eps that keeps BatchNorm from blowing up rounding
-/// where a channel is constant, and with no layer in place: one in place overwrites what the
-/// gradient of the one before it may need, as in Caffe.
-NetParameter for_training(const NetParameter& model) {
-  NetParameter net = model;
-  net.clear_layer();
-  net.set_force_backward(true);
-  std::map<std::string, std::string> names;
-  for (LayerParameter layer : model.layer()) {
-    const bool in_place =
-        layer.bottom_size() > 0 && layer.top_size() > 0 && layer.bottom(0) == layer.top(0);
-    for (std::string& bottom : *layer.mutable_bottom())
-      if (names.count(bottom) > 0) bottom = names.at(bottom);
-    if (in_place) {
-      names[layer.top(0)] = layer.name();
-      layer.set_top(0, layer.name());
-    }
-    layer.clear_include();
-    if (layer.type() == "Dropout") layer.mutable_dropout_param()->set_dropout_ratio(0);
-    if (layer.type() == "BatchNorm") layer.mutable_batch_norm_param()->set_eps(0.1F);
-    *net.add_layer() = layer;
-  }
-  return net;
-}
 
 NetOptions training() {
   NetOptions options;
@@ -63,53 +39,6 @@ LivingUnits living_in(const Net& net) {
   LivingUnits living;
   for (const GateLayer* gate : net.gates()) living[gate->name()] = gate->kept();
   return living;
-}
-
-void set_inputs(const NamedValues& inputs, Net* net) {
-  for (const std::string& name : net->input_names()) {
-    const std::vector<float>& values = inputs.at(name).values;
-    std::copy(values.begin(), values.end(), net->blob(name)->mutable_cpu_data());
-  }
-}
-
-/// The outputs; sets the gradients that they shall have.
-NamedValues run(const NamedValues& inputs, Net* net) {
-  set_inputs(inputs, net);
-  net->forward();
-  NamedValues outputs;
-  for (const std::string& name : net->output_names()) {
-    Blob* blob = net->blob(name);
-    outputs[name] = {blob->shape(), {blob->cpu_data(), blob->cpu_data() + blob->count()}};
-    for (int i = 0; i < blob->count(); ++i)
-      blob->mutable_cpu_diff()[i] = 1 + 0.5F * std::sin(static_cast<float>(i));
-  }
-  net->clear_gradients();
-  return outputs;
-}
-
-/// The gradients as if they were weights.
-NetParameter gradients_of(const Net& net) {
-  NetParameter gradients = net.to_proto(true);
-  for (LayerParameter& layer : *gradients.mutable_layer())
-    for (BlobProto& blob : *layer.mutable_blobs()) {
-      blob.mutable_data()->Swap(blob.mutable_diff());
-      if (blob.data_size() == 0) blob.mutable_data()->Resize(blob.diff_size(), 0);
-      blob.clear_diff();
-    }
-  return gradients;
-}
-
-/// All values of one after the other, by layer name.
-NamedValues as_one(const NetParameter& net) {
-  std::map<std::string, const LayerParameter*> layers;
-  for (const LayerParameter& layer : net.layer())
-    if (layer.blobs_size() > 0) layers[layer.name()] = &layer;
-  BlobValues all;
-  for (const auto& entry : layers)
-    for (const BlobProto& blob : entry.second->blobs())
-      all.values.insert(all.values.end(), blob.data().begin(), blob.data().end());
-  all.shape = {static_cast<int>(all.values.size())};
-  return {{"all", all}};
 }
 
 struct Compacted {
@@ -134,7 +63,7 @@ LivingUnits half_of(LivingUnits living) {
 
 void compact_for_training(std::uint32_t seed, Compacted* counts) {
   const RandomGraph graph = random_graph(seed);
-  const NetParameter model = for_training(net_of(graph.prototxt));
+  const NetParameter model = for_training(net_of(graph.prototxt), InPlace::NO);
   const NetParameter weights = random_graph_weights(graph, seed);
   const NamedValues inputs = noise_for(model, 1);
   Net whole(model, training());
@@ -142,7 +71,7 @@ void compact_for_training(std::uint32_t seed, Compacted* counts) {
   whole.copy_weights(weights, "weights", Missing::FAIL);
   const LivingUnits living = living_in(whole);
   freeze(living, &whole);
-  const NamedValues expected = run(inputs, &whole);
+  const NamedValues expected = forward(inputs, &whole);
   whole.backward();
   // Every other seed cuts in two steps.
   const CompactedNet first =
@@ -158,7 +87,7 @@ void compact_for_training(std::uint32_t seed, Compacted* counts) {
   smaller.context().kl_weight = kKlWeight;
   smaller.copy_weights(cut.weights, "smaller weights", Missing::FAIL);
   freeze(left_of(rest, cut), &smaller);
-  EXPECT_LE(difference(expected, run(inputs, &smaller)), kTolerance);
+  EXPECT_LE(difference(expected, forward(inputs, &smaller)), kTolerance);
   smaller.backward();
   EXPECT_LE(difference(as_one(cut.companions[0]), as_one(gradients_of(smaller))), kTolerance);
 }
@@ -183,7 +112,7 @@ void compact_for_test(std::uint32_t seed, Compacted* counts) {
   Net smaller(cut.model, NetOptions());
   smaller.copy_weights(cut.weights, "smaller weights", Missing::FAIL);
   freeze(left_of(living, cut), &smaller);
-  EXPECT_LE(difference(run(inputs, &whole), run(inputs, &smaller)), kTolerance);
+  EXPECT_LE(difference(forward(inputs, &whole), forward(inputs, &smaller)), kTolerance);
   EXPECT_NO_THROW(Net(cut.model, training()));
 }
 

@@ -1,0 +1,236 @@
+#include "layers/channel_pass.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "math/parallel.h"
+#include "math/scratch.h"
+
+namespace vibnet {
+namespace {
+
+/// Values of a block: so few that those of several layers stay in a first-level cache.
+constexpr int kBlock = 1024;
+/// Planes of fewer values are gathered, so that loops over a block are worth their start.
+constexpr int kFewValues = 128;
+constexpr int kCacheLine = 16;  // floats
+
+int parts(int n, int size) { return (n + size - 1) / size; }
+
+}  // namespace
+
+/// Some channels, samples and values of a layout.
+struct ChannelPass::Tile {
+  ChannelLayout layout;
+  int first_channel;
+  int channels;
+  int first_sample;
+  int samples;
+  int first_value;
+  int values;
+
+  int channel_count() const { return samples * values; }
+  int count() const { return channels * channel_count(); }
+  ChannelBlock block(int channel) const {
+    return {first_channel + channel, first_sample, samples, values};
+  }
+  /// Whether memory holds the tile as a block: then it is not gathered.
+  bool is_block() const { return channels == 1 && (samples == 1 || layout.channels == 1); }
+  std::ptrdiff_t offset(int channel, int sample) const {
+    const std::ptrdiff_t plane =
+        std::ptrdiff_t{first_sample + sample} * layout.channels + first_channel + channel;
+    return plane * layout.values + first_value;
+  }
+
+  /// The tile's blocks, a channel's behind the other's: in place, or copied to `buffer`.
+  const float* gather(const float* from, float* buffer) const {
+    if (is_block()) return from + offset(0, 0);
+    for (int n = 0; n < samples; ++n)
+      for (int c = 0; c < channels; ++c) {
+        const float* values_of = from + offset(c, n);
+        float* to = buffer + (c * samples + n) * values;
+        for (int s = 0; s < values; ++s) to[s] = values_of[s];
+      }
+    return buffer;
+  }
+  void scatter(const float* blocks, float* to) const {
+    if (is_block()) return;
+    for (int n = 0; n < samples; ++n)
+      for (int c = 0; c < channels; ++c) {
+        const float* values_of = blocks + (c * samples + n) * values;
+        float* at = to + offset(c, n);
+        for (int s = 0; s < values; ++s) at[s] = values_of[s];
+      }
+  }
+  /// Where blocks are to be written that scatter takes next.
+  float* target(float* to, float* buffer) const { return is_block() ? to + offset(0, 0) : buffer; }
+};
+
+/// How a layout is cut: into groups of channels whose planes share cache lines, and these into
+/// tiles.
+class ChannelPass::Tiling {
+ public:
+  explicit Tiling(const ChannelLayout& layout) : layout_(layout) {
+    const int plane = std::max(1, layout.values);
+    channels_ = std::clamp(kCacheLine / plane, 1, std::max(1, layout.channels));
+    samples_ = plane >= kFewValues ? 1 : std::max(1, kBlock / plane);
+    values_ = std::min(plane, kBlock);
+  }
+
+  int groups() const { return layout_.values == 0 ? 0 : parts(layout_.channels, channels_); }
+  int tiles() const { return parts(layout_.samples, samples_) * parts(layout_.values, values_); }
+  /// Values that a group holds.
+  std::int64_t group_size() const {
+    return std::int64_t{layout_.samples} * channels_ * layout_.values;
+  }
+  int tile_size() const { return channels_ * samples_ * values_; }
+
+  Tile tile(int group, int index) const {
+    const int pieces = parts(layout_.values, values_);
+    const int c = group * channels_;
+    const int n = index / pieces * samples_;
+    const int s = index % pieces * values_;
+    return {layout_,
+            c,
+            std::min(channels_, layout_.channels - c),
+            n,
+            std::min(samples_, layout_.samples - n),
+            s,
+            std::min(values_, layout_.values - s)};
+  }
+
+ private:
+  ChannelLayout layout_;
+  int channels_;
+  int samples_;
+  int values_;
+};
+
+ChannelPass::Tiling ChannelPass::tiling(const Blobs& bottom) const {
+  for (const ChannelwiseLayer* layer : layers_)
+    if (!layer->is_uniform()) return Tiling(layer->layout());
+  return Tiling({1, 1, bottom[0]->count()});
+}
+
+void ChannelPass::look(const Tiling& tiling, int number, int group, const float* x) {
+  float* buffer = scratch(tiling.tile_size());
+  for (int t = 0; t < tiling.tiles(); ++t) {
+    const Tile tile = tiling.tile(group, t);
+    const float* blocks = tile.gather(x, buffer);
+    for (int c = 0; c < tile.channels; ++c)
+      layers_[0]->look(number, tile.block(c), blocks + c * tile.channel_count());
+  }
+}
+
+void ChannelPass::forward_tile(const Tile& tile, const float* x, float* y) {
+  float* buffer = scratch(tile.count());
+  const float* from = tile.gather(x, buffer);
+  float* to = tile.target(y, buffer);
+  for (int c = 0; c < tile.channels; ++c) {
+    const std::ptrdiff_t begin = std::ptrdiff_t{c} * tile.channel_count();
+    layers_[0]->forward_block(tile.block(c), from + begin, to + begin);
+    for (std::size_t i = 1; i < layers_.size(); ++i)
+      layers_[i]->forward_block(tile.block(c), to + begin, to + begin);
+  }
+  tile.scatter(to, y);
+}
+
+void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
+  const float* x = bottom[0]->cpu_data();
+  float* y = top[0]->mutable_cpu_data();
+  for (ChannelwiseLayer* layer : layers_) layer->begin_forward(bottom);
+  const Tiling tiling = this->tiling(bottom);
+  const int looks = layers_[0]->looks();
+  const int tiles = tiling.tiles();
+  if (looks == 0) {
+    const std::int64_t jobs = std::int64_t{tiling.groups()} * tiles;
+    parallel_for(jobs, grain_of(tiling.tile_size()), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t job = begin; job < end; ++job)
+        forward_tile(tiling.tile(static_cast<int>(job / tiles), static_cast<int>(job % tiles)), x,
+                     y);
+    });
+  } else {
+    parallel_for(tiling.groups(), grain_of(tiling.group_size()),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (int group = static_cast<int>(begin); group < end; ++group) {
+                     for (int number = 0; number < looks; ++number) look(tiling, number, group, x);
+                     for (int t = 0; t < tiles; ++t) forward_tile(tiling.tile(group, t), x, y);
+                   }
+                 });
+  }
+  for (ChannelwiseLayer* layer : layers_) layer->end_forward();
+}
+
+void ChannelPass::backward_tile(const Tile& tile, const float* x, const float* y, const float* dy,
+                                float* dx) {
+  const int last = static_cast<int>(layers_.size()) - 1;
+  float* x_buffer = scratch(std::size_t{3} * tile.count() +
+                            std::size_t(last) * static_cast<std::size_t>(tile.channel_count()));
+  float* y_buffer = x_buffer + tile.count();
+  float* d_buffer = y_buffer + tile.count();
+  float* between = d_buffer + tile.count();
+  const float* x_blocks = tile.gather(x, x_buffer);
+  const float* y_blocks = layers_[last]->needs_y() ? tile.gather(y, y_buffer) : nullptr;
+  const float* dy_blocks = tile.gather(dy, d_buffer);
+  float* dx_blocks = dx == nullptr ? d_buffer : tile.target(dx, d_buffer);
+  for (int c = 0; c < tile.channels; ++c) {
+    const ChannelBlock block = tile.block(c);
+    const std::ptrdiff_t begin = std::ptrdiff_t{c} * tile.channel_count();
+    const auto after = [&](int layer) { return between + layer * block.count(); };
+    const auto before = [&](int layer) { return layer == 0 ? x_blocks + begin : after(layer - 1); };
+    for (int i = 0; i < last; ++i) layers_[i]->forward_block(block, before(i), after(i));
+    const float* y_block = y_blocks == nullptr ? nullptr : y_blocks + begin;
+    const float* d = dy_blocks + begin;
+    for (int i = last; i >= 0; --i) {
+      layers_[i]->backward_block(block, before(i), i == last ? y_block : after(i), d,
+                                 dx_blocks + begin);
+      d = dx_blocks + begin;
+    }
+  }
+  if (dx != nullptr) tile.scatter(dx_blocks, dx);
+}
+
+void ChannelPass::finish_tile(const Tile& tile, const float* x, float* dx) {
+  float* x_buffer = scratch(std::size_t{2} * tile.count());
+  float* d_buffer = x_buffer + tile.count();
+  const float* x_blocks = tile.gather(x, x_buffer);
+  tile.gather(dx, d_buffer);
+  float* dx_blocks = tile.target(dx, d_buffer);
+  for (int c = 0; c < tile.channels; ++c) {
+    const std::ptrdiff_t begin = std::ptrdiff_t{c} * tile.channel_count();
+    layers_[0]->finish_block(tile.block(c), x_blocks + begin, dx_blocks + begin);
+  }
+  tile.scatter(dx_blocks, dx);
+}
+
+void ChannelPass::backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                           const Blob& x_blob, const Blobs& bottom) {
+  const float* x = x_blob.cpu_data();
+  const float* y = top[0]->cpu_data();
+  const float* dy = top[0]->cpu_diff();
+  float* dx = propagate_down[0] ? bottom[0]->mutable_cpu_diff() : nullptr;
+  for (ChannelwiseLayer* layer : layers_) layer->begin_backward();
+  const Tiling tiling = this->tiling(bottom);
+  const int tiles = tiling.tiles();
+  const bool finishes = dx != nullptr && layers_[0]->finishes_blocks();
+  const bool uniform = std::all_of(layers_.begin(), layers_.end(),
+                                   [](const auto* layer) { return layer->is_uniform(); });
+  const auto backward_group = [&](int group, int first, int end) {
+    for (int t = first; t < end; ++t) backward_tile(tiling.tile(group, t), x, y, dy, dx);
+    for (int t = first; finishes && t < end; ++t) finish_tile(tiling.tile(group, t), x, dx);
+  };
+  if (uniform)  // one group, and no sums over it
+    parallel_for(tiles, grain_of(tiling.tile_size()), [&](std::int64_t begin, std::int64_t end) {
+      backward_group(0, static_cast<int>(begin), static_cast<int>(end));
+    });
+  else
+    parallel_for(tiling.groups(), grain_of(tiling.group_size()),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (int group = static_cast<int>(begin); group < end; ++group)
+                     backward_group(group, 0, tiles);
+                 });
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    layers_[i]->end_backward(i == 0 ? propagate_down : std::vector<bool>{true}, bottom);
+}
+
+}  // namespace vibnet

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "vibnet/layer.h"
+
+namespace vibnet {
+
+/// A blob as samples x channels x values.
+struct ChannelLayout {
+  int samples = 0;
+  int channels = 0;
+  int values = 0;
+};
+
+/// Values of one channel, one sample's behind the other's. Of one sample they may be a part.
+struct ChannelBlock {
+  int channel;
+  int first_sample;
+  int samples;
+  int values;  // of each sample
+
+  int count() const { return samples * values; }
+};
+
+/// A layer that makes each channel of its top of that channel of its first bottom alone, by what it
+/// has found in the channel and its own parameters for it.
+///
+/// Such a layer is written as what it does to a block, which ChannelPass keeps in cache, so that
+/// several on top of one another read and write memory once. A channel's blocks come in one order
+/// and on one thread, except to forward_block of a layer that takes no look.
+class ChannelwiseLayer : public Layer {
+ public:
+  using Layer::Layer;
+
+  bool runs_in_place() const override { return true; }
+  void reshape(const Blobs& bottom, const Blobs& top) override;
+  /// A pass of this layer alone.
+  void forward(const Blobs& bottom, const Blobs& top) override;
+  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override;
+
+  /// The bottom's, after reshape: N x C x the other axes unless the layer sees it another way.
+  const ChannelLayout& layout() const { return layout_; }
+  /// Whether all values are treated alike, so that any layout will do.
+  virtual bool is_uniform() const { return false; }
+  /// Whether another layer's pass may take this one along: it reads its first bottom alone.
+  virtual bool can_follow() const { return true; }
+  /// Whether backward_block must have x where the top has taken its place; else y stands for x.
+  virtual bool needs_x() const { return true; }
+  /// Whether backward_block gets y; else a null pointer.
+  virtual bool needs_y() const { return false; }
+
+  virtual void begin_forward(const Blobs& /*bottom*/) {}
+  /// How often the layer looks at a whole channel before forward_block gets any of it.
+  virtual int looks() const { return 0; }
+  virtual void look(int /*number*/, const ChannelBlock& /*block*/, const float* /*x*/) {}
+  /// y may be x.
+  virtual void forward_block(const ChannelBlock& block, const float* x, float* y) = 0;
+  virtual void end_forward() {}
+
+  virtual void begin_backward() {}
+  /// Writes dx, which may be dy, and takes what it needs for the gradients of parameters.
+  virtual void backward_block(const ChannelBlock& block, const float* x, const float* y,
+                              const float* dy, float* dx) = 0;
+  /// Whether finish_block shall change dx once backward_block has had the whole channel.
+  virtual bool finishes_blocks() const { return false; }
+  virtual void finish_block(const ChannelBlock& /*block*/, const float* /*x*/, float* /*dx*/) {}
+  /// Adds to the parameters' gradients, or writes those of further bottoms.
+  virtual void end_backward(const std::vector<bool>& /*propagate_down*/, const Blobs& /*bottom*/) {}
+
+ protected:
+  void set_layout(const ChannelLayout& layout) { layout_ = layout; }
+
+ private:
+  bool keeps_x(const Blobs& bottom, const Blobs& top) const {
+    return bottom[0] == top[0] && needs_x();
+  }
+
+  ChannelLayout layout_;
+  /// x of an in-place forward, where backward needs it.
+  Blob kept_x_;
+};
+
+}  // namespace vibnet

@@ -1,0 +1,80 @@
+// Which layers of a net run as one pass; a part of Net.
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "layers/channel_pass.h"
+#include "vibnet/net.h"
+
+namespace vibnet {
+namespace {
+
+ChannelwiseLayer* channelwise(const std::unique_ptr<Layer>& layer) {
+  return dynamic_cast<ChannelwiseLayer*>(layer.get());
+}
+
+bool same_layout(const ChannelwiseLayer& a, const ChannelwiseLayer& b) {
+  if (a.is_uniform() || b.is_uniform()) return true;
+  return a.layout().samples == b.layout().samples && a.layout().channels == b.layout().channels &&
+         a.layout().values == b.layout().values;
+}
+
+}  // namespace
+
+/// Whether a layer can run in the pass that begins at `first` and so far goes up to it.
+bool Net::joins_pass(int layer, int first) const {
+  const ChannelwiseLayer* next = channelwise(layers_[layer]);
+  if (next == nullptr || !next->can_follow() || next->looks() > 0 || next->finishes_blocks())
+    return false;
+  if (bottoms_[layer].size() != 1 || bottoms_[layer][0] != tops_[layer - 1][0]) return false;
+  for (int i = first; i < layer; ++i)
+    if (!same_layout(*channelwise(layers_[i]), *next)) return false;
+  if (loss_weights_[layer - 1][0] != 0) return false;
+  if (layer_needs_backward_[layer] != layer_needs_backward_[layer - 1]) return false;
+  return !layer_needs_backward_[layer] || propagate_down_[layer][0];
+}
+
+void Net::fuse_layers() {
+  const int count = static_cast<int>(layers_.size());
+  for (int first = 0; first < count; ++first) {
+    if (channelwise(layers_[first]) == nullptr) continue;
+    int end = first + 1;
+    while (end < count && joins_pass(end, first)) ++end;
+    if (!keep_bottom_of_pass(first, end) || end == first + 1) continue;
+    std::vector<ChannelwiseLayer*> members;
+    for (int i = first; i < end; ++i) {
+      members.push_back(channelwise(layers_[i]));
+      pass_of_[i] = first;
+    }
+    passes_[first] = std::make_unique<ChannelPass>(std::move(members));
+    first = end - 1;
+  }
+}
+
+/// A pass in place would lose what its backward reads. So the layer before writes to a blob of the
+/// net's own, and the pass from there to the blob that has the name. Returns false where there is
+/// no such layer: what is written from outside is written by name.
+bool Net::keep_bottom_of_pass(int first, int end) {
+  if (context_.phase != TRAIN || !layer_needs_backward_[first]) return true;
+  Blob* blob = bottoms_[first][0];
+  if (tops_[end - 1][0] != blob) return true;
+  if (end - first == 1 && !channelwise(layers_[first])->needs_x()) return true;
+  int writer = first - 1;
+  const auto writes = [blob](const Blobs& tops) {
+    return std::find(tops.begin(), tops.end(), blob) != tops.end();
+  };
+  while (writer >= 0 && !writes(tops_[writer])) --writer;
+  if (writer < 0 || bottoms_[writer].empty()) return false;
+  own_blobs_.push_back(std::make_unique<Blob>(blob->shape()));
+  Blob* own = own_blobs_.back().get();
+  std::replace(tops_[writer].begin(), tops_[writer].end(), blob, own);
+  bottoms_[first][0] = own;
+  for (int i = first; i + 1 < end; ++i) {  // nothing is stored there, whatever its name
+    tops_[i][0] = own;
+    bottoms_[i + 1][0] = own;
+  }
+  return true;
+}
+
+}  // namespace vibnet

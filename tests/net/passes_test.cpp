@@ -1,0 +1,197 @@
+// Layers that run together, and blobs that share memory, against the net that keeps every blob.
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "support/layer_fixture.h"
+#include "support/outputs.h"
+#include "support/random_graphs.h"
+#include "support/trained_graph.h"
+#include "support/trained_net.h"
+#include "vibnet/net.h"
+#include "vibnet/synced_memory.h"
+
+namespace vibnet {
+namespace {
+
+constexpr double kTolerance = 1e-5;
+
+NetOptions options_of(Phase phase, bool keeps_blobs) {
+  NetOptions options;
+  options.phase = phase;
+  options.keeps_blobs = keeps_blobs;
+  return options;
+}
+
+struct Fused {
+  int graphs = 0;
+  int with_passes = 0;
+  /// Whose gradients are right in place too; see InPlace.
+  int right_in_place = 0;
+};
+
+bool has_passes(const Net& net) {
+  for (int i = 0; i < static_cast<int>(net.layers().size()); ++i)
+    if (net.pass_of(i) != i) return true;
+  return false;
+}
+
+/// Outputs and gradients of two passes, as what one leaves in memory must not matter to the next.
+std::vector<NamedValues> two_passes(const NetParameter& model, const NetParameter& weights,
+                                    bool keeps_blobs, bool* fuses = nullptr) {
+  Net net(model, options_of(TRAIN, keeps_blobs));
+  net.copy_weights(weights, "weights", Missing::FAIL);
+  if (fuses != nullptr) *fuses = has_passes(net);
+  const NamedValues inputs = noise_for(model, 1);
+  std::vector<NamedValues> found;
+  for (int pass = 0; pass < 2; ++pass) {
+    found.push_back(forward(inputs, &net));
+    net.backward();
+    found.push_back(as_one(gradients_of(net)));
+  }
+  return found;
+}
+
+void train_graph(std::uint32_t seed, Fused* counts) {
+  const RandomGraph graph = random_graph(seed);
+  const NetParameter weights = random_graph_weights(graph, seed);
+  const NetParameter apart = for_training(net_of(graph.prototxt), InPlace::NO);
+  const auto expected = two_passes(apart, weights, true);
+  bool fuses = false;
+  const auto found = two_passes(apart, weights, false, &fuses);
+  for (int i = 0; i < 4; ++i) EXPECT_LE(difference(expected[i], found[i]), kTolerance) << i;
+
+  const NetParameter in_place = for_training(net_of(graph.prototxt), InPlace::YES);
+  const auto expected_in_place = two_passes(in_place, weights, true);
+  const auto found_in_place = two_passes(in_place, weights, false);
+  const bool is_right = difference(expected[1], expected_in_place[1]) <= kTolerance;
+  for (int i = 0; i < 4; i += is_right ? 1 : 2)
+    EXPECT_LE(difference(expected_in_place[i], found_in_place[i]), kTolerance) << i;
+  ++counts->graphs;
+  if (is_right) ++counts->right_in_place;
+  if (fuses) ++counts->with_passes;
+}
+
+TEST(Passes, LeaveOutputsAndGradientsOfRandomGraphs) {
+  const auto counts = on_random_graphs(train_graph);
+  if (counts.graphs == 1) return;
+  EXPECT_GE(counts.with_passes, counts.graphs / 2);
+  EXPECT_GE(counts.right_in_place, counts.graphs * 3 / 4);
+}
+
+void test_graph(std::uint32_t seed, Fused* counts) {
+  const RandomGraph graph = random_graph(seed);
+  const NetParameter model = net_of(graph.prototxt);
+  const NetParameter weights = random_graph_weights(graph, seed);
+  Net whole(model, options_of(TEST, true));
+  Net fused(model, options_of(TEST, false));
+  for (Net* net : {&whole, &fused}) net->copy_weights(weights, "weights", Missing::FAIL);
+  for (const std::uint64_t key : {1, 2}) {
+    const NamedValues inputs = noise_for(model, key);
+    EXPECT_LE(difference(forward(inputs, &whole), forward(inputs, &fused)), kTolerance);
+  }
+  ++counts->graphs;
+  if (has_passes(fused)) ++counts->with_passes;
+}
+
+TEST(Passes, LeaveTheScoresOfRandomGraphs) {
+  const auto counts = on_random_graphs(test_graph);
+  if (counts.graphs == 1) return;
+  EXPECT_GE(counts.with_passes, counts.graphs / 2);
+}
+
+constexpr char kChain[] = R"(
+  layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 5 dim: 3 dim: 13 dim: 11 } } }
+  layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+    convolution_param { num_output: 7 kernel_size: 3 weight_filler { type: "msra" } } }
+  layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }
+  layer { name: "scale" type: "Scale" bottom: "conv" top: "conv"
+    scale_param { bias_term: true filler { type: "gaussian" mean: 1 std: 0.3 } bias_filler { type: "gaussian" std: 0.3 } } }
+  layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+)";
+
+constexpr char kGate[] = R"(
+  layer { name: "gate" type: "InformationBottleneck" bottom: "conv" top: "gate"
+    information_bottleneck_param { gamma: 0.01 log_sigma2_filler { value: -2 } } }
+)";
+
+/// What the chain's last blob gets for a gradient, by hand, since it is the net's output.
+NamedValues noise(const Net& net) {
+  Blob values(net.blob("data")->shape());
+  fill_gaussian(3, &values);
+  return {{"data", {values.shape(), {values.cpu_data(), values.cpu_data() + values.count()}}}};
+}
+
+TEST(Passes, RunAChainOfLayersInPlaceAsOne) {
+  for (const std::string& text : {std::string(kChain), std::string(kChain) + kGate}) {
+    const NetParameter model = net_of(text);
+    Net whole(for_training(model, InPlace::NO), options_of(TRAIN, true));
+    Net fused(for_training(model, InPlace::YES), options_of(TRAIN, false));
+    fused.copy_weights(whole.to_proto(), "weights", Missing::FAIL);
+    const int last = static_cast<int>(fused.layers().size()) - 1;
+    EXPECT_EQ("bn", fused.layers()[fused.pass_of(last)]->name());
+    EXPECT_EQ(last, whole.pass_of(last));
+    const NamedValues inputs = noise(whole);
+    for (int pass = 0; pass < 2; ++pass) {
+      const NamedValues expected = forward(inputs, &whole);
+      const NamedValues found = forward(inputs, &fused);
+      ASSERT_EQ(1U, expected.size());
+      EXPECT_LE(difference({{"y", expected.begin()->second}}, {{"y", found.begin()->second}}),
+                kTolerance);
+      whole.backward();
+      fused.backward();
+      EXPECT_LE(difference(as_one(gradients_of(whole)), as_one(gradients_of(fused))), kTolerance);
+    }
+  }
+}
+
+TEST(Passes, GiveTheSameBytesOnOneThreadAndOnTwo) {
+  const NetParameter model = for_training(net_of(std::string(kChain) + kGate), InPlace::YES);
+  std::vector<std::string> gradients;
+  const int threads = omp_get_max_threads();
+  for (const int count : {1, 2}) {
+    omp_set_num_threads(count);
+    Net net(model, options_of(TRAIN, false));
+    forward(noise(net), &net);
+    net.backward();
+    gradients.push_back(gradients_of(net).SerializeAsString());
+  }
+  omp_set_num_threads(threads);
+  EXPECT_EQ(gradients[0], gradients[1]);
+}
+
+/// Bytes that a net of a model takes at most, over its weights.
+std::size_t peak_of(const NetParameter& model, Phase phase, bool keeps_blobs) {
+  reset_peak_memory();
+  const std::size_t before = memory_usage().current;
+  Net net(model, options_of(phase, keeps_blobs));
+  for (int i = 0; i < 2; ++i) {
+    net.forward();
+    if (phase == TRAIN) net.backward();
+  }
+  return memory_usage().peak - before;
+}
+
+TEST(Passes, TakeLessMemory) {
+  NetParameter model = net_of(kChain);
+  for (int i = 0; i < 6; ++i) {
+    const std::string from = i == 0 ? "conv" : "c" + std::to_string(i - 1);
+    NetParameter more = net_of(std::string(kChain));
+    LayerParameter conv = more.layer(1);
+    conv.set_name("c" + std::to_string(i));
+    conv.set_bottom(0, from);
+    conv.set_top(0, "c" + std::to_string(i));
+    conv.mutable_convolution_param()->add_pad(1);
+    *model.add_layer() = conv;
+  }
+  const NetParameter training = for_training(model, InPlace::YES);
+  EXPECT_LE(peak_of(training, TRAIN, false), peak_of(training, TRAIN, true) * 3 / 4);
+  EXPECT_LE(peak_of(model, TEST, false), peak_of(model, TEST, true) * 6 / 10);
+}
+
+}  // namespace
+}  // namespace vibnet
