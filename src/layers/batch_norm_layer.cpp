@@ -2,8 +2,9 @@
 #include <cmath>
 #include <vector>
 
+#include "layers/channel_sums.h"
 #include "layers/channelwise_layer.h"
-#include "math/sums.h"
+#include "simd/kernels.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -92,22 +93,17 @@ void BatchNormLayer::begin_forward(const Blobs& /*bottom*/) {
 
 /// The mean, then the variance around it.
 void BatchNormLayer::look(int number, const ChannelBlock& block, const float* x) {
-  if (number == 0) {
-    mean_[block.channel] += static_cast<double>(sum(x, block.count())) / values();
-    return;
-  }
-  const float mean = this->mean(block.channel);
-  float squares = 0;
-#pragma omp simd reduction(+ : squares)
-  for (int i = 0; i < block.count(); ++i) squares += (x[i] - mean) * (x[i] - mean);
-  variance_[block.channel] += static_cast<double>(squares) / values();
+  const BlockKernels& loops = kernels().blocks;
+  const int c = block.channel;
+  if (number == 0)
+    mean_[c] += double{loops.sum(x, block.count())} / values();
+  else
+    variance_[c] += double{loops.squares(x, mean(c), block.count())} / values();
 }
 
 void BatchNormLayer::forward_block(const ChannelBlock& block, const float* x, float* y) {
-  const float mean = this->mean(block.channel);
-  const float scale = inverse_deviation(block.channel);
-#pragma omp simd  // each value alone, even in place
-  for (int i = 0; i < block.count(); ++i) y[i] = (x[i] - mean) * scale;
+  const int c = block.channel;
+  kernels().blocks.multiply_add(x, mean(c), inverse_deviation(c), 0, y, block.count());
 }
 
 void BatchNormLayer::end_forward() {
@@ -132,24 +128,20 @@ void BatchNormLayer::begin_backward() {
 /// dx without the batch's mean and variance taken as depending on x; finish_block adds that.
 void BatchNormLayer::backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
                                     const float* dy, float* dx) {
-  const float mean = this->mean(block.channel);
-  const float scale = inverse_deviation(block.channel);
-  float products = 0;
-#pragma omp simd reduction(+ : products)
-  for (int i = 0; i < block.count(); ++i) products += dy[i] * ((x[i] - mean) * scale);
-  products_.add(block.channel, products);
-  sums_.add(block.channel, sum(dy, block.count()));
-#pragma omp simd
-  for (int i = 0; i < block.count(); ++i) dx[i] = dy[i] * scale;
+  const BlockKernels& loops = kernels().blocks;
+  const int c = block.channel;
+  const float scale = inverse_deviation(c);
+  sums_.add(c, loops.sum(dy, block.count()));
+  products_.add(c, loops.dot(x, mean(c), dy, block.count()) * scale);
+  loops.multiply_add(dy, 0, scale, 0, dx, block.count());
 }
 
 void BatchNormLayer::finish_block(const ChannelBlock& block, const float* x, float* dx) {
-  const float mean = this->mean(block.channel);
-  const float scale = inverse_deviation(block.channel);
-  const float of_mean = static_cast<float>(sums_[block.channel] / values()) * scale;
-  const float of_variance = static_cast<float>(products_[block.channel] / values()) * scale * scale;
-#pragma omp simd
-  for (int i = 0; i < block.count(); ++i) dx[i] -= of_mean + of_variance * (x[i] - mean);
+  const int c = block.channel;
+  const float scale = inverse_deviation(c);
+  const float of_mean = static_cast<float>(sums_[c] / values()) * scale;
+  const float of_variance = static_cast<float>(products_[c] / values()) * scale * scale;
+  kernels().blocks.subtract(x, mean(c), of_variance, of_mean, dx, block.count());
 }
 
 REGISTER_LAYER(BatchNorm, CPU, BatchNormLayer);

@@ -1,7 +1,8 @@
 #include <algorithm>
 
 #include "layers/broadcast_layer.h"
-#include "math/sums.h"
+#include "layers/channel_sums.h"
+#include "simd/kernels.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -44,16 +45,14 @@ class BiasLayer : public BroadcastLayer {
   void begin_forward(const Blobs& bottom) override { shifts_ = bias(bottom).cpu_data(); }
 
   void forward_block(const ChannelBlock& block, const float* x, float* y) override {
-    const float shift = shifts_[block.channel];
-#pragma omp simd  // each value alone, even in place
-    for (int i = 0; i < block.count(); ++i) y[i] = x[i] + shift;
+    kernels().blocks.multiply_add(x, 0, 1, shifts_[block.channel], y, block.count());
   }
 
   void begin_backward() override { sums_.clear(layout().channels); }
 
   void backward_block(const ChannelBlock& block, const float* /*x*/, const float* /*y*/,
                       const float* dy, float* dx) override {
-    sums_.add(block.channel, sum(dy, block.count()));
+    sums_.add(block.channel, kernels().blocks.sum(dy, block.count()));
     if (dx != dy) std::copy_n(dy, block.count(), dx);
   }
 

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "math/parallel.h"
-#include "math/sums.h"
+#include "simd/kernels.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -149,7 +149,7 @@ void ConvolutionLayer::add_bias_gradient(const float* dy) {
                    double total = 0;
                    for (std::int64_t n = 0; n < samples_; ++n) {
                      const float* row = dy + (n * outputs_ + output) * output_size_;
-                     total += sum(row, output_size_);
+                     total += kernels().blocks.sum(row, output_size_);
                    }
                    gradient[output] += static_cast<float>(total);
                  }

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "math/parallel.h"
-#include "math/sums.h"
+#include "simd/kernels.h"
 
 namespace vibnet {
 
@@ -156,18 +156,12 @@ void GateLayer::begin_forward(const Blobs& /*bottom*/) {
 
 /// Each value times the factor of its channel and, in TRAIN, sample.
 void GateLayer::multiply(const ChannelBlock& block, const float* from, float* to) const {
+  const BlockKernels& loops = kernels().blocks;
   const float* factors = factors_now_ + block.channel;
-  if (!is_training()) {
-    const float factor = *factors;
-#pragma omp simd  // each value alone, even in place
-    for (int i = 0; i < block.count(); ++i) to[i] = from[i] * factor;
-    return;
-  }
-  for (int n = 0; n < block.samples; ++n) {
-    const float factor = factors[(block.first_sample + n) * channels_];
-#pragma omp simd
-    for (int i = n * block.values; i < (n + 1) * block.values; ++i) to[i] = from[i] * factor;
-  }
+  if (!is_training()) return loops.multiply_add(from, 0, *factors, 0, to, block.count());
+  for (int n = 0; n < block.samples; ++n)
+    loops.multiply_add(from + n * block.values, 0, factors[(block.first_sample + n) * channels_], 0,
+                       to + n * block.values, block.values);
 }
 
 void GateLayer::forward_block(const ChannelBlock& block, const float* x, float* y) {
@@ -175,6 +169,7 @@ void GateLayer::forward_block(const ChannelBlock& block, const float* x, float* 
 }
 
 void GateLayer::begin_backward() {
+  factors_now_ = factors_.cpu_data();
   sums_.set_data(0);
   sums_now_ = sums_.mutable_cpu_data();
 }
@@ -183,7 +178,8 @@ void GateLayer::backward_block(const ChannelBlock& block, const float* x, const 
                                const float* dy, float* dx) {
   float* sums = sums_now_ + block.first_sample * channels_ + block.channel;
   for (int n = 0; n < block.samples; ++n)
-    sums[n * channels_] += dot(dy + n * block.values, x + n * block.values, block.values);
+    sums[n * channels_] +=
+        kernels().blocks.dot(x + n * block.values, 0, dy + n * block.values, block.values);
   multiply(block, dy, dx);
 }
 

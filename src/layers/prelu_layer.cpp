@@ -1,5 +1,6 @@
+#include "layers/channel_sums.h"
 #include "layers/channelwise_layer.h"
-#include "math/sums.h"
+#include "simd/kernels.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -38,9 +39,7 @@ class PReLULayer : public ChannelwiseLayer {
   void begin_forward(const Blobs& /*bottom*/) override { slopes_ = blobs_[0]->cpu_data(); }
 
   void forward_block(const ChannelBlock& block, const float* x, float* y) override {
-    const float slope = this->slope(block.channel);
-#pragma omp simd  // each value alone, even in place
-    for (int i = 0; i < block.count(); ++i) y[i] = x[i] * (x[i] > 0 ? 1 : slope);
+    kernels().blocks.scale_by_sign(x, slope(block.channel), x, y, block.count());
   }
 
   void begin_backward() override { sums_.clear(layout().channels); }
@@ -51,9 +50,7 @@ class PReLULayer : public ChannelwiseLayer {
 #pragma omp simd reduction(+ : products)
     for (int i = 0; i < block.count(); ++i) products += dy[i] * (x[i] > 0 ? 0 : x[i]);
     sums_.add(block.channel, products);
-    const float slope = this->slope(block.channel);
-#pragma omp simd
-    for (int i = 0; i < block.count(); ++i) dx[i] = dy[i] * (x[i] > 0 ? 1 : slope);
+    kernels().blocks.scale_by_sign(x, slope(block.channel), dy, dx, block.count());
   }
 
   void end_backward(const std::vector<bool>& /*propagate_down*/, const Blobs& /*bottom*/) override {

@@ -1,5 +1,6 @@
 #include "layers/broadcast_layer.h"
-#include "math/sums.h"
+#include "layers/channel_sums.h"
+#include "simd/kernels.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -51,10 +52,8 @@ class ScaleLayer : public BroadcastLayer {
   }
 
   void forward_block(const ChannelBlock& block, const float* x, float* y) override {
-    const float factor = factors_[block.channel];
     const float shift = shifts_ == nullptr ? 0 : shifts_[block.channel];
-#pragma omp simd  // each value alone, even in place
-    for (int i = 0; i < block.count(); ++i) y[i] = x[i] * factor + shift;
+    kernels().blocks.multiply_add(x, 0, factors_[block.channel], shift, y, block.count());
   }
 
   void begin_backward() override {
@@ -64,11 +63,10 @@ class ScaleLayer : public BroadcastLayer {
 
   void backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
                       const float* dy, float* dx) override {
-    scale_sums_.add(block.channel, dot(dy, x, block.count()));
-    if (has_bias()) bias_sums_.add(block.channel, sum(dy, block.count()));
-    const float factor = factors_[block.channel];
-#pragma omp simd
-    for (int i = 0; i < block.count(); ++i) dx[i] = dy[i] * factor;
+    const BlockKernels& loops = kernels().blocks;
+    scale_sums_.add(block.channel, loops.dot(x, 0, dy, block.count()));
+    if (has_bias()) bias_sums_.add(block.channel, loops.sum(dy, block.count()));
+    loops.multiply_add(dy, 0, factors_[block.channel], 0, dx, block.count());
   }
 
   void end_backward(const std::vector<bool>& propagate_down, const Blobs& bottom) override {

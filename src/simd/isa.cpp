@@ -1,4 +1,5 @@
 // Compiled once for each instruction set, with VIBNET_ISA its name.
+#include "simd/blocks.h"
 #include "simd/multiply.h"
 #include "simd/transpose.h"
 #include "simd/winograd.h"
@@ -9,8 +10,12 @@
 namespace vibnet::VIBNET_ISA {
 
 extern const Kernels kKernels;
-constexpr Kernels kKernels = {
-    VIBNET_STRING(VIBNET_ISA),    multiply, interleave, deinterleave, winograd_kernels<Winograd2>(),
-    winograd_kernels<Winograd4>()};
+constexpr Kernels kKernels = {VIBNET_STRING(VIBNET_ISA),
+                              multiply,
+                              interleave,
+                              deinterleave,
+                              winograd_kernels<Winograd2>(),
+                              winograd_kernels<Winograd4>(),
+                              {sum, dot, squares, multiply_add, subtract, scale_by_sign}};
 
 }  // namespace vibnet::VIBNET_ISA

@@ -51,6 +51,22 @@ struct WinogradKernels {
   void (*transform_weight_gradient)(const float* u, std::ptrdiff_t element, float* taps);
 };
 
+/// Loops over a block of `count` values of a channel, each value alone: what is written may be what
+/// is read.
+struct BlockKernels {
+  float (*sum)(const float* x, int count);
+  /// The sum of (x - mean) y.
+  float (*dot)(const float* x, float mean, const float* y, int count);
+  /// The sum of (x - mean)^2.
+  float (*squares)(const float* x, float mean, int count);
+  /// y = (x - mean) factor + shift.
+  void (*multiply_add)(const float* x, float mean, float factor, float shift, float* y, int count);
+  /// y -= (x - mean) factor + shift.
+  void (*subtract)(const float* x, float mean, float factor, float shift, float* y, int count);
+  /// to = from where x > 0, and from times the slope elsewhere.
+  void (*scale_by_sign)(const float* x, float slope, const float* from, float* to, int count);
+};
+
 /// The hot loops, compiled for one instruction set.
 struct Kernels {
   const char* name;
@@ -63,6 +79,7 @@ struct Kernels {
                        std::ptrdiff_t plane, int channels);
   WinogradKernels winograd2;
   WinogradKernels winograd4;
+  BlockKernels blocks;
 };
 
 /// The kernels for an instruction set (baseline, avx2, avx512); for no name, for the best that this

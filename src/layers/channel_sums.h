@@ -5,20 +5,6 @@
 
 namespace vibnet {
 
-inline float sum(const float* x, int count) {
-  float total = 0;
-#pragma omp simd reduction(+ : total)
-  for (int i = 0; i < count; ++i) total += x[i];
-  return total;
-}
-
-inline float dot(const float* x, const float* y, int count) {
-  float total = 0;
-#pragma omp simd reduction(+ : total)
-  for (int i = 0; i < count; ++i) total += x[i] * y[i];
-  return total;
-}
-
 /// A sum for each channel, of parts that come block by block.
 class ChannelSums {
  public:
