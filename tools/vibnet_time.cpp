@@ -118,12 +118,15 @@ void print_json(const vibnet::Net& net, const Measurement& result, std::size_t p
             << ", \"backward_ms\": " << vibnet::json_number(median(result.whole_backward))
             << ", \"forward_backward_ms\": " << vibnet::json_number(median(result.step))
             << ", \"peak_bytes\": " << peak << ", \"layers\": [";
-  for (std::size_t i = 0; i < net.layers().size(); ++i)
+  for (int i = 0; i < static_cast<int>(net.layers().size()); ++i) {
     std::cout << (i == 0 ? "" : ", ")
               << "{\"name\": " << vibnet::json_string(net.layers()[i]->name())
-              << ", \"type\": " << vibnet::json_string(net.layers()[i]->type())
-              << ", \"forward_ms\": " << vibnet::json_number(median(result.forward[i]))
+              << ", \"type\": " << vibnet::json_string(net.layers()[i]->type());
+    if (net.pass_of(i) != i)
+      std::cout << ", \"with\": " << vibnet::json_string(net.layers()[net.pass_of(i)]->name());
+    std::cout << ", \"forward_ms\": " << vibnet::json_number(median(result.forward[i]))
               << ", \"backward_ms\": " << vibnet::json_number(median(result.backward[i])) << "}";
+  }
   std::cout << "]}\n";
 }
 

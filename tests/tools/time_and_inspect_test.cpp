@@ -46,6 +46,18 @@ TEST_F(TimeTool, PrintsOneJsonObject) {
   EXPECT_EQ(json.fields().at("layers").list_value().values_size(), 3);
 }
 
+TEST_F(TimeTool, NamesTheFirstOfLayersThatRunAsOne) {
+  write("net.prototxt", std::string(kNet) + R"(
+layer { name: "relu" type: "ReLU" bottom: "ip" top: "ip" }
+layer { name: "tanh" type: "TanH" bottom: "ip" top: "ip" }
+)");
+  const ToolResult json = time({"--json"});
+  EXPECT_NE(json.output.find("\"type\": \"TanH\", \"with\": \"relu\""), std::string::npos)
+      << json.output;
+  EXPECT_EQ(json.output.find("\"with\": \"conv\""), std::string::npos) << json.output;
+  EXPECT_NE(time({}).output.find("with relu"), std::string::npos);
+}
+
 TEST_F(TimeTool, ALargerBatchTakesMoreMemory) {
   const auto peak = [&](const char* batch) {
     google::protobuf::Struct json;
