@@ -131,8 +131,10 @@ void BatchNormLayer::backward_block(const ChannelBlock& block, const float* x, c
   const BlockKernels& loops = kernels().blocks;
   const int c = block.channel;
   const float scale = inverse_deviation(c);
-  sums_.add(c, loops.sum(dy, block.count()));
-  products_.add(c, loops.dot(x, mean(c), dy, block.count()) * scale);
+  if (finishes_blocks()) {
+    sums_.add(c, loops.sum(dy, block.count()));
+    products_.add(c, loops.dot(x, mean(c), dy, block.count()) * scale);
+  }
   loops.multiply_add(dy, 0, scale, 0, dx, block.count());
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "math/convolution.h"
 #include "math/parallel.h"
 #include "math/scratch.h"
 
@@ -14,8 +15,6 @@ constexpr int kBlock = 1024;
 /// Planes of fewer values are gathered, so that loops over a block are worth their start.
 constexpr int kFewValues = 128;
 constexpr int kCacheLine = 16;  // floats
-
-int parts(int n, int size) { return (n + size - 1) / size; }
 
 }  // namespace
 
