@@ -3,192 +3,31 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <numeric>
 
 #include "math/parallel.h"
 #include "math/scratch.h"
+#include "math/winograd_steps.h"
 
 namespace vibnet {
 namespace {
 
-/// Filters that are worked on together: the columns of one product.
-constexpr int kPanel = 2 * kLanes;
-/// Floats of transformed tiles, and of transformed weights, that the caches hold.
-constexpr std::size_t kTileFloats = 1 << 20;
-constexpr std::size_t kWeightFloats = 1 << 20;
+using winograd::FilterBank;
+using winograd::kPanel;
+using winograd::Steps;
+using winograd::Tiling;
+using winograd::Transformed;
 
-/// Planes that are read or written tile by tile: samples x channels x height x width. A strip is
-/// the tiles of `outputs` rows of one sample.
-struct Tiling {
-  int samples, channels, height, width;
-  /// The planes' first row and column within the first tile.
-  int pad_h, pad_w;
-  /// Strips a sample, and tiles a strip.
-  int down, across;
-
-  std::ptrdiff_t plane() const { return std::ptrdiff_t{height} * width; }
-  std::ptrdiff_t sample() const { return plane() * channels; }
-  int strips() const { return samples * down; }
-  int groups() const { return parts(channels, kLanes); }
-};
-
-/// Transformed tiles of one block of strips: elements x tiles x channels. The gaps keep the
-/// elements of a tile, and the tiles of an element, from meeting in the same cache sets.
-struct Transformed {
-  float* values;
-  std::ptrdiff_t tile;
-  std::ptrdiff_t element;
-
-  static std::ptrdiff_t tile_size(int channels) { return round_up_to_lanes(channels) + kLanes; }
-  static std::ptrdiff_t element_size(int channels, int tiles) {
-    return tile_size(channels) * tiles + kLanes;
-  }
-  Transformed(float* memory, int channels, int tiles)
-      : values(memory), tile(tile_size(channels)), element(element_size(channels, tiles)) {}
-};
-
-/// The part of rows or columns [first, first + count) that lies within [0, size).
-struct Inside {
-  int begin, end;
-  Inside(int first, int count, int size)
-      : begin(std::clamp(-first, 0, count)), end(std::clamp(size - first, 0, count)) {}
-};
-
-/// The steps that all three products are made of.
-class Steps {
- public:
-  explicit Steps(const WinogradKernels& winograd) : winograd_(winograd) {}
-
-  int elements() const { return winograd_.elements(); }
-  int m() const { return winograd_.outputs; }
-
-  /// Floats of a strip with `rows` rows.
-  static std::size_t strip_size(int width, int rows) {
-    return static_cast<std::size_t>(width) * rows * kLanes;
-  }
-
-  using Transform = void (*)(const float*, int, int, float*, std::ptrdiff_t, std::ptrdiff_t);
-
-  /// Transforms the tiles, of `rows` rows each, of the strips [begin, end).
-  void load(const float* planes, const Tiling& tiling, int begin, int end, int rows,
-            Transform transform, float* strips, const Transformed& to) const {
-    const int width = tiling.across * m() + rows - m();
-    const int groups = tiling.groups();
-    parallel_jobs((end - begin) * groups, [&](int job, int thread) {
-      const int strip = begin + job / groups;
-      const int channel = job % groups * kLanes;
-      const int count = std::min(kLanes, tiling.channels - channel);
-      const int first_row = strip % tiling.down * m() - tiling.pad_h;
-      const std::ptrdiff_t plane = tiling.plane();
-      const float* from = planes + strip / tiling.down * tiling.sample() + channel * plane;
-      float* buffer = strips + thread * strip_size(width, rows);
-      const Inside down(first_row, rows, tiling.height);
-      const Inside across(-tiling.pad_w, width, tiling.width);
-      for (int row = 0; row < rows; ++row) {
-        float* line = buffer + strip_size(width, row);
-        if (row < down.begin || row >= down.end) {
-          std::fill_n(line, width * kLanes, 0.0f);
-          continue;
-        }
-        std::fill(line, line + across.begin * kLanes, 0.0f);
-        kernels().interleave(from + (first_row + row) * tiling.width + across.begin - tiling.pad_w,
-                             plane, count, across.end - across.begin, line + across.begin * kLanes);
-        std::fill(line + across.end * kLanes, line + width * kLanes, 0.0f);
-      }
-      transform(buffer, width, tiling.across,
-                to.values + (strip - begin) * tiling.across * to.tile + channel, to.element,
-                to.tile);
-    });
-  }
-
-  /// Transforms the tiles of the strips [begin, end) back: the channels from `first` on, `count` of
-  /// them, which are the first of `from`.
-  void store(const Transformed& from, const Tiling& tiling, int begin, int end, int first,
-             int count, const float* bias, float* strips, float* planes) const {
-    const int width = tiling.across * m();
-    const int groups = parts(count, kLanes);
-    parallel_jobs((end - begin) * groups, [&](int job, int thread) {
-      const int strip = begin + job / groups;
-      const int channel = job % groups * kLanes;
-      float* buffer = strips + thread * strip_size(width, m());
-      winograd_.transform_output(
-          from.values + (strip - begin) * tiling.across * from.tile + channel, from.element,
-          from.tile, tiling.across, buffer, width);
-      const int first_row = strip % tiling.down * m();
-      const std::ptrdiff_t plane = tiling.plane();
-      float* to = planes + strip / tiling.down * tiling.sample() + (first + channel) * plane;
-      for (int row = 0; row < std::min(m(), tiling.height - first_row); ++row)
-        kernels().deinterleave(buffer + strip_size(width, row), tiling.width,
-                               bias == nullptr ? nullptr : bias + first + channel,
-                               to + (first_row + row) * tiling.width, plane,
-                               std::min(kLanes, count - channel));
-    });
-  }
-
- private:
-  const WinogradKernels& winograd_;
-};
-
-/// Filters in the Winograd domain, in panels of kPanel: elements x depth x kPanel each.
-struct FilterBank {
-  const float* w;
-  int filters;
-  int depth;
-  /// Whether the filters are the channels of w, turned about: what backward convolves with.
-  bool is_transposed;
-
-  int panels() const { return parts(filters, kPanel); }
-  std::ptrdiff_t element() const { return std::ptrdiff_t{depth} * kPanel + kLanes; }
-  std::size_t panel_size(int elements) const { return element() * elements; }
-
-  /// The taps of kLanes filters at one depth: 9 x kLanes.
-  void gather(int filter, int d, float* taps) const {
-    const int count = std::min(kLanes, filters - filter);
-    if (!is_transposed)
-      return kernels().interleave(w + (std::ptrdiff_t{filter} * depth + d) * 9,
-                                  std::ptrdiff_t{depth} * 9, count, 9, taps);
-    float forward[9 * kLanes];
-    kernels().interleave(w + (std::ptrdiff_t{d} * filters + filter) * 9, 9, count, 9, forward);
-    for (int tap = 0; tap < 9; ++tap)
-      std::copy_n(forward + (8 - tap) * kLanes, kLanes, taps + tap * kLanes);
-  }
-
-  /// Transforms the panels [begin, end) to u.
-  void transform(const WinogradKernels& winograd, int begin, int end, float* u) const {
-    constexpr int kDepths = 16;
-    const std::size_t size = panel_size(winograd.elements());
-    const int chunks = parts(depth, kDepths);
-    parallel_jobs((end - begin) * chunks, [&](int job, int /*thread*/) {
-      const int panel = begin + job / chunks;
-      float taps[9 * kLanes];
-      for (int half = 0; half < kPanel; half += kLanes) {
-        const int filter = panel * kPanel + half;
-        if (filter >= filters) break;
-        for (int d = job % chunks * kDepths; d < std::min(depth, (job % chunks + 1) * kDepths);
-             ++d) {
-          gather(filter, d, taps);
-          winograd.transform_weights(taps, u + (panel - begin) * size + d * kPanel + half,
-                                     element());
-        }
-      }
-    });
-  }
-};
-
-/// How many strips, and panels of filters, are worked on at a time.
-struct Blocks {
-  int strips;
-  int panels;
-};
-
-Blocks blocks_of(const Tiling& tiling, std::size_t floats_per_strip, std::size_t floats_per_panel,
-                 int panels) {
-  const std::size_t tile_floats = std::max(kTileFloats, floats_per_panel * panels / 2);
-  const int strips = static_cast<int>(
-      std::clamp<std::size_t>(tile_floats / floats_per_strip, 1, std::max(1, tiling.strips())));
-  if (strips < tiling.strips()) return {strips, panels};
-  return {strips,
-          static_cast<int>(std::clamp<std::size_t>(kWeightFloats / floats_per_panel, 1, panels))};
-}
+/// A multiple of the rows that the products' kernels take at a time.
+constexpr int kRowStep = 12;
+/// Floats that a core's own cache holds.
+constexpr std::size_t kCoreFloats = 3 << 16;
+/// Floats of transformed tiles that the cores together stream past the sums of weight gradients.
+constexpr std::size_t kStreamFloats = 1 << 20;
+/// Channels that a core sums weight gradients of at a time.
+constexpr int kGradientChannels = 8 * kLanes;
 
 /// Strips of the maps, or of the results, for tiles of m x m results.
 Tiling tiling_of(const Convolution& c, int channels, int height, int width, int pad_h, int pad_w,
@@ -229,57 +68,255 @@ Convolution turned(const Convolution& c) {
   return turned;
 }
 
-/// Convolves maps x with the bank's filters to results y. `ready`: the bank's panels, transformed;
-/// null where that is still to be done.
+/// A convolution of maps x with the bank's filters to results y. `ready`: the bank's panels,
+/// transformed; null where that is still to be done.
+struct Task {
+  const WinogradKernels& winograd;
+  Tiling input;
+  Tiling output;
+  const float* x;
+  FilterBank bank;
+  const float* ready;
+  const float* bias;
+  float* y;
+
+  Steps steps() const { return Steps(winograd); }
+  std::size_t panel_size() const { return bank.panel_size(winograd.elements()); }
+};
+
+/// The products of tiles, `rows` of them from `tile` on, with a panel's depths [begin, end), whose
+/// elements are `element` floats apart from u on. Those of the first depth overwrite m.
+void multiply_panel(const Task& task, const Transformed& v, int tile, int rows, int panel,
+                    int begin, int end, const float* u, std::ptrdiff_t element,
+                    const Transformed& m) {
+  for (int e = 0; e < task.winograd.elements(); ++e)
+    kernels().multiply({rows, round_up_to_lanes(task.bank.columns(panel)), end - begin,
+                        v.at(e, tile) + begin, v.tile, 1, u + e * element, kPanel, m.at(e, 0),
+                        m.tile, begin > 0});
+}
+
+/// So many strips, or some fewer, whose tiles are all worked on in whole steps of kRowStep.
+int whole_rows(std::size_t strips, int across) {
+  const int step = kRowStep / std::gcd(kRowStep, across);
+  const int most = static_cast<int>(std::min<std::size_t>(strips, 1 << 16));
+  return most < step ? most : most / step * step;
+}
+
+/// Each thread takes strips of its own through all steps, past all filters.
+void convolve_by_strips(const Task& task) {
+  const Steps steps = task.steps();
+  const FilterBank& bank = task.bank;
+  const Tiling& input = task.input;
+  const int elements = steps.elements();
+  const int threads = omp_get_max_threads();
+  const std::size_t floats_per_strip =
+      std::size_t{1} * elements * input.across *
+      (Transformed::tile_size(input.channels) + Transformed::tile_size(kPanel));
+  const int fitting = whole_rows(kCoreFloats / floats_per_strip, input.across);
+  const int block = std::clamp(fitting, 1, parts(input.strips(), threads));
+  const int tiles = block * input.across;
+  const std::size_t v_size = elements * Transformed::element_size(input.channels, tiles);
+  const std::size_t m_size = elements * Transformed::element_size(kPanel, tiles);
+  const std::size_t own_size = v_size + m_size + steps.strip_size(input);
+  const std::size_t u_size = task.ready == nullptr ? task.panel_size() * bank.panels() : 0;
+  float* memory = scratch(own_size * threads + u_size);
+  float* u = memory + own_size * threads;
+  if (task.ready == nullptr) bank.transform_all(task.winograd, u);
+  const float* panels = task.ready == nullptr ? u : task.ready;
+
+  parallel_jobs(parts(input.strips(), block), [&](int job, int thread) {
+    float* own = memory + thread * own_size;
+    const Transformed v(own, input.channels, tiles);
+    const Transformed m(own + v_size, kPanel, tiles);
+    float* buffer = own + v_size + m_size;
+    const int begin = job * block;
+    const int end = std::min(begin + block, input.strips());
+    steps.load(task.x, input, begin, end, task.winograd.inputs, task.winograd.transform_input,
+               buffer, v);
+    for (int panel = 0; panel < bank.panels(); ++panel) {
+      multiply_panel(task, v, 0, (end - begin) * input.across, panel, 0, bank.depth,
+                     panels + panel * task.panel_size(), FilterBank::element_size(bank.depth), m);
+      steps.store(m, task.output, begin, end, panel * kPanel, bank.columns(panel), task.bias,
+                  buffer, task.y);
+    }
+  });
+}
+
+/// Each thread takes filters of its own past all tiles, or past some where filters are few.
+void convolve_by_panels(const Task& task) {
+  const Steps steps = task.steps();
+  const FilterBank& bank = task.bank;
+  const Tiling& input = task.input;
+  const int elements = steps.elements();
+  const int threads = omp_get_max_threads();
+  const int block = parts(input.strips(), std::max(1, threads / bank.panels()));
+  const int blocks = parts(input.strips(), block);
+  const int fitting = static_cast<int>(kCoreFloats / 2 / (elements * kPanel)) / kLanes * kLanes;
+  const int depth = task.ready == nullptr ? std::min(bank.depth, fitting) : bank.depth;
+  const std::size_t v_size =
+      elements * Transformed::element_size(input.channels, input.strips() * input.across);
+  const std::size_t m_size = elements * Transformed::element_size(kPanel, block * input.across);
+  const std::size_t u_size = task.ready == nullptr ? elements * FilterBank::element_size(depth) : 0;
+  const std::size_t own_size = m_size + u_size;
+  float* memory = scratch(v_size + (own_size + steps.strip_size(input)) * threads);
+  float* buffers = memory + v_size + own_size * threads;
+  const Transformed v(memory, input.channels, input.strips() * input.across);
+  steps.share_load(task.x, input, 0, input.strips(), task.winograd.inputs,
+                   task.winograd.transform_input, buffers, v);
+
+  parallel_jobs(bank.panels() * blocks, [&](int job, int thread) {
+    float* own = memory + v_size + thread * own_size;
+    float* u = own + m_size;
+    const Transformed m(own, kPanel, block * input.across);
+    const int panel = job / blocks;
+    const int begin = job % blocks * block;
+    const int end = std::min(begin + block, input.strips());
+    const int first_tile = begin * input.across;
+    const int rows = (end - begin) * input.across;
+    if (task.ready != nullptr)
+      multiply_panel(task, v, first_tile, rows, panel, 0, depth,
+                     task.ready + panel * task.panel_size(), FilterBank::element_size(depth), m);
+    for (int d = 0; task.ready == nullptr && d < bank.depth; d += depth) {
+      const int end_depth = std::min(bank.depth, d + depth);
+      bank.transform(task.winograd, panel, d, end_depth, u, FilterBank::element_size(depth));
+      multiply_panel(task, v, first_tile, rows, panel, d, end_depth, u,
+                     FilterBank::element_size(depth), m);
+    }
+    steps.store(m, task.output, begin, end, panel * kPanel, bank.columns(panel), task.bias,
+                buffers + thread * steps.strip_size(input), task.y);
+  });
+}
+
+/// What is larger, tiles or filters, the threads share out.
 void convolve(const WinogradKernels& winograd, const Convolution& convolution, const float* x,
               const FilterBank& bank, const float* ready, const float* bias, float* y) {
-  const Steps steps(winograd);
-  const Tiling input = map_tiling(convolution, winograd.outputs);
-  const Tiling output = result_tiling(convolution, winograd.outputs);
-  const int elements = steps.elements();
-  const std::size_t panel_size = bank.panel_size(elements);
-  const int outputs = bank.panels() * kPanel;
-  const Blocks blocks =
-      blocks_of(input,
-                std::size_t{1} * elements * input.across *
-                    (Transformed::tile_size(input.channels) + Transformed::tile_size(outputs)),
-                panel_size, bank.panels());
-  const int tiles = blocks.strips * input.across;
-  const int block_outputs = blocks.panels * kPanel;
-  const int threads = omp_get_max_threads();
-  const std::size_t v_size = elements * Transformed::element_size(input.channels, tiles);
-  const std::size_t m_size = elements * Transformed::element_size(block_outputs, tiles);
-  const std::size_t u_size = ready == nullptr ? panel_size * blocks.panels : 0;
-  const std::size_t strip_size =
-      Steps::strip_size(input.across * steps.m() + 2, winograd.inputs) * threads;
-  float* memory = scratch(v_size + m_size + u_size + strip_size);
-  const Transformed v(memory, input.channels, tiles);
-  const Transformed m(memory + v_size, block_outputs, tiles);
-  float* u = memory + v_size + m_size;
-  float* strips = u + u_size;
+  const Task task{winograd,
+                  map_tiling(convolution, winograd.outputs),
+                  result_tiling(convolution, winograd.outputs),
+                  x,
+                  bank,
+                  ready,
+                  bias,
+                  y};
+  const std::int64_t tiles = std::int64_t{task.input.strips()} * task.input.across;
+  if (tiles == 0 || bank.filters == 0) return;
+  const std::int64_t floats_per_tile =
+      Transformed::tile_size(bank.depth) + Transformed::tile_size(bank.filters);
+  if (tiles * floats_per_tile >= std::int64_t{bank.filters} * bank.depth)
+    convolve_by_strips(task);
+  else
+    convolve_by_panels(task);
+}
 
-  for (int begin = 0; begin < input.strips(); begin += blocks.strips) {
-    const int end = std::min(begin + blocks.strips, input.strips());
-    const int rows = (end - begin) * input.across;
-    steps.load(x, input, begin, end, winograd.inputs, winograd.transform_input, strips, v);
-    for (int panel = 0; panel < bank.panels(); panel += blocks.panels) {
-      const int panels = std::min(blocks.panels, bank.panels() - panel);
-      const bool transforms = ready == nullptr && (begin == 0 || blocks.panels < bank.panels());
-      if (transforms) bank.transform(winograd, panel, panel + panels, u);
-      const float* from = ready == nullptr ? u : ready + panel * panel_size;
-      parallel_jobs(panels * elements, [&](int job, int /*thread*/) {
-        const int p = job / elements;
-        const int e = job % elements;
-        const int columns = std::min(kPanel, bank.filters - (panel + p) * kPanel);
-        kernels().multiply({rows, round_up_to_lanes(columns), bank.depth, v.values + e * v.element,
-                            v.tile, 1, from + p * panel_size + e * bank.element(), kPanel,
-                            m.values + e * m.element + p * kPanel, m.tile, false});
+/// The gradient by the weights in the Winograd domain, and how it becomes one by the weights.
+class WeightGradient {
+ public:
+  WeightGradient(const WinogradKernels& winograd, const Convolution& convolution, const float* maps,
+                 const float* results, float* weights)
+      : winograd_(winograd),
+        steps_(winograd),
+        input_(map_tiling(convolution, winograd.outputs)),
+        output_(result_tiling(convolution, winograd.outputs)),
+        maps_(maps),
+        results_(results),
+        weights_(weights) {}
+
+  /// Each thread takes filters and channels of its own, and sums all strips for them.
+  void add() const {
+    const int strips = input_.strips();
+    if (strips == 0 || input_.across == 0 || channels() == 0 || filters() == 0) return;
+    const int block = strips_in(std::max(kStreamFloats, jobs() * sum_size() / 2));
+    const int tiles = block * input_.across;
+    const std::size_t v_size = elements() * Transformed::element_size(channels(), tiles);
+    const std::size_t g_size = elements() * Transformed::element_size(filters(), tiles);
+    const int threads = omp_get_max_threads();
+    // Sums that are done with at once are made where the last were.
+    const bool is_one = block == strips;
+    const std::size_t sums_size = sum_size() * (is_one ? threads : jobs());
+    float* memory = scratch(v_size + g_size + sums_size + steps_.strip_size(input_) * threads);
+    const Transformed v(memory, channels(), tiles);
+    const Transformed g(memory + v_size, filters(), tiles);
+    float* sums = memory + v_size + g_size;
+    float* buffers = sums + sums_size;
+    for (int begin = 0; begin < strips; begin += block) {
+      const int end = std::min(begin + block, strips);
+      steps_.share_load(maps_, input_, begin, end, winograd_.inputs, winograd_.transform_input,
+                        buffers, v);
+      steps_.share_load(results_, output_, begin, end, steps_.m(), winograd_.transform_gradient,
+                        buffers, g);
+      parallel_jobs(jobs(), [&](int job, int thread) {
+        float* own = sums + (is_one ? thread : job) * sum_size();
+        multiply(job, v, g, (end - begin) * input_.across, begin > 0, own);
+        if (end == strips) add_to_weights(job, own);
       });
-      steps.store(m, output, begin, end, panel * kPanel,
-                  std::min(panels * kPanel, bank.filters - panel * kPanel), bias, strips, y);
     }
   }
-}
+
+ private:
+  int channels() const { return input_.channels; }
+  int filters() const { return output_.channels; }
+  int elements() const { return winograd_.elements(); }
+
+  std::size_t floats_per_strip() const {
+    return std::size_t{1} * elements() * input_.across *
+           (Transformed::tile_size(channels()) + Transformed::tile_size(filters()));
+  }
+
+  /// Strips whose tiles are so many floats.
+  int strips_in(std::size_t floats) const {
+    return static_cast<int>(
+        std::clamp<std::size_t>(floats / floats_per_strip(), 1, input_.strips()));
+  }
+
+  // A job is a panel of filters by some channels.
+  int blocks() const { return parts(channels(), kGradientChannels); }
+  int jobs() const { return parts(filters(), kPanel) * blocks(); }
+  int some_channels(int job) const {
+    return std::min(kGradientChannels, channels() - job % blocks() * kGradientChannels);
+  }
+  /// A job's sums: elements x kPanel x the channels.
+  std::ptrdiff_t element_size() const {
+    return std::ptrdiff_t{kPanel} * std::min(kGradientChannels, round_up_to_lanes(channels())) +
+           kLanes;
+  }
+  std::size_t sum_size() const { return element_size() * elements(); }
+
+  /// A job's sums over `depth` tiles.
+  void multiply(int job, const Transformed& v, const Transformed& g, int depth, bool adds,
+                float* sums) const {
+    const int filter = job / blocks() * kPanel;
+    const int channel = job % blocks() * kGradientChannels;
+    const int width = round_up_to_lanes(some_channels(job));
+    for (int e = 0; e < elements(); ++e)
+      kernels().multiply({std::min(kPanel, filters() - filter), width, depth, g.at(e, 0) + filter,
+                          1, g.tile, v.at(e, 0) + channel, v.tile, sums + e * element_size(), width,
+                          adds});
+  }
+
+  /// Adds what a job's sums become to the gradient by the weights.
+  void add_to_weights(int job, const float* sums) const {
+    const int filter = job / blocks() * kPanel;
+    const int channel = job % blocks() * kGradientChannels;
+    const int count = some_channels(job);
+    const int width = round_up_to_lanes(count);
+    float taps[9 * kLanes];
+    for (int f = 0; f < std::min(kPanel, filters() - filter); ++f)
+      for (int lane = 0; lane < count; lane += kLanes) {
+        winograd_.transform_weight_gradient(sums + f * width + lane, element_size(), taps);
+        float* to = weights_ + (std::ptrdiff_t{filter + f} * channels() + channel + lane) * 9;
+        for (int i = 0; i < std::min(kLanes, count - lane); ++i)
+          for (int tap = 0; tap < 9; ++tap) to[i * 9 + tap] += taps[tap * kLanes + i];
+      }
+  }
+
+  const WinogradKernels& winograd_;
+  const Steps steps_;
+  const Tiling input_;
+  const Tiling output_;
+  const float* maps_;
+  const float* results_;
+  float* weights_;
+};
 
 }  // namespace
 
@@ -318,74 +355,11 @@ std::size_t Winograd::prepared_size() const {
 
 void Winograd::prepare(const float* weights, float* prepared) const {
   const FilterBank bank{weights, filters(), channels(), false};
-  bank.transform(kernels_, 0, bank.panels(), prepared);
+  bank.transform_all(kernels_, prepared);
 }
 
 void Winograd::backward_weights(const float* maps, const float* results, float* weights) const {
-  const Steps steps(kernels_);
-  const int m = steps.m();
-  const int elements = steps.elements();
-  const Tiling input = map_tiling(convolution_, m);
-  const Tiling output = result_tiling(convolution_, m);
-  const int padded_channels = round_up_to_lanes(input.channels);
-  // du, in panels of kPanel filters: elements x kPanel x padded_channels each.
-  const std::ptrdiff_t du_element = std::ptrdiff_t{kPanel} * padded_channels + kLanes;
-  const std::size_t panel_size = du_element * elements;
-  const int panels = parts(filters(), kPanel);
-  const Blocks blocks =
-      blocks_of(input,
-                std::size_t{1} * elements * input.across *
-                    (Transformed::tile_size(input.channels) + Transformed::tile_size(filters())),
-                panel_size, panels);
-  const int tiles = blocks.strips * input.across;
-  const std::size_t v_size = elements * Transformed::element_size(input.channels, tiles);
-  const std::size_t g_size = elements * Transformed::element_size(filters(), tiles);
-  const std::size_t u_size = panel_size * blocks.panels;
-  const std::size_t strip_size =
-      Steps::strip_size(input.across * m + 2, kernels_.inputs) * omp_get_max_threads();
-  float* memory = scratch(v_size + g_size + u_size + strip_size);
-  const Transformed v(memory, input.channels, tiles);
-  const Transformed g(memory + v_size, filters(), tiles);
-  float* u = memory + v_size + g_size;
-  float* strips = u + u_size;
-
-  const auto add_panels = [&](int panel, int count) {
-    const int groups = padded_channels / kLanes;
-    parallel_jobs(count * kPanel, [&](int job, int /*thread*/) {
-      const int filter = panel * kPanel + job;
-      if (filter >= filters()) return;
-      for (int group = 0; group < groups; ++group) {
-        float taps[9 * kLanes];
-        kernels_.transform_weight_gradient(
-            u + job / kPanel * panel_size + job % kPanel * padded_channels + group * kLanes,
-            du_element, taps);
-        const int channel = group * kLanes;
-        float* to = weights + (std::ptrdiff_t{filter} * input.channels + channel) * 9;
-        for (int i = 0; i < std::min(kLanes, input.channels - channel); ++i)
-          for (int tap = 0; tap < 9; ++tap) to[i * 9 + tap] += taps[tap * kLanes + i];
-      }
-    });
-  };
-
-  for (int begin = 0; begin < input.strips(); begin += blocks.strips) {
-    const int end = std::min(begin + blocks.strips, input.strips());
-    const int depth = (end - begin) * input.across;
-    steps.load(maps, input, begin, end, kernels_.inputs, kernels_.transform_input, strips, v);
-    steps.load(results, output, begin, end, m, kernels_.transform_gradient, strips, g);
-    for (int panel = 0; panel < panels; panel += blocks.panels) {
-      const int count = std::min(blocks.panels, panels - panel);
-      parallel_jobs(count * elements, [&](int job, int /*thread*/) {
-        const int p = job / elements;
-        const int e = job % elements;
-        const int filter = (panel + p) * kPanel;
-        kernels().multiply({std::min(kPanel, filters() - filter), padded_channels, depth,
-                            g.values + e * g.element + filter, 1, g.tile, v.values + e * v.element,
-                            v.tile, u + p * panel_size + e * du_element, padded_channels,
-                            begin > 0});
-      });
-      if (end == input.strips() || blocks.panels < panels) add_panels(panel, count);
-    }
-  }
+  WeightGradient(kernels_, convolution_, maps, results, weights).add();
 }
 
 }  // namespace vibnet

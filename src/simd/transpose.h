@@ -4,95 +4,113 @@
 
 namespace vibnet::VIBNET_ISA {
 
+/// W floats of a row, and as many indices.
+template <int W>
+struct Vectors {
+  typedef float Floats __attribute__((vector_size(W * sizeof(float))));
+  typedef int Indices __attribute__((vector_size(W * sizeof(int))));
+};
+template <int W>
+using Row = typename Vectors<W>::Floats;
+
 /// The two rows with the values of `a` whose index has the bit STEP and those of `b` whose index
 /// lacks it in each other's places (Eklundh's transposition).
-template <int STEP>
-VIBNET_INLINE void exchange(Vector* a, Vector* b) {
-  using Index = int __attribute__((vector_size(kWidth * sizeof(int))));
-  Index from_a;
-  Index from_b;
-#pragma GCC unroll 16
-  for (int i = 0; i < kWidth; ++i) {
-    from_a[i] = (i & STEP) == 0 ? i : kWidth + i - STEP;
-    from_b[i] = (i & STEP) == 0 ? i + STEP : kWidth + i;
-  }
-  const Vector first = *a;
-  const Vector second = *b;
+template <int STEP, int W>
+VIBNET_INLINE void exchange(Row<W>* a, Row<W>* b) {
+  const Row<W> first = *a;
+  const Row<W> second = *b;
 #if defined(__clang__)
 #pragma clang loop unroll(full)
-  for (int i = 0; i < kWidth; ++i) {
-    (*a)[i] = from_a[i] < kWidth ? first[from_a[i]] : second[from_a[i] - kWidth];
-    (*b)[i] = from_b[i] < kWidth ? first[from_b[i]] : second[from_b[i] - kWidth];
+  for (int i = 0; i < W; ++i) {
+    (*a)[i] = (i & STEP) == 0 ? first[i] : second[i - STEP];
+    (*b)[i] = (i & STEP) == 0 ? first[i + STEP] : second[i];
   }
 #else
+  typename Vectors<W>::Indices from_a;
+  typename Vectors<W>::Indices from_b;
+#pragma GCC unroll 16
+  for (int i = 0; i < W; ++i) {
+    from_a[i] = (i & STEP) == 0 ? i : W + i - STEP;
+    from_b[i] = (i & STEP) == 0 ? i + STEP : W + i;
+  }
   *a = __builtin_shuffle(first, second, from_a);
   *b = __builtin_shuffle(first, second, from_b);
 #endif
 }
 
-template <int STEP>
-VIBNET_INLINE void exchange_all(Vector (&rows)[kWidth]) {
-  if constexpr (STEP < kWidth) {
+template <int STEP, int W>
+VIBNET_INLINE void exchange_all(Row<W> (&rows)[W]) {
+  if constexpr (STEP < W) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kWidth; ++i)
-      if ((i & STEP) == 0) exchange<STEP>(&rows[i], &rows[i + STEP]);
+    for (int i = 0; i < W; ++i)
+      if ((i & STEP) == 0) exchange<STEP, W>(&rows[i], &rows[i + STEP]);
   }
 }
 
-VIBNET_INLINE void transpose(Vector (&rows)[kWidth]) {
-  exchange_all<8>(rows);
-  exchange_all<4>(rows);
-  exchange_all<2>(rows);
-  exchange_all<1>(rows);
+template <int W>
+VIBNET_INLINE void transpose(Row<W> (&rows)[W]) {
+  exchange_all<8, W>(rows);
+  exchange_all<4, W>(rows);
+  exchange_all<2, W>(rows);
+  exchange_all<1, W>(rows);
 }
 
-/// kWidth channels from the first one given; those from `channels` on are 0.
-VIBNET_INLINE void interleave_lanes(const float* planes, std::ptrdiff_t plane, int channels,
-                                    int count, float* interleaved) {
-  int i = 0;
-  for (; i + kWidth <= count; i += kWidth) {
-    Vector rows[kWidth] = {};
+/// From the i-th value of each channel on, W at a time. Returns the first that is left.
+template <int W>
+VIBNET_INLINE int interleave_by(const float* planes, std::ptrdiff_t plane, int channels, int i,
+                                int count, float* interleaved) {
+  for (; i + W <= count; i += W)
+    for (int lane = 0; lane < kLanes; lane += W) {
+      Row<W> rows[W] = {};
 #pragma GCC unroll 16
-    for (int c = 0; c < kWidth; ++c)
-      if (c < channels) rows[c] = load(planes + c * plane + i);
-    transpose(rows);
+      for (int c = 0; c < W; ++c)
+        if (lane + c < channels)
+          __builtin_memcpy(&rows[c], planes + (lane + c) * plane + i, sizeof(rows[c]));
+      transpose<W>(rows);
 #pragma GCC unroll 16
-    for (int r = 0; r < kWidth; ++r) store(rows[r], interleaved + (i + r) * kLanes);
-  }
-  for (; i < count; ++i)
-    for (int c = 0; c < kWidth; ++c)
-      interleaved[i * kLanes + c] = c < channels ? planes[c * plane + i] : 0;
+      for (int r = 0; r < W; ++r)
+        __builtin_memcpy(interleaved + (i + r) * kLanes + lane, &rows[r], sizeof(rows[r]));
+    }
+  return i;
 }
 
 static void interleave(const float* planes, std::ptrdiff_t plane, int channels, int count,
                        float* interleaved) {
-  for (int lane = 0; lane < kLanes; lane += kWidth)
-    interleave_lanes(planes + lane * plane, plane, channels - lane, count, interleaved + lane);
+  int i = interleave_by<kWidth>(planes, plane, channels, 0, count, interleaved);
+  if constexpr (kWidth > 4) i = interleave_by<4>(planes, plane, channels, i, count, interleaved);
+  for (; i < count; ++i)
+    for (int c = 0; c < kLanes; ++c)
+      interleaved[i * kLanes + c] = c < channels ? planes[c * plane + i] : 0;
 }
 
-VIBNET_INLINE void deinterleave_lanes(const float* interleaved, int count, const float* bias,
-                                      float* planes, std::ptrdiff_t plane, int channels) {
-  int i = 0;
-  for (; i + kWidth <= count; i += kWidth) {
-    Vector rows[kWidth];
+template <int W>
+VIBNET_INLINE int deinterleave_by(const float* interleaved, int i, int count, const float* bias,
+                                  float* planes, std::ptrdiff_t plane, int channels) {
+  for (; i + W <= count; i += W)
+    for (int lane = 0; lane < channels; lane += W) {
+      Row<W> rows[W];
 #pragma GCC unroll 16
-    for (int r = 0; r < kWidth; ++r) rows[r] = load(interleaved + (i + r) * kLanes);
-    transpose(rows);
+      for (int r = 0; r < W; ++r)
+        __builtin_memcpy(&rows[r], interleaved + (i + r) * kLanes + lane, sizeof(rows[r]));
+      transpose<W>(rows);
 #pragma GCC unroll 16
-    for (int c = 0; c < kWidth; ++c)
-      if (c < channels)
-        store(bias == nullptr ? rows[c] : rows[c] + bias[c], planes + c * plane + i);
-  }
-  for (; i < count; ++i)
-    for (int c = 0; c < kWidth && c < channels; ++c)
-      planes[c * plane + i] = interleaved[i * kLanes + c] + (bias == nullptr ? 0 : bias[c]);
+      for (int c = 0; c < W; ++c) {
+        if (lane + c >= channels) continue;
+        if (bias != nullptr) rows[c] += bias[lane + c];
+        __builtin_memcpy(planes + (lane + c) * plane + i, &rows[c], sizeof(rows[c]));
+      }
+    }
+  return i;
 }
 
 static void deinterleave(const float* interleaved, int count, const float* bias, float* planes,
                          std::ptrdiff_t plane, int channels) {
-  for (int lane = 0; lane < kLanes; lane += kWidth)
-    deinterleave_lanes(interleaved + lane, count, bias == nullptr ? nullptr : bias + lane,
-                       planes + lane * plane, plane, channels - lane);
+  int i = deinterleave_by<kWidth>(interleaved, 0, count, bias, planes, plane, channels);
+  if constexpr (kWidth > 4)
+    i = deinterleave_by<4>(interleaved, i, count, bias, planes, plane, channels);
+  for (; i < count; ++i)
+    for (int c = 0; c < channels; ++c)
+      planes[c * plane + i] = interleaved[i * kLanes + c] + (bias == nullptr ? 0 : bias[c]);
 }
 
 }  // namespace vibnet::VIBNET_ISA
