@@ -1,6 +1,5 @@
 #include "vibnet/synced_memory.h"
 
-#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -28,9 +27,8 @@ std::uint64_t next_stamp() {
 
 std::shared_ptr<void> allocate_on_cpu(std::size_t bytes) {
   constexpr std::size_t kCacheLine = 64;
-  const std::size_t rounded =
-      std::max(kCacheLine, (bytes + kCacheLine - 1) / kCacheLine * kCacheLine);
-  void* pointer = std::aligned_alloc(kCacheLine, rounded);
+  // With room for a vector that is read beyond the end.
+  void* pointer = std::aligned_alloc(kCacheLine, (bytes / kCacheLine + 2) * kCacheLine);
   if (pointer == nullptr) fail("out of memory: ", bytes, " bytes were asked for on the host");
   count_allocated(bytes);
   return {pointer, [bytes](void* p) {

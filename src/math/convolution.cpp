@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "math/depthwise_convolution.h"
 #include "math/unfolded_convolution.h"
 #include "math/winograd.h"
 #include "simd/kernels.h"
@@ -44,6 +45,8 @@ std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convoluti
   const std::string name = asked == nullptr ? "" : asked;
   if (!name.empty() && name != "unfolded" && name != "winograd2" && name != "winograd4")
     fail("VIBNET_CONVOLUTION: '", name, "' is not unfolded, winograd2 or winograd4");
+  if (DepthwiseConvolution::takes(convolution) && name != "unfolded")
+    return std::make_unique<DepthwiseConvolution>(convolution);
   if (!Winograd::takes(convolution) || name == "unfolded")
     return std::make_unique<UnfoldedConvolution>(convolution);
   const double by2 = winograd_cost(convolution, 2, weights_change);

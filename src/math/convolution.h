@@ -27,7 +27,7 @@ struct Convolution {
 };
 
 /// One way to compute a convolution. Each number is summed in one order, whatever the number of
-/// threads.
+/// threads. Maps and results may be read up to a vector beyond their end, as SyncedMemory allows.
 class ConvolutionKernel {
  public:
   ConvolutionKernel() = default;

@@ -3,7 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <vector>
+#include <functional>
 
 #include "math/parallel.h"
 #include "math/scratch.h"
@@ -14,8 +14,10 @@ namespace {
 
 /// Floats of unfolded map that a core's cache holds, next to the rest.
 constexpr int kPieceFloats = 1 << 16;
-/// The same, for what all cores work on together.
-constexpr std::size_t kBatchFloats = 1 << 19;
+/// About how many sums of weight gradients are made side by side, of so many taps or channels.
+constexpr int kSums = 16;
+constexpr int kTapStep = 48;
+constexpr int kChannelStep = 4;
 /// Columns below which a product wastes its vectors.
 constexpr int kFewPlaces = 2 * kLanes;
 /// A multiple of the rows that the products' kernels take at a time.
@@ -45,6 +47,7 @@ UnfoldedConvolution::UnfoldedConvolution(const Convolution& convolution)
   rows_per_piece_ = std::clamp(wanted / row_places(), 1, rows_);
   row_pieces_ = parts(rows_, rows_per_piece_);
   if (places < kFewPlaces) samples_per_piece_ = 2 * kFewPlaces / places;
+  is_plain_ = is_pointwise(convolution_.window) && is_direct();
   sample_pieces_ = parts(convolution_.samples, samples_per_piece_);
 }
 
@@ -75,11 +78,8 @@ void UnfoldedConvolution::for_each_row(int group, const Piece& piece, int filter
                                        const Visit& visit) const {
   for (int n = 0; n < piece.samples; ++n)
     for (int f = 0; f < filters; ++f)
-      visit(
-          (piece.sample + n) * convolution_.result_size() +
-              (std::ptrdiff_t{group} * convolution_.filters + filter + f) * convolution_.places() +
-              piece.rows.begin * row_places(),
-          f, n * piece.places);
+      visit(result_at(group, piece, filter + f) + n * convolution_.result_size(), f,
+            n * piece.places);
 }
 
 void UnfoldedConvolution::forward(const float* maps, const float* weights, const float* bias,
@@ -88,8 +88,8 @@ void UnfoldedConvolution::forward(const float* maps, const float* weights, const
   const int jobs = pieces() * convolution_.groups;
   const int part = part_size(filters, jobs, kRowStep);
   const int filter_parts = parts(filters, part);
-  const std::ptrdiff_t stride = this->stride();
-  const std::size_t buffer_size = stride * (taps_ + part);
+  const std::size_t columns_size = is_plain_ ? 0 : stride() * taps_;
+  const std::size_t buffer_size = columns_size + (is_direct() ? 0 : stride() * part);
   float* buffers = scratch(buffer_size * omp_get_max_threads());
   parallel_jobs(jobs * filter_parts, [&](int job, int thread) {
     const Piece piece = this->piece(job / filter_parts / convolution_.groups);
@@ -97,16 +97,30 @@ void UnfoldedConvolution::forward(const float* maps, const float* weights, const
     const int filter = job % filter_parts * part;
     const int count = std::min(part, filters - filter);
     float* columns = buffers + thread * buffer_size;
-    float* rows = columns + stride * taps_;
-    unfold(maps, group, piece, 0, convolution_.window.channels, columns, stride);
-    const float* biases = bias == nullptr ? nullptr : bias + group * filters + filter;
-    for (int f = 0; biases != nullptr && f < count; ++f)
-      std::fill_n(rows + f * stride, piece.samples * piece.places, biases[f]);
-    kernels().multiply({count, piece.samples * piece.places, taps_,
-                        weights + (std::ptrdiff_t{group} * filters + filter) * taps_, taps_, 1,
-                        columns, stride, rows, stride, biases != nullptr});
+    float* rows = columns + columns_size;
+    Product product{count,          piece.samples * piece.places,
+                    taps_,          weights + (std::ptrdiff_t{group} * filters + filter) * taps_,
+                    taps_,          1,
+                    columns,        stride(),
+                    rows,           stride(),
+                    bias != nullptr};
+    if (is_plain_) {
+      product.b = maps + map_at(group, piece);
+      product.b_depth = convolution_.places();
+    } else {
+      unfold(maps, group, piece, 0, convolution_.window.channels, columns, stride());
+    }
+    if (is_direct()) {
+      product.c = results + result_at(group, piece, filter);
+      product.c_row = convolution_.places();
+    }
+    for (int f = 0; bias != nullptr && f < count; ++f)
+      std::fill_n(product.c + f * product.c_row, product.columns,
+                  bias[group * filters + filter + f]);
+    kernels().multiply(product);
+    if (is_direct()) return;
     for_each_row(group, piece, filter, count, [&](std::ptrdiff_t result, int f, int column) {
-      std::copy_n(rows + f * stride + column, piece.places, results + result);
+      std::copy_n(rows + f * stride() + column, piece.places, results + result);
     });
   });
 }
@@ -122,22 +136,22 @@ void UnfoldedConvolution::backward_data(const float* results, const float* weigh
   const int jobs = sample_pieces_ * convolution_.groups;
   const int part = part_size(channels, jobs, 1);
   const int channel_parts = parts(channels, part);
-  const std::ptrdiff_t stride = this->stride();
-  const int step = std::clamp<int>(kPieceFloats / 2 / (stride * kernel), 1, part);
-  const std::size_t buffer_size = stride * (filters + step * kernel);
-  const bool is_plain = is_pointwise(window) && samples_per_piece_ == 1;
+  const int step = std::clamp<int>(kPieceFloats / 2 / (stride() * kernel), 1, part);
+  const std::size_t rows_size = is_direct() ? 0 : stride() * filters;
+  const std::size_t buffer_size = rows_size + (is_plain_ ? 0 : stride() * step * kernel);
   float* buffers = scratch(buffer_size * omp_get_max_threads());
   parallel_jobs(jobs * channel_parts, [&](int job, int thread) {
     const int group = job / channel_parts % convolution_.groups;
     const int first = job % channel_parts * part;
     const int last = std::min(first + part, channels);
     float* rows = buffers + thread * buffer_size;
-    float* columns = rows + stride * filters;
+    float* columns = rows + rows_size;
     for (int p = 0; p < row_pieces_; ++p) {
       const Piece piece = this->piece(job / channel_parts / convolution_.groups * row_pieces_ + p);
-      for_each_row(group, piece, 0, filters, [&](std::ptrdiff_t result, int f, int column) {
-        std::copy_n(results + result, piece.places, rows + f * stride + column);
-      });
+      if (!is_direct())
+        for_each_row(group, piece, 0, filters, [&](std::ptrdiff_t result, int f, int column) {
+          std::copy_n(results + result, piece.places, rows + f * stride() + column);
+        });
       for (int channel = first; channel < last; channel += step) {
         Window some = window;
         some.channels = std::min(step, last - channel);
@@ -150,11 +164,15 @@ void UnfoldedConvolution::backward_data(const float* results, const float* weigh
                         1,
                         taps_,
                         rows,
-                        stride,
+                        stride(),
                         columns,
-                        stride,
+                        stride(),
                         false};
-        if (is_plain) {
+        if (is_direct()) {
+          product.b = results + result_at(group, piece, 0);
+          product.b_depth = convolution_.places();
+        }
+        if (is_plain_) {
           product.c = map + piece.rows.begin * row_places();
           product.c_row = plane;
           kernels().multiply(product);
@@ -164,7 +182,7 @@ void UnfoldedConvolution::backward_data(const float* results, const float* weigh
         for (int n = 0; n < piece.samples; ++n) {
           float* to = map + n * convolution_.map_size();
           if (p == 0) std::fill_n(to, some.channels * plane, 0.0f);
-          add_col2im(columns + n * piece.places, stride, some, piece.rows, to);
+          add_col2im(columns + n * piece.places, stride(), some, piece.rows, to);
         }
       }
     }
@@ -173,70 +191,77 @@ void UnfoldedConvolution::backward_data(const float* results, const float* weigh
 
 void UnfoldedConvolution::backward_weights(const float* maps, const float* results,
                                            float* weights) const {
-  if (taps_ == 0) return;
+  if (taps_ == 0 || pieces() == 0) return;
   const int filters = convolution_.filters;
   const int channels = convolution_.window.channels;
   const int kernel = taps_ / channels;
   const int blocks = parts(filters, kLanes);
-  const int batch = static_cast<int>(std::clamp<std::size_t>(
-      kBatchFloats / (static_cast<std::size_t>(stride()) * (taps_ + blocks * kLanes)), 1,
-      std::max(1, pieces())));
+  // Each thread takes channels of its own, of some pieces, and sums them for all filters. How they
+  // are shared out does not depend on the number of threads.
+  const int step = std::min(channels, std::max(kChannelStep, kTapStep / kernel));
+  const int channel_parts = parts(channels, step);
+  const int all_parts = convolution_.groups * channel_parts;
+  const int share = parts(pieces(), std::max(1, kSums / all_parts));
+  const int shares = parts(pieces(), share);
+  const int taps = step * kernel;
+  const int batch = static_cast<int>(std::clamp<std::ptrdiff_t>(
+      2 * kPieceFloats / (stride() * (taps + blocks * kLanes)), 1, is_plain_ ? 1 : share));
   const std::ptrdiff_t depth_stride = batch * stride() + kLanes;
-  const std::size_t columns_size = taps_ * depth_stride;
-  const std::size_t block_size = depth_stride * kLanes;
-  float* columns = scratch(columns_size + blocks * (block_size + std::size_t{kLanes} * taps_));
-  float* turned = columns + columns_size;
-  float* sums = turned + blocks * block_size;
-  constexpr int kChannelStep = 4;
-  constexpr int kTapStep = 4 * kRowStep;
-  const int channel_parts = parts(channels, kChannelStep);
-  const int tap_parts = parts(taps_, kTapStep);
-  for (int group = 0; group < convolution_.groups; ++group) {
-    for (int begin = 0; begin < pieces(); begin += batch) {
-      const int count = std::min(batch, pieces() - begin);
-      std::vector<int> offsets{0};
-      for (int i = 0; i < count; ++i) {
-        const Piece piece = this->piece(begin + i);
-        offsets.push_back(offsets.back() + piece.samples * piece.places);
+  const std::size_t columns_size = is_plain_ ? 0 : taps * depth_stride;
+  const std::size_t turned_size = blocks * depth_stride * kLanes;
+  const std::size_t sums_size = std::size_t{1} * blocks * taps * kLanes;
+  float* sums = scratch(shares * all_parts * sums_size +
+                        (columns_size + turned_size) * omp_get_max_threads());
+  float* buffers = sums + shares * all_parts * sums_size;
+  parallel_jobs(shares * all_parts, [&](int job, int thread) {
+    float* columns = buffers + thread * (columns_size + turned_size);
+    float* turned = columns + columns_size;
+    const int group = job % all_parts / channel_parts;
+    const int channel = job % channel_parts * step;
+    const int count = std::min(step, channels - channel);
+    const int last = std::min((job / all_parts + 1) * share, pieces());
+    const int first = job / all_parts * share;
+    for (int begin = first; begin < last; begin += batch) {
+      int depth = 0;
+      for (int i = begin; i < std::min(begin + batch, last); ++i) {
+        const Piece piece = this->piece(i);
+        if (!is_plain_) unfold(maps, group, piece, channel, count, columns + depth, depth_stride);
+        for (int block = 0; block < blocks; ++block)
+          for_each_row(group, piece, block * kLanes, 1, [&](std::ptrdiff_t result, int, int place) {
+            kernels().interleave(results + result, convolution_.places(),
+                                 std::min(kLanes, filters - block * kLanes), piece.places,
+                                 turned + (block * depth_stride + depth + place) * kLanes);
+          });
+        depth += piece.samples * piece.places;
       }
-      // Both factors, the results' gradients with kLanes filters side by side.
-      parallel_jobs(count * (channel_parts + blocks), [&](int job, int /*thread*/) {
-        const int i = job / (channel_parts + blocks);
-        const int part = job % (channel_parts + blocks);
-        const Piece piece = this->piece(begin + i);
-        if (part < channel_parts) {
-          const int channel = part * kChannelStep;
-          unfold(maps, group, piece, channel, std::min(kChannelStep, channels - channel),
-                 columns + std::ptrdiff_t{channel} * kernel * depth_stride + offsets[i],
-                 depth_stride);
-          return;
-        }
-        const int filter = (part - channel_parts) * kLanes;
-        for_each_row(group, piece, filter, 1, [&](std::ptrdiff_t result, int, int column) {
-          kernels().interleave(
-              results + result, convolution_.places(), std::min(kLanes, filters - filter),
-              piece.places,
-              turned + (part - channel_parts) * block_size + (offsets[i] + column) * kLanes);
-        });
-      });
-      parallel_jobs(blocks * tap_parts, [&](int job, int /*thread*/) {
-        const int block = job / tap_parts;
-        const int tap = job % tap_parts * kTapStep;
-        kernels().multiply(
-            {std::min(kTapStep, taps_ - tap), kLanes, offsets.back(), columns + tap * depth_stride,
-             depth_stride, 1, turned + block * block_size, kLanes,
-             sums + (std::ptrdiff_t{block} * taps_ + tap) * kLanes, kLanes, begin > 0});
-      });
+      Product product{count * kernel,         kLanes, depth,        columns,
+                      depth_stride,           1,      turned,       kLanes,
+                      sums + job * sums_size, kLanes, begin > first};
+      if (is_plain_) {
+        product.a = maps + map_at(group, piece(begin)) + channel * convolution_.places();
+        product.a_row = convolution_.places();
+      }
+      for (int block = 0; block < blocks; ++block) {
+        kernels().multiply(product);
+        product.b += depth_stride * kLanes;
+        product.c += taps * kLanes;
+      }
     }
-    if (pieces() == 0) continue;
-    float* to = weights + std::ptrdiff_t{group} * filters * taps_;
-    parallel_for(filters, grain_of(taps_), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t f = begin; f < end; ++f) {
-        const float* from = sums + f / kLanes * taps_ * kLanes + f % kLanes;
-        for (int tap = 0; tap < taps_; ++tap) to[f * taps_ + tap] += from[tap * kLanes];
-      }
-    });
-  }
+  });
+  parallel_jobs(all_parts, [&](int part, int /*thread*/) {
+    float* total = sums + part * sums_size;
+    for (int s = 1; s < shares; ++s)
+      std::transform(total, total + sums_size, total + s * all_parts * sums_size, total,
+                     std::plus<>());
+    const int group = part / channel_parts;
+    const int channel = part % channel_parts * step;
+    const int count = std::min(step, channels - channel) * kernel;
+    for (int f = 0; f < filters; ++f) {
+      const float* from = total + f / kLanes * taps * kLanes + f % kLanes;
+      float* to = weights + (std::ptrdiff_t{group} * filters + f) * taps_ + channel * kernel;
+      for (int tap = 0; tap < count; ++tap) to[tap] += from[tap * kLanes];
+    }
+  });
 }
 
 }  // namespace vibnet

@@ -29,6 +29,17 @@ class UnfoldedConvolution : public ConvolutionKernel {
   template <typename Visit>
   void for_each_row(int group, const Piece& piece, int filter, int filters,
                     const Visit& visit) const;
+  /// Whether results are read and written where they stand, and so are a pointwise window's maps.
+  bool is_direct() const { return samples_per_piece_ == 1; }
+  std::ptrdiff_t map_at(int group, const Piece& piece) const {
+    return piece.sample * convolution_.map_size() +
+           std::ptrdiff_t{group} * convolution_.window.values() + piece.rows.begin * row_places();
+  }
+  std::ptrdiff_t result_at(int group, const Piece& piece, int filter) const {
+    return piece.sample * convolution_.result_size() +
+           (std::ptrdiff_t{group} * convolution_.filters + filter) * convolution_.places() +
+           piece.rows.begin * row_places();
+  }
   int pieces() const { return sample_pieces_ * row_pieces_; }
   int row_places() const { return convolution_.places() / rows_; }
   /// Floats from one row of a piece's columns to the next.
@@ -41,6 +52,7 @@ class UnfoldedConvolution : public ConvolutionKernel {
   const Convolution convolution_;
   const int taps_;
   const int rows_;
+  bool is_plain_ = false;
   int samples_per_piece_ = 1;
   int rows_per_piece_ = 1;
   int sample_pieces_ = 1;

@@ -2,6 +2,7 @@
 #include "simd/blocks.h"
 #include "simd/multiply.h"
 #include "simd/transpose.h"
+#include "simd/weighted_sum.h"
 #include "simd/winograd.h"
 
 #define VIBNET_STRING_OF(name) #name
@@ -14,6 +15,7 @@ constexpr Kernels kKernels = {VIBNET_STRING(VIBNET_ISA),
                               multiply,
                               interleave,
                               deinterleave,
+                              weighted_sum,
                               winograd_kernels<Winograd2>(),
                               winograd_kernels<Winograd4>(),
                               {sum, dot, squares, multiply_add, subtract, scale_by_sign}};

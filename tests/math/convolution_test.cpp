@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "math/depthwise_convolution.h"
 #include "math/unfolded_convolution.h"
 #include "math/winograd.h"
 #include "simd/kernels.h"
@@ -31,6 +32,7 @@ Convolution convolution_of(int samples, int groups, int channels, int filters, W
 std::vector<std::unique_ptr<ConvolutionKernel>> ways(const Convolution& c) {
   std::vector<std::unique_ptr<ConvolutionKernel>> all;
   all.push_back(std::make_unique<UnfoldedConvolution>(c));
+  if (DepthwiseConvolution::takes(c)) all.push_back(std::make_unique<DepthwiseConvolution>(c));
   if (Winograd::takes(c)) {
     all.push_back(std::make_unique<Winograd>(c, 2));
     all.push_back(std::make_unique<Winograd>(c, 4));
@@ -69,12 +71,18 @@ void expect_near(const std::vector<float>& actual, const std::vector<double>& ex
     ASSERT_NEAR(actual[i], expected[i], 3e-5 * largest) << "at " << i;
 }
 
+/// Values with room behind them, of which a vector may be read.
+std::vector<float> roomy(std::vector<float> values) {
+  values.reserve(values.size() + kLanes);
+  return values;
+}
+
 class ConvolutionTest : public testing::TestWithParam<Convolution> {
  protected:
   const Convolution c_ = GetParam();
-  const std::vector<float> maps_ = drawn(c_.samples * c_.map_size(), "maps");
+  const std::vector<float> maps_ = roomy(drawn(c_.samples * c_.map_size(), "maps"));
   const std::vector<float> weights_ = drawn(c_.groups * c_.filters * c_.window.taps(), "weights");
-  const std::vector<float> results_ = drawn(c_.samples * c_.result_size(), "results");
+  const std::vector<float> results_ = roomy(drawn(c_.samples * c_.result_size(), "results"));
   const std::vector<float> bias_ = drawn(c_.groups * c_.filters, "bias");
 };
 
@@ -196,6 +204,16 @@ INSTANTIATE_TEST_SUITE_P(
                     convolution_of(9, 1, 2, 3, axis(3, 2), axis(3, 2)),
                     convolution_of(2, 1, 4, 3, axis(13, 3, 2, 1, 2), axis(12, 2, 0, 3, 3)),
                     convolution_of(1, 1, 300, 40, axis(7, 3, 1), axis(7, 5, 2))));
+
+INSTANTIATE_TEST_SUITE_P(
+    Depthwise, ConvolutionTest,
+    testing::Values(convolution_of(3, 5, 1, 1, axis(7, 3, 1), axis(9, 3, 1)),
+                    convolution_of(2, 17, 1, 1, axis(14, 3, 1, 2), axis(13, 3, 1, 2)),
+                    convolution_of(2, 2, 1, 1, axis(40, 5, 2), axis(70, 3)),
+                    convolution_of(1, 3, 1, 1, axis(12, 2, 0, 3, 3), axis(13, 3, 2, 1, 2)),
+                    // The last window reaches beyond the plane, and pixels that none sees.
+                    convolution_of(2, 3, 1, 1, axis(6, 3, 0, 2), axis(8, 2, 0, 3)),
+                    convolution_of(2, 4, 1, 1, axis(5, 1, 0, 3), axis(5, 1, 1, 2))));
 
 }  // namespace
 

@@ -1,0 +1,136 @@
+#include "math/depthwise_convolution.h"
+
+#include <algorithm>
+
+#include "math/parallel.h"
+#include "math/scratch.h"
+#include "simd/kernels.h"
+
+namespace vibnet {
+namespace {
+
+/// What the windows see of a padded axis: from the first tap of the first to the last of the last.
+int seen(const WindowAxis& axis) {
+  return (axis.outputs() - 1) * axis.stride + static_cast<int>(axis.reach());
+}
+
+/// to[i * to_step] = from[i * from_step].
+void copy_spaced(const float* from, int from_step, int count, float* to, int to_step) {
+  if (from_step == 1 && to_step == 1) {
+    std::copy_n(from, count, to);
+    return;
+  }
+  for (int i = 0; i < count; ++i) to[i * to_step] = from[i * from_step];
+}
+
+}  // namespace
+
+bool DepthwiseConvolution::takes(const Convolution& c) {
+  return c.filters == 1 && c.window.channels == 1 && c.window.axes.size() == 2 && c.places() > 0;
+}
+
+DepthwiseConvolution::DepthwiseConvolution(const Convolution& convolution)
+    : convolution_(convolution),
+      rows_(convolution.window.axes[0]),
+      columns_(convolution.window.axes[1]),
+      height_(seen(rows_)),
+      width_(seen(columns_)) {
+  for (int kh = 0; kh < rows_.kernel; ++kh)
+    for (int kw = 0; kw < columns_.kernel; ++kw)
+      offsets_.push_back(std::ptrdiff_t{kh} * rows_.dilation * width_ + kw * columns_.dilation);
+}
+
+/// Copies a plane to height_ x width_ values, with zeros around it.
+void DepthwiseConvolution::pad(const float* map, float* padded) const {
+  std::fill_n(padded, height_ * width_, 0.0f);
+  const int height = std::min(rows_.size, height_ - rows_.pad);
+  const int width = std::min(columns_.size, width_ - columns_.pad);
+  for (int y = 0; y < height; ++y)
+    std::copy_n(map + y * columns_.size, width, padded + (y + rows_.pad) * width_ + columns_.pad);
+}
+
+/// Copies a result to where its windows' first taps are in a padded plane, with zeros between.
+void DepthwiseConvolution::spread(const float* result, float* spread) const {
+  std::fill_n(spread, height_ * width_, 0.0f);
+  const int outputs = columns_.outputs();
+  for (int y = 0; y < rows_.outputs(); ++y)
+    copy_spaced(result + y * outputs, 1, outputs, spread + y * rows_.stride * width_,
+                columns_.stride);
+}
+
+void DepthwiseConvolution::forward(const float* maps, const float* weights, const float* bias,
+                                   float* results) const {
+  const int outputs = columns_.outputs();
+  // The windows of some rows are summed at once, those that stand between two strides with them.
+  const int rows_at_once = rows_.stride == 1 ? rows_.outputs() : 1;
+  const int count = (rows_at_once - 1) * width_ + (outputs - 1) * columns_.stride + 1;
+  const std::size_t padded_size = std::size_t(height_) * width_ + kLanes;
+  const std::ptrdiff_t planes = std::ptrdiff_t{convolution_.samples} * convolution_.groups;
+  parallel_for(planes, grain_of(convolution_.places()), [&](std::int64_t begin, std::int64_t end) {
+    float* padded = scratch(padded_size + count + kLanes);
+    float* sums = padded + padded_size;
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t channel = i % convolution_.groups;
+      pad(maps + i * convolution_.window.values(), padded);
+      float* to = results + i * convolution_.places();
+      for (int y = 0; y < rows_.outputs(); ++y, to += outputs) {
+        const int row = y % rows_at_once;
+        if (row == 0)
+          kernels().weighted_sum(padded + y * rows_.stride * width_, offsets_.data(),
+                                 weights + channel * taps(), taps(),
+                                 bias == nullptr ? 0 : bias[channel], sums, count);
+        copy_spaced(sums + row * width_, columns_.stride, outputs, to, 1);
+      }
+    }
+  });
+}
+
+void DepthwiseConvolution::backward_data(const float* results, const float* weights,
+                                         float* maps) const {
+  // The results' gradients stand behind as many zeros as the last tap is behind the first.
+  const std::ptrdiff_t room = offsets_.back();
+  std::vector<std::ptrdiff_t> back;
+  for (const std::ptrdiff_t offset : offsets_) back.push_back(room - offset);
+  const std::size_t spread_size = room + std::size_t(height_) * width_ + kLanes;
+  const int count = height_ * width_;
+  const std::ptrdiff_t planes = std::ptrdiff_t{convolution_.samples} * convolution_.groups;
+  parallel_for(planes, grain_of(convolution_.places()), [&](std::int64_t begin, std::int64_t end) {
+    float* spread_result = scratch(spread_size + count + kLanes);
+    float* sums = spread_result + spread_size;
+    std::fill_n(spread_result, room, 0.0f);
+    for (std::int64_t i = begin; i < end; ++i) {
+      spread(results + i * convolution_.places(), spread_result + room);
+      kernels().weighted_sum(spread_result, back.data(), weights + i % convolution_.groups * taps(),
+                             taps(), 0, sums, count);
+      float* map = maps + i * convolution_.window.values();
+      for (int y = 0; y < rows_.size; ++y, map += columns_.size) {
+        const int row = y + rows_.pad;
+        const int width = row < height_ ? std::min(columns_.size, width_ - columns_.pad) : 0;
+        std::copy_n(sums + row * width_ + columns_.pad, width, map);
+        std::fill(map + width, map + columns_.size, 0.0f);
+      }
+    }
+  });
+}
+
+void DepthwiseConvolution::backward_weights(const float* maps, const float* results,
+                                            float* weights) const {
+  const std::size_t size = std::size_t(height_) * width_;
+  const int count = (rows_.outputs() - 1) * rows_.stride * width_ +
+                    (columns_.outputs() - 1) * columns_.stride + 1;
+  parallel_for(convolution_.groups, 1, [&](std::int64_t begin, std::int64_t end) {
+    float* padded = scratch(2 * size);
+    float* spread_result = padded + size;
+    for (std::int64_t channel = begin; channel < end; ++channel)
+      for (int n = 0; n < convolution_.samples; ++n) {
+        const std::ptrdiff_t plane = std::ptrdiff_t{n} * convolution_.groups + channel;
+        pad(maps + plane * convolution_.window.values(), padded);
+        spread(results + plane * convolution_.places(), spread_result);
+        for (int tap = 0; tap < taps(); ++tap)
+          weights[channel * taps() + tap] +=
+              kernels().blocks.dot(padded + offsets_[tap], 0, spread_result, count);
+      }
+  });
+}
+
+}  // namespace vibnet

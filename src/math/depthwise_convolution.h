@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "math/convolution.h"
+
+namespace vibnet {
+
+/// A convolution of each channel by a filter of its own, along two axes: every plane is copied once
+/// to where it has room around it, and summed from there, the rows one behind the other.
+class DepthwiseConvolution : public ConvolutionKernel {
+ public:
+  /// Whether the convolution is one of those.
+  static bool takes(const Convolution& convolution);
+
+  explicit DepthwiseConvolution(const Convolution& convolution);
+
+  void forward(const float* maps, const float* weights, const float* bias,
+               float* results) const override;
+  void backward_data(const float* results, const float* weights, float* maps) const override;
+  void backward_weights(const float* maps, const float* results, float* weights) const override;
+
+ private:
+  int taps() const { return static_cast<int>(offsets_.size()); }
+  void pad(const float* map, float* padded) const;
+  void spread(const float* result, float* spread) const;
+
+  const Convolution convolution_;
+  const WindowAxis rows_;
+  const WindowAxis columns_;
+  /// What all windows together see of a padded plane.
+  const int height_;
+  const int width_;
+  /// Where each tap is from the first on, in a plane of that width.
+  std::vector<std::ptrdiff_t> offsets_;
+};
+
+}  // namespace vibnet
