@@ -45,8 +45,8 @@ void InnerProductLayer::forward(const Blobs& bottom, const Blobs& top) {
     const float* bias = blobs_[1]->cpu_data();
     for (int row = 0; row < rows_; ++row) std::copy_n(bias, outputs_, y + row * outputs_);
   }
-  gemm(Transpose::NO, is_transposed() ? Transpose::NO : Transpose::YES, rows_, outputs_, inputs_, 1,
-       bottom[0]->cpu_data(), blobs_[0]->cpu_data(), has_bias() ? 1 : 0, y);
+  gemm(Transpose::NO, is_transposed() ? Transpose::NO : Transpose::YES, rows_, outputs_, inputs_,
+       bottom[0]->cpu_data(), blobs_[0]->cpu_data(), has_bias(), y);
 }
 
 void InnerProductLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
@@ -56,9 +56,9 @@ void InnerProductLayer::backward(const Blobs& top, const std::vector<bool>& prop
   if (learns(0)) {
     float* dw = blobs_[0]->mutable_cpu_diff();
     if (is_transposed())
-      gemm(Transpose::YES, Transpose::NO, inputs_, outputs_, rows_, 1, x, dy, 1, dw);
+      gemm(Transpose::YES, Transpose::NO, inputs_, outputs_, rows_, x, dy, true, dw);
     else
-      gemm(Transpose::YES, Transpose::NO, outputs_, inputs_, rows_, 1, dy, x, 1, dw);
+      gemm(Transpose::YES, Transpose::NO, outputs_, inputs_, rows_, dy, x, true, dw);
   }
   if (has_bias() && learns(1)) {
     float* db = blobs_[1]->mutable_cpu_diff();
@@ -67,7 +67,7 @@ void InnerProductLayer::backward(const Blobs& top, const std::vector<bool>& prop
   }
   if (propagate_down[0])
     gemm(Transpose::NO, is_transposed() ? Transpose::YES : Transpose::NO, rows_, inputs_, outputs_,
-         1, dy, blobs_[0]->cpu_data(), 0, bottom[0]->mutable_cpu_diff());
+         dy, blobs_[0]->cpu_data(), false, bottom[0]->mutable_cpu_diff());
 }
 
 REGISTER_LAYER(InnerProduct, CPU, InnerProductLayer);

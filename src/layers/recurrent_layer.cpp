@@ -100,13 +100,13 @@ void RecurrentLayer::transform_input(const Blobs& bottom) {
   const float* bias = blobs_[1]->cpu_data();
   for (int n = 0; n < streams_; ++n) std::copy_n(bias, values, constant + 1LL * n * values);
   if (has_static_)
-    gemm(Transpose::NO, Transpose::YES, streams_, values, static_inputs_, 1, bottom[2]->cpu_data(),
-         blobs_[2]->cpu_data(), 1, constant);
+    gemm(Transpose::NO, Transpose::YES, streams_, values, static_inputs_, bottom[2]->cpu_data(),
+         blobs_[2]->cpu_data(), true, constant);
   float* gates = gates_.mutable_cpu_data();
   for (int t = 0; t < steps_; ++t)
     std::copy_n(constant, static_gates_.count(), gates + 1LL * t * static_gates_.count());
-  gemm(Transpose::NO, Transpose::YES, rows(), values, inputs_, 1, bottom[0]->cpu_data(),
-       blobs_[0]->cpu_data(), 1, gates);
+  gemm(Transpose::NO, Transpose::YES, rows(), values, inputs_, bottom[0]->cpu_data(),
+       blobs_[0]->cpu_data(), true, gates);
 }
 
 /// Calls body(stream, cell) for every stream at this step.
@@ -133,8 +133,8 @@ void RecurrentLayer::run_steps(const float* cont) {
     float* continued = continued_.mutable_cpu_data() + t * count;
     for (std::int64_t i = 0; i < count; ++i)
       continued[i] = cont[1LL * t * streams_ + i / units_] * h[t * count + i];
-    gemm(Transpose::NO, Transpose::YES, streams_, gate_values(), units_, 1, continued,
-         recurrent_weights().cpu_data(), 1,
+    gemm(Transpose::NO, Transpose::YES, streams_, gate_values(), units_, continued,
+         recurrent_weights().cpu_data(), true,
          gates_.mutable_cpu_data() + 1LL * t * streams_ * gate_values());
     for_each_stream(t, cont, [this](std::int64_t, const Cell& cell) { step(cell); });
   }
@@ -173,8 +173,8 @@ void RecurrentLayer::run_steps_back(const float* cont, float* dh) {
     });
     if (t == 0) break;
     float* dcontinued = continued_.mutable_cpu_diff();
-    gemm(Transpose::NO, Transpose::NO, streams_, units_, gate_values(), 1, dgates_now,
-         recurrent_weights().cpu_data(), 0, dcontinued);
+    gemm(Transpose::NO, Transpose::NO, streams_, units_, gate_values(), dgates_now,
+         recurrent_weights().cpu_data(), false, dcontinued);
     for (std::int64_t i = 0; i < count; ++i)
       dh[(t - 1) * count + i] += cont[1LL * t * streams_ + i / units_] * dcontinued[i];
   }
@@ -185,7 +185,7 @@ void RecurrentLayer::add_weight_gradients(const Blobs& bottom) {
   const float* dgates = gates_.cpu_diff();
   const auto add = [&](int index, int rows, int inputs, const float* gradient, const float* x) {
     if (learns(index))
-      gemm(Transpose::YES, Transpose::NO, values, inputs, rows, 1, gradient, x, 1,
+      gemm(Transpose::YES, Transpose::NO, values, inputs, rows, gradient, x, true,
            blobs_[index]->mutable_cpu_diff());
   };
   add(0, rows(), inputs_, dgates, bottom[0]->cpu_data());
@@ -209,8 +209,8 @@ void RecurrentLayer::backward(const Blobs& top, const std::vector<bool>& propaga
   run_steps_back(bottom[1]->cpu_data(), dh);
   add_weight_gradients(bottom);
   const auto pass_down = [&](int index, int rows, int inputs, const float* gradient) {
-    gemm(Transpose::NO, Transpose::NO, rows, inputs, gate_values(), 1, gradient,
-         blobs_[index]->cpu_data(), 0, bottom[index]->mutable_cpu_diff());
+    gemm(Transpose::NO, Transpose::NO, rows, inputs, gate_values(), gradient,
+         blobs_[index]->cpu_data(), false, bottom[index]->mutable_cpu_diff());
   };
   if (propagate_down[0]) pass_down(0, rows(), inputs_, gates_.cpu_diff());
   if (has_static_ && propagate_down[2])

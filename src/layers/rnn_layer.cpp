@@ -42,8 +42,8 @@ class RNNLayer : public RecurrentLayer {
     float* o = top->mutable_cpu_data();
     const float* bias = blobs_[output_weights_ + 1]->cpu_data();
     for (int row = 0; row < rows(); ++row) std::copy_n(bias, units(), o + 1LL * row * units());
-    gemm(Transpose::NO, Transpose::YES, rows(), units(), units(), 1, h,
-         blobs_[output_weights_]->cpu_data(), 1, o);
+    gemm(Transpose::NO, Transpose::YES, rows(), units(), units(), h,
+         blobs_[output_weights_]->cpu_data(), true, o);
     parallel_for(top->count(), kParallelGrain, [o](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) o[i] = std::tanh(o[i]);
     });
@@ -55,10 +55,10 @@ class RNNLayer : public RecurrentLayer {
     const float* o = top.cpu_data();
     const float* diff = top.cpu_diff();
     for (int i = 0; i < top.count(); ++i) dsum[i] = diff[i] * (1 - o[i] * o[i]);
-    gemm(Transpose::NO, Transpose::NO, rows(), units(), units(), 1, dsum,
-         blobs_[output_weights_]->cpu_data(), 0, dh);
+    gemm(Transpose::NO, Transpose::NO, rows(), units(), units(), dsum,
+         blobs_[output_weights_]->cpu_data(), false, dh);
     if (learns(output_weights_))
-      gemm(Transpose::YES, Transpose::NO, units(), units(), rows(), 1, dsum, h, 1,
+      gemm(Transpose::YES, Transpose::NO, units(), units(), rows(), dsum, h, true,
            blobs_[output_weights_]->mutable_cpu_diff());
     if (!learns(output_weights_ + 1)) return;
     float* dbias = blobs_[output_weights_ + 1]->mutable_cpu_diff();

@@ -1,5 +1,6 @@
 // Compiled once for each instruction set, with VIBNET_ISA its name.
 #include "simd/blocks.h"
+#include "simd/dots.h"
 #include "simd/multiply.h"
 #include "simd/transpose.h"
 #include "simd/weighted_sum.h"
@@ -13,6 +14,7 @@ namespace vibnet::VIBNET_ISA {
 extern const Kernels kKernels;
 constexpr Kernels kKernels = {VIBNET_STRING(VIBNET_ISA),
                               multiply,
+                              dots,
                               interleave,
                               deinterleave,
                               weighted_sum,

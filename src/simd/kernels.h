@@ -71,6 +71,9 @@ struct BlockKernels {
 struct Kernels {
   const char* name;
   void (*multiply)(const Product& product);
+  /// sums[r] = the sum of x[d] rows[r * row + d] over d < depth, for r < count.
+  void (*dots)(const float* x, const float* rows, std::ptrdiff_t row, int count, int depth,
+               float* sums);
   /// interleaved[i][c] = planes[c * plane + i] for c < channels <= kLanes, and 0 for the others.
   void (*interleave)(const float* planes, std::ptrdiff_t plane, int channels, int count,
                      float* interleaved);
