@@ -104,30 +104,41 @@ void GateLayer::set_test_factors() {
   std::copy(factors.begin(), factors.end(), factors_.mutable_cpu_data());
 }
 
-void GateLayer::set_factors(Draw draw, const std::function<GateDraw(int, float)>& of) {
+void GateLayer::set_factors(Noise kind, const Drawn& of) {
   const RandomKey key = random_key();
   const int* numbers = this->numbers();
-  float* slopes = slopes_.mutable_cpu_data();
-  float* factors = factors_.mutable_cpu_data();
-  const auto draw_sample = [&](std::int64_t n) {
-    Random4 drawn{};
-    int block = kFrozen;  // the block that `drawn` holds
-    for (int c = 0; c < channels_; ++c) {
-      GateDraw gate{0, 0};
-      if (numbers[c] != kFrozen) {
-        if (numbers[c] / 4 != block) {
-          block = numbers[c] / 4;
-          drawn = draw(key, context_.iteration, first_sample() + static_cast<std::uint32_t>(n),
-                       static_cast<std::uint32_t>(block));
-        }
-        gate = of(c, drawn.values[numbers[c] % 4]);
-      }
-      factors[n * channels_ + c] = gate.factor;
-      slopes[n * channels_ + c] = gate.slope;
+  // Of the units' numbers: the blocks of four draws, and where in those each unit's is.
+  std::vector<std::uint32_t> blocks;
+  std::vector<int> places(channels_);
+  for (int c = 0; c < channels_; ++c) {
+    if (numbers[c] == kFrozen) continue;
+    const auto block = static_cast<std::uint32_t>(numbers[c] / 4);
+    if (blocks.empty() || blocks.back() != block) blocks.push_back(block);
+    places[c] = static_cast<int>(4 * (blocks.size() - 1)) + numbers[c] % 4;
+  }
+  const auto draw = [&](std::uint32_t sample, float* values) {
+    const int count = static_cast<int>(blocks.size());
+    if (kind == Noise::NORMAL)
+      return kernels().normals(key.value, context_.iteration, sample, blocks.data(), count, values);
+    for (int i = 0; i < count; ++i) {
+      const Random4 drawn = uniform4(key, context_.iteration, sample, blocks[i]);
+      std::copy_n(drawn.values, 4, values + 4 * i);
     }
   };
+  float* slopes = slopes_.mutable_cpu_data();
+  float* factors = factors_.mutable_cpu_data();
   parallel_for(samples_, grain_of(4LL * channels_), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) draw_sample(n);
+    std::vector<float> values(std::max<std::size_t>(4, 4 * blocks.size()), 0.5f);
+    std::vector<float> noise(channels_);
+    for (std::int64_t n = begin; n < end; ++n) {
+      draw(first_sample() + static_cast<std::uint32_t>(n), values.data());
+      for (int c = 0; c < channels_; ++c) noise[c] = values[places[c]];
+      float* factor = factors + n * channels_;
+      float* slope = slopes + n * channels_;
+      of(noise.data(), factor, slope);
+      for (int c = 0; c < channels_; ++c)
+        if (numbers[c] == kFrozen) factor[c] = slope[c] = 0;
+    }
   });
 }
 

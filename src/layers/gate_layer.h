@@ -66,7 +66,7 @@ class GateLayer : public ChannelwiseLayer {
 
  protected:
   static constexpr int kFrozen = -1;
-  using Draw = Random4 (*)(RandomKey, std::uint64_t, std::uint32_t, std::uint32_t);
+  enum class Noise { NORMAL, UNIFORM };
 
   /// `gate`: the layer's own parameter message, with gamma, kl_scale and unit.
   template <typename Parameter>
@@ -91,8 +91,11 @@ class GateLayer : public ChannelwiseLayer {
   /// Per unit: the number that its noise hangs on, or kFrozen.
   const int* numbers() const { return static_cast<const int*>(numbers_->cpu_data()); }
 
-  /// Draws each sample's and unit's noise, and sets factor and slope to what `of` makes of it.
-  void set_factors(Draw draw, const std::function<GateDraw(int unit, float noise)>& of);
+  /// What the noise of one sample's units makes of their factors and slopes.
+  using Drawn = std::function<void(const float* noise, float* factors, float* slopes)>;
+  /// Draws each sample's and unit's noise, and sets factors and slopes to what `of` makes of it,
+  /// and of frozen units to 0.
+  void set_factors(Noise noise, const Drawn& of);
   /// Per unit: sum_n sum_s dL/dy x, and in a TRAIN pass the same with each sample's slope.
   std::vector<float> sum_gradients() const;
   std::vector<float> sum_sloped_gradients() const;

@@ -55,8 +55,13 @@ GateDraw HardConcreteLayer::stretch(float x, float by_log_alpha) const {
 void HardConcreteLayer::draw_factors() {
   const float* log_alpha = blobs_[0]->cpu_data();
   const float beta = gate().beta();
-  set_factors(uniform4, [&](int c, float u) {
-    return stretch((std::log(u) - std::log1p(-u) + log_alpha[c]) / beta, 1 / beta);
+  set_factors(Noise::UNIFORM, [&](const float* noise, float* factors, float* slopes) {
+    for (int c = 0; c < channels_; ++c) {
+      const float u = noise[c];
+      const GateDraw gate = stretch((std::log(u) - std::log1p(-u) + log_alpha[c]) / beta, 1 / beta);
+      factors[c] = gate.factor;
+      slopes[c] = gate.slope;
+    }
   });
 }
 

@@ -47,7 +47,11 @@ void InformationBottleneckLayer::draw_factors() {
   const float* log_sigma2 = blobs_[1]->cpu_data();
   std::vector<float> sigma(channels_);
   for (int c = 0; c < channels_; ++c) sigma[c] = std::exp(0.5f * log_sigma2[c]);
-  set_factors(normal4, [&](int c, float eps) { return GateDraw{mu[c] + sigma[c] * eps, eps}; });
+  const int channels = channels_;
+  set_factors(Noise::NORMAL, [&](const float* noise, float* factors, float* slopes) {
+    for (int c = 0; c < channels; ++c) factors[c] = mu[c] + sigma[c] * noise[c];
+    std::copy_n(noise, channels, slopes);
+  });
 }
 
 void InformationBottleneckLayer::add_gradients() {

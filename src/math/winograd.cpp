@@ -28,6 +28,10 @@ constexpr std::size_t kCoreFloats = 3 << 16;
 constexpr std::size_t kStreamFloats = 1 << 20;
 /// Channels that a core sums weight gradients of at a time.
 constexpr int kGradientChannels = 8 * kLanes;
+/// Of such blocks, how many are too few to share out, and about how many sums there are then of
+/// all.
+constexpr int kFewJobs = 4;
+constexpr int kSums = 16;
 
 /// Strips of the maps, or of the results, for tiles of m x m results.
 Tiling tiling_of(const Convolution& c, int channels, int height, int width, int pad_h, int pad_w,
@@ -221,35 +225,12 @@ class WeightGradient {
         results_(results),
         weights_(weights) {}
 
-  /// Each thread takes filters and channels of its own, and sums all strips for them.
   void add() const {
-    const int strips = input_.strips();
-    if (strips == 0 || input_.across == 0 || channels() == 0 || filters() == 0) return;
-    const int block = strips_in(std::max(kStreamFloats, jobs() * sum_size() / 2));
-    const int tiles = block * input_.across;
-    const std::size_t v_size = elements() * Transformed::element_size(channels(), tiles);
-    const std::size_t g_size = elements() * Transformed::element_size(filters(), tiles);
-    const int threads = omp_get_max_threads();
-    // Sums that are done with at once are made where the last were.
-    const bool is_one = block == strips;
-    const std::size_t sums_size = sum_size() * (is_one ? threads : jobs());
-    float* memory = scratch(v_size + g_size + sums_size + steps_.strip_size(input_) * threads);
-    const Transformed v(memory, channels(), tiles);
-    const Transformed g(memory + v_size, filters(), tiles);
-    float* sums = memory + v_size + g_size;
-    float* buffers = sums + sums_size;
-    for (int begin = 0; begin < strips; begin += block) {
-      const int end = std::min(begin + block, strips);
-      steps_.share_load(maps_, input_, begin, end, winograd_.inputs, winograd_.transform_input,
-                        buffers, v);
-      steps_.share_load(results_, output_, begin, end, steps_.m(), winograd_.transform_gradient,
-                        buffers, g);
-      parallel_jobs(jobs(), [&](int job, int thread) {
-        float* own = sums + (is_one ? thread : job) * sum_size();
-        multiply(job, v, g, (end - begin) * input_.across, begin > 0, own);
-        if (end == strips) add_to_weights(job, own);
-      });
-    }
+    if (input_.strips() == 0 || input_.across == 0 || channels() == 0 || filters() == 0) return;
+    if (jobs() < kFewJobs)
+      add_by_strips();
+    else
+      add_by_panels();
   }
 
  private:
@@ -307,6 +288,75 @@ class WeightGradient {
         for (int i = 0; i < std::min(kLanes, count - lane); ++i)
           for (int tap = 0; tap < 9; ++tap) to[i * 9 + tap] += taps[tap * kLanes + i];
       }
+  }
+
+  /// Each thread takes strips of its own, and sums them for all filters. How the strips are shared
+  /// out among the sums does not depend on the number of threads.
+  void add_by_strips() const {
+    const int share = parts(input_.strips(), kSums / jobs());
+    const int shares = parts(input_.strips(), share);
+    const int block = std::min(share, strips_in(kStreamFloats / 2));
+    const int tiles = block * input_.across;
+    const std::size_t v_size = elements() * Transformed::element_size(channels(), tiles);
+    const std::size_t g_size = elements() * Transformed::element_size(filters(), tiles);
+    const std::size_t own_size = v_size + g_size + steps_.strip_size(input_);
+    const std::size_t all_sums = sum_size() * jobs();
+    float* sums = scratch(all_sums * shares + own_size * omp_get_max_threads());
+    float* memory = sums + all_sums * shares;
+    parallel_jobs(shares, [&](int part, int thread) {
+      float* own = memory + thread * own_size;
+      const Transformed v(own, channels(), tiles);
+      const Transformed g(own + v_size, filters(), tiles);
+      float* buffer = own + v_size + g_size;
+      const int last = std::min(input_.strips(), (part + 1) * share);
+      for (int begin = part * share; begin < last; begin += block) {
+        const int end = std::min(begin + block, last);
+        steps_.load(maps_, input_, begin, end, winograd_.inputs, winograd_.transform_input, buffer,
+                    v);
+        steps_.load(results_, output_, begin, end, steps_.m(), winograd_.transform_gradient, buffer,
+                    g);
+        for (int job = 0; job < jobs(); ++job)
+          multiply(job, v, g, (end - begin) * input_.across, begin > part * share,
+                   sums + part * all_sums + job * sum_size());
+      }
+    });
+    parallel_for(static_cast<std::int64_t>(all_sums), grain_of(shares),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (int part = 1; part < shares; ++part)
+                     std::transform(sums + begin, sums + end, sums + part * all_sums + begin,
+                                    sums + begin, std::plus<>());
+                 });
+    for (int job = 0; job < jobs(); ++job) add_to_weights(job, sums + job * sum_size());
+  }
+
+  /// Each thread takes filters and channels of its own, and sums all strips for them.
+  void add_by_panels() const {
+    const int strips = input_.strips();
+    const int block = strips_in(std::max(kStreamFloats, jobs() * sum_size() / 2));
+    const int tiles = block * input_.across;
+    const std::size_t v_size = elements() * Transformed::element_size(channels(), tiles);
+    const std::size_t g_size = elements() * Transformed::element_size(filters(), tiles);
+    const int threads = omp_get_max_threads();
+    // Sums that are done with at once are made where the last were.
+    const bool is_one = block == strips;
+    const std::size_t sums_size = sum_size() * (is_one ? threads : jobs());
+    float* memory = scratch(v_size + g_size + sums_size + steps_.strip_size(input_) * threads);
+    const Transformed v(memory, channels(), tiles);
+    const Transformed g(memory + v_size, filters(), tiles);
+    float* sums = memory + v_size + g_size;
+    float* buffers = sums + sums_size;
+    for (int begin = 0; begin < strips; begin += block) {
+      const int end = std::min(begin + block, strips);
+      steps_.share_load(maps_, input_, begin, end, winograd_.inputs, winograd_.transform_input,
+                        buffers, v);
+      steps_.share_load(results_, output_, begin, end, steps_.m(), winograd_.transform_gradient,
+                        buffers, g);
+      parallel_jobs(jobs(), [&](int job, int thread) {
+        float* own = sums + (is_one ? thread : job) * sum_size();
+        multiply(job, v, g, (end - begin) * input_.across, begin > 0, own);
+        if (end == strips) add_to_weights(job, own);
+      });
+    }
   }
 
   const WinogradKernels& winograd_;

@@ -2,6 +2,7 @@
 #include "simd/blocks.h"
 #include "simd/dots.h"
 #include "simd/multiply.h"
+#include "simd/normals.h"
 #include "simd/transpose.h"
 #include "simd/weighted_sum.h"
 #include "simd/winograd.h"
@@ -18,6 +19,7 @@ constexpr Kernels kKernels = {VIBNET_STRING(VIBNET_ISA),
                               interleave,
                               deinterleave,
                               weighted_sum,
+                              normals,
                               winograd_kernels<Winograd2>(),
                               winograd_kernels<Winograd4>(),
                               {sum, dot, squares, multiply_add, subtract, scale_by_sign}};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 namespace vibnet {
@@ -84,6 +85,9 @@ struct Kernels {
   /// to the next multiple of kLanes.
   void (*weighted_sum)(const float* from, const std::ptrdiff_t* offsets, const float* weights,
                        int terms, float bias, float* to, int count);
+  /// values[4 * i + j] = value j of vibnet::normal4 for blocks[i], to 1e-6.
+  void (*normals)(std::uint64_t key, std::uint64_t iteration, std::uint32_t sample,
+                  const std::uint32_t* blocks, int count, float* values);
   WinogradKernels winograd2;
   WinogradKernels winograd4;
   BlockKernels blocks;

@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <vector>
+
+#include "simd/kernels.h"
+#include "vibnet/error.h"
 
 namespace vibnet {
 namespace {
@@ -43,6 +47,29 @@ TEST(Random, NormalHasMeanZeroAndVarianceOne) {
   EXPECT_NEAR(sum / kCount, 0, 0.01);
   EXPECT_NEAR(squares / kCount, 1, 0.01);
   EXPECT_NEAR(cubes / kCount, 0, 0.03);
+}
+
+TEST(Random, KernelsDrawTheSameNormals) {
+  const RandomKey key = random_key(1, "test");
+  constexpr std::uint64_t kIteration = 7'000'000'000;
+  std::vector<std::uint32_t> blocks;
+  for (std::uint32_t i = 0; i < 100'003; ++i) blocks.push_back(3 * i);
+  for (const char* name : {"baseline", "avx2", "avx512"}) {
+    const Kernels* kernels = nullptr;
+    try {
+      kernels = &kernels_for(name);
+    } catch (const Error&) {
+      continue;  // not of this processor
+    }
+    std::vector<float> values(4 * blocks.size());
+    kernels->normals(key.value, kIteration, 9, blocks.data(), static_cast<int>(blocks.size()),
+                     values.data());
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const Random4 expected = normal4(key, kIteration, 9, blocks[i]);
+      for (int j = 0; j < 4; ++j)
+        ASSERT_NEAR(values[4 * i + j], expected.values[j], 3e-6) << name << ", block " << blocks[i];
+    }
+  }
 }
 
 TEST(Random, KeysDifferBySeedAndName) {
