@@ -170,9 +170,14 @@ void GateLayer::multiply(const ChannelBlock& block, const float* from, float* to
   const BlockKernels& loops = kernels().blocks;
   const float* factors = factors_now_ + block.channel;
   if (!is_training()) return loops.multiply_add(from, 0, *factors, 0, to, block.count());
+  factors += std::ptrdiff_t{block.first_sample} * channels_;
+  if (block.values == 1) {  // not worth a kernel's call
+    for (int n = 0; n < block.samples; ++n) to[n] = from[n] * factors[n * channels_];
+    return;
+  }
   for (int n = 0; n < block.samples; ++n)
-    loops.multiply_add(from + n * block.values, 0, factors[(block.first_sample + n) * channels_], 0,
-                       to + n * block.values, block.values);
+    loops.multiply_add(from + n * block.values, 0, factors[n * channels_], 0, to + n * block.values,
+                       block.values);
 }
 
 void GateLayer::forward_block(const ChannelBlock& block, const float* x, float* y) {
@@ -188,9 +193,12 @@ void GateLayer::begin_backward() {
 void GateLayer::backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
                                const float* dy, float* dx) {
   float* sums = sums_now_ + block.first_sample * channels_ + block.channel;
-  for (int n = 0; n < block.samples; ++n)
-    sums[n * channels_] +=
-        kernels().blocks.dot(x + n * block.values, 0, dy + n * block.values, block.values);
+  if (block.values == 1)
+    for (int n = 0; n < block.samples; ++n) sums[n * channels_] += x[n] * dy[n];
+  else
+    for (int n = 0; n < block.samples; ++n)
+      sums[n * channels_] +=
+          kernels().blocks.dot(x + n * block.values, 0, dy + n * block.values, block.values);
   multiply(block, dy, dx);
 }
 
