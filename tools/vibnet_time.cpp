@@ -9,6 +9,7 @@
 #include "core/gpu_runtime.h"
 #include "core/json.h"
 #include "net/latency.h"
+#include "process_memory.h"
 #include "set_batch.h"
 #include "tool.h"
 #include "vibnet/error.h"
@@ -58,6 +59,14 @@ struct Measurement {
   Times step;
 };
 
+/// The most bytes that were held at a time.
+struct Memory {
+  /// Of the process, less what it had before the net was made.
+  std::size_t process;
+  /// Of SyncedMemory, on the host and on a GPU.
+  std::size_t blobs;
+};
+
 void measure_layers(bool trains, vibnet::Net* net, Measurement* result) {
   const int layers = static_cast<int>(net->layers().size());
   result->forward.resize(layers);
@@ -94,7 +103,7 @@ Measurement measure(bool trains, vibnet::Net* net) {
   return result;
 }
 
-void print_table(const vibnet::Net& net, const Measurement& result, std::size_t peak) {
+void print_table(const vibnet::Net& net, const Measurement& result, const Memory& memory) {
   std::cout << std::left << std::setw(20) << "layer" << std::setw(24) << "type" << std::right
             << std::setw(14) << "forward ms" << std::setw(14) << "backward ms"
             << "\n"
@@ -109,15 +118,16 @@ void print_table(const vibnet::Net& net, const Measurement& result, std::size_t 
   }
   std::cout << std::left << std::setw(44) << "whole net" << std::right << std::setw(14)
             << median(result.whole_forward) << std::setw(14) << median(result.whole_backward)
-            << "\n\nforward and backward: " << median(result.step) << " ms, peak memory " << peak
-            << " bytes\n";
+            << "\n\nforward and backward: " << median(result.step) << " ms, peak memory "
+            << memory.process << " bytes, of which " << memory.blobs << " in blobs and buffers\n";
 }
 
-void print_json(const vibnet::Net& net, const Measurement& result, std::size_t peak) {
+void print_json(const vibnet::Net& net, const Measurement& result, const Memory& memory) {
   std::cout << "{\"forward_ms\": " << vibnet::json_number(median(result.whole_forward))
             << ", \"backward_ms\": " << vibnet::json_number(median(result.whole_backward))
             << ", \"forward_backward_ms\": " << vibnet::json_number(median(result.step))
-            << ", \"peak_bytes\": " << peak << ", \"layers\": [";
+            << ", \"peak_bytes\": " << memory.process << ", \"peak_blob_bytes\": " << memory.blobs
+            << ", \"layers\": [";
   for (int i = 0; i < static_cast<int>(net.layers().size()); ++i) {
     std::cout << (i == 0 ? "" : ", ")
               << "{\"name\": " << vibnet::json_string(net.layers()[i]->name())
@@ -145,11 +155,13 @@ int time_net(const std::vector<std::string>& arguments) {
   options.device = vibnet::device_flag(FLAGS_device);
   options.keeps_blobs = false;
   vibnet::reset_peak_memory();
+  vibnet::forget_peak();
+  const std::size_t before = vibnet::resident_bytes();
   vibnet::Net net = vibnet::make_net(parameter, FLAGS_model, options);
   vibnet::fill_inputs(&net);
   const Measurement result = measure(trains, &net);
-  const std::size_t peak = vibnet::memory_usage().peak;
-  (FLAGS_json ? print_json : print_table)(net, result, peak);
+  const Memory memory{vibnet::peak_resident_bytes() - before, vibnet::memory_usage().peak};
+  (FLAGS_json ? print_json : print_table)(net, result, memory);
   return 0;
 }
 

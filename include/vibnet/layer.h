@@ -70,6 +70,8 @@ class Layer {
 
   /// What the layer adds to the objective besides its loss tops, such as a KL term.
   virtual double penalty() const { return 0; }
+  /// Seconds that forward has waited for data in all.
+  virtual double seconds_waited() const { return 0; }
   /// Floating-point operations of one forward pass at the present shapes, a multiply-add being two.
   virtual double flops() const { return 0; }
 

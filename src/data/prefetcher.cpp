@@ -1,6 +1,7 @@
 #include "data/prefetcher.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace vibnet {
@@ -52,7 +53,10 @@ void Prefetcher::take(std::int64_t index, Batch* batch) {
     changed_.notify_all();
   }
   coming_ = index + 1;
+  const auto start = std::chrono::steady_clock::now();
   changed_.wait(lock, [this] { return !ready_.empty(); });
+  seconds_waited_ +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   Item item = std::move(ready_.front());
   ready_.pop_front();
   if (item.error != nullptr) {

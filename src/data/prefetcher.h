@@ -37,6 +37,9 @@ class Prefetcher {
   /// threw.
   void take(std::int64_t index, Batch* batch);
 
+  /// Seconds that take() has waited in all.
+  double seconds_waited() const { return seconds_waited_; }
+
  private:
   struct Item {
     std::int64_t index;
@@ -59,6 +62,7 @@ class Prefetcher {
   std::uint64_t start_ = 0;
   bool is_idle_ = true;
   bool stops_ = false;
+  double seconds_waited_ = 0;
   std::thread thread_;
 };
 

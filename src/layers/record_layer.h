@@ -39,6 +39,7 @@ class RecordLayer : public DatasetLayer {
   void forward(const Blobs& bottom, const Blobs& top) override;
 
   std::int64_t size() const override { return records_->size(); }
+  double seconds_waited() const override { return prefetcher_->seconds_waited(); }
 
  protected:
   /// What a layer's own parameter says.

@@ -28,6 +28,7 @@ class WindowDataLayer : public DatasetLayer {
   std::int64_t size() const override {
     return static_cast<std::int64_t>(foreground_.size() + background_.size());
   }
+  double seconds_waited() const override { return prefetcher_->seconds_waited(); }
   int batch_size() const override { return static_cast<int>(parameter().batch_size()); }
 
   void set_up(const Blobs& /*bottom*/, const Blobs& top) override {

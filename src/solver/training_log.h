@@ -27,11 +27,12 @@ class TrainingLog : public SolverObserver {
   void on_test(const TestResult& result) override;
   void on_snapshot(const std::string& solverstate) override;
 
-  /// Ends the terminal's line and draws the pictures.
+  /// Ends the terminal's line, draws the pictures, and says how long the solver waited for data.
   void finish();
 
  private:
   double seconds() const;
+  void count_waiting();
   void take_up(const std::string& path);
   void add_losses(std::int64_t iteration, double loss, double kl);
   void add_test(std::int64_t iteration, int net, const std::string& output, double value);
@@ -49,6 +50,9 @@ class TrainingLog : public SolverObserver {
   std::int64_t first_iteration_;
   /// Of the run that this one resumes.
   double seconds_before_ = 0;
+  /// For data, in this run; and what of it the present net's layers have counted.
+  double seconds_waited_ = 0;
+  double seconds_waited_by_net_ = 0;
   Curve loss_{"loss", {}, {}};
   Curve kl_{"KL", {}, {}};
   std::vector<Curve> tests_;
