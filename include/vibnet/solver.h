@@ -122,7 +122,6 @@ class Solver {
   void apply_update();
   void normalize_gradients();
   void clip_gradients();
-  void regularize(const Net::Parameter& parameter, float rate);
   double smoothed_loss(double loss);
   TrainingStep describe(double loss) const;
   TestResult test_net(int index);

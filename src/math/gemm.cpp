@@ -25,8 +25,6 @@ constexpr int kColumns = 256;
 constexpr int kFewRows = 24;
 /// Rows, or columns, below which each value is a dot product.
 constexpr int kDots = 4;
-/// The rows that the kernels take at a time.
-constexpr int kRowStep = 12;
 
 /// Rows, columns and terms from which on OpenBLAS is the faster one (1.1 to 1.3 times at 1,000 to
 /// 2,000 of each).
@@ -48,7 +46,7 @@ void share_out(int jobs, std::int64_t size, const Body& body) {
   for (int job = 0; job < jobs; ++job) body(job, 0);
 }
 
-/// C[j][i], or C[i][j] where it goes by rows of x, of the dot products of rows of x and of y.
+/// c[i * c_row + j * c_column], the dot product of row i of x, of M, and row j of y, of N.
 void multiply_by_dots(int m, int n, int k, const float* x, const float* y, bool adds,
                       std::ptrdiff_t c_row, std::ptrdiff_t c_column, float* c) {
   share_out(parts(m, kRows), std::int64_t{m} * n * k, [&](int job, int /*thread*/) {

@@ -20,8 +20,6 @@ constexpr int kTapStep = 48;
 constexpr int kChannelStep = 4;
 /// Columns below which a product wastes its vectors.
 constexpr int kFewPlaces = 2 * kLanes;
-/// A multiple of the rows that the products' kernels take at a time.
-constexpr int kRowStep = 12;
 
 /// `count` things shared out so that `jobs` times the parts keep the threads busy: the size of a
 /// part, a multiple of `step`.

@@ -20,8 +20,6 @@ using winograd::Steps;
 using winograd::Tiling;
 using winograd::Transformed;
 
-/// A multiple of the rows that the products' kernels take at a time.
-constexpr int kRowStep = 12;
 /// Floats that a core's own cache holds.
 constexpr std::size_t kCoreFloats = 3 << 16;
 /// Floats of transformed tiles that the cores together stream past the sums of weight gradients.

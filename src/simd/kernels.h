@@ -9,6 +9,9 @@ namespace vibnet {
 /// The floats of one vector; the kernels below work on whole ones.
 constexpr int kLanes = 16;
 
+/// A multiple of the rows that `multiply` works on at a time, for each instruction set.
+constexpr int kRowStep = 12;
+
 inline int round_up_to_lanes(int n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
 /// C = A B, or C += A B: C is rows x columns, A[r][d] = a[r * a_row + d * a_depth],

@@ -54,16 +54,48 @@ void check(const SolverParameter& p) {
     fail("compact_interval needs one net of all phases: net or net_param, and no test_net");
 }
 
-/// Adds decay times the gradient of the sum of |v|, or of v^2 / 2.
-void add_decay(float decay, bool is_l1, Blob* blob) {
-  const float* data = blob->cpu_data();
-  float* gradient = blob->mutable_cpu_diff();
-  parallel_for(blob->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const float sign = static_cast<float>((data[i] > 0) - (data[i] < 0));
-      gradient[i] += decay * (is_l1 ? sign : data[i]);
-    }
-  });
+void add_decay(std::int64_t begin, std::int64_t end, float l1, float l2, const float* data,
+               float* gradient) {
+  for (std::int64_t i = begin; i < end; ++i) {
+    const float sign = static_cast<float>((data[i] > 0) - (data[i] < 0));
+    gradient[i] += l1 * sign + l2 * data[i];
+  }
+}
+
+/// A parameter as it is updated.
+struct Update {
+  std::int64_t count;
+  float* data;
+  float* gradient;
+  std::vector<float*> history;
+  float rate;
+  /// What is added to the gradient: l1 times the sign, and l2 times the value.
+  float l1;
+  float l2;
+  /// The share of each value that is taken away apart from the gradient.
+  float shrink;
+
+  void regularize(std::int64_t begin, std::int64_t end) const {
+    if (l1 != 0 || l2 != 0) add_decay(begin, end, l1, l2, data, gradient);
+    if (shrink == 0) return;
+    const float share = shrink;
+    for (float* value = data + begin; value < data + end; ++value) *value -= share * *value;
+  }
+};
+
+/// Some values of an update, which stay in a core's cache.
+struct UpdatePiece {
+  const Update* update;
+  std::int64_t begin, end;
+};
+
+std::vector<UpdatePiece> pieces_of(const std::vector<Update>& updates) {
+  constexpr std::int64_t kPiece = 8192;
+  std::vector<UpdatePiece> pieces;
+  for (const Update& update : updates)
+    for (std::int64_t begin = 0; begin < update.count; begin += kPiece)
+      pieces.push_back({&update, begin, std::min(update.count, begin + kPiece)});
+  return pieces;
 }
 
 }  // namespace
@@ -250,23 +282,6 @@ void Solver::clip_gradients() {
   }
 }
 
-/// l1_decay is a part of the gradient in every rule, that of one with decoupled decay too.
-void Solver::regularize(const Net::Parameter& parameter, float rate) {
-  if (parameter.l1_decay != 0)
-    add_decay(parameter.l1_decay * net_->context().kl_weight, true, parameter.blob);
-  const float decay = parameter_.weight_decay() * parameter.decay_mult;
-  if (decay == 0) return;
-  if (rule_->decouples_decay()) {
-    float* data = parameter.blob->mutable_cpu_data();
-    parallel_for(parameter.blob->count(), kParallelGrain,
-                 [=](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t i = begin; i < end; ++i) data[i] -= rate * decay * data[i];
-                 });
-    return;
-  }
-  add_decay(decay, parameter_.regularization_type() == "L1", parameter.blob);
-}
-
 void Solver::update() {
   if (steering_ == nullptr) return apply_update();
   steering_->update([this] { apply_update(); }, net_.get());
@@ -275,16 +290,37 @@ void Solver::update() {
 void Solver::apply_update() {
   clip_gradients();
   normalize_gradients();
+  std::vector<Update> updates;
   for (std::size_t i = 0; i < history_.size(); ++i) {
     const Net::Parameter& parameter = net_->parameters()[i];
     if (parameter.lr_mult == 0) continue;
-    const auto rate = static_cast<float>(learning_rate() * parameter.lr_mult);
-    regularize(parameter, rate);
-    std::vector<float*> history;
-    for (const auto& blob : history_[i]) history.push_back(blob->mutable_cpu_data());
-    rule_->update(parameter.blob->count(), rate, iteration_, parameter.blob->cpu_diff(), history,
-                  parameter.blob->mutable_cpu_data());
+    Update update{parameter.blob->count(),
+                  parameter.blob->mutable_cpu_data(),
+                  parameter.blob->mutable_cpu_diff(),
+                  {},
+                  static_cast<float>(learning_rate() * parameter.lr_mult),
+                  // A part of the gradient in every rule, that of one with decoupled decay too.
+                  static_cast<float>(parameter.l1_decay * net_->context().kl_weight),
+                  0,
+                  0};
+    for (const auto& blob : history_[i]) update.history.push_back(blob->mutable_cpu_data());
+    const float decay = parameter_.weight_decay() * parameter.decay_mult;
+    if (rule_->decouples_decay())
+      update.shrink = update.rate * decay;
+    else
+      (parameter_.regularization_type() == "L1" ? update.l1 : update.l2) += decay;
+    updates.push_back(std::move(update));
   }
+  const std::vector<UpdatePiece> pieces = pieces_of(updates);
+  parallel_for(static_cast<std::int64_t>(pieces.size()), 1,
+               [&](std::int64_t first, std::int64_t last) {
+                 for (std::int64_t i = first; i < last; ++i) {
+                   const auto& [update, begin, end] = pieces[i];
+                   update->regularize(begin, end);
+                   rule_->update(begin, end, update->rate, iteration_, update->gradient,
+                                 update->history, update->data);
+                 }
+               });
 }
 
 std::vector<TestResult> Solver::test() {

@@ -4,7 +4,6 @@
 #include <map>
 
 #include "core/names.h"
-#include "math/parallel.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -21,20 +20,23 @@ float momentum_of(const SolverParameter& parameter) {
   return momentum;
 }
 
+// The loops use copies of the members: what they write cannot be one of those, and so they are
+// vectorised.
+
 /// v = momentum v + rate g; data -= v.
 class SGD : public UpdateRule {
  public:
   explicit SGD(const SolverParameter& parameter) : momentum_(momentum_of(parameter)) {}
   int history_count() const override { return 1; }
-  void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
-              const std::vector<float*>& history, float* data) const override {
+  void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t /*iteration*/,
+              const float* gradient, const std::vector<float*>& history,
+              float* data) const override {
     float* velocity = history[0];
-    parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        velocity[i] = momentum_ * velocity[i] + rate * gradient[i];
-        data[i] -= velocity[i];
-      }
-    });
+    const float momentum = momentum_;
+    for (std::int64_t i = begin; i < end; ++i) {
+      velocity[i] = momentum * velocity[i] + rate * gradient[i];
+      data[i] -= velocity[i];
+    }
   }
 
  private:
@@ -46,16 +48,16 @@ class Nesterov : public UpdateRule {
  public:
   explicit Nesterov(const SolverParameter& parameter) : momentum_(momentum_of(parameter)) {}
   int history_count() const override { return 1; }
-  void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
-              const std::vector<float*>& history, float* data) const override {
+  void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t /*iteration*/,
+              const float* gradient, const std::vector<float*>& history,
+              float* data) const override {
     float* velocity = history[0];
-    parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const float before = velocity[i];
-        velocity[i] = momentum_ * before + rate * gradient[i];
-        data[i] -= (1 + momentum_) * velocity[i] - momentum_ * before;
-      }
-    });
+    const float momentum = momentum_;
+    for (std::int64_t i = begin; i < end; ++i) {
+      const float before = velocity[i];
+      velocity[i] = momentum * before + rate * gradient[i];
+      data[i] -= (1 + momentum) * velocity[i] - momentum * before;
+    }
   }
 
  private:
@@ -67,15 +69,17 @@ class RootOfSquares : public UpdateRule {
  public:
   RootOfSquares(float keep, float share, float delta) : keep_(keep), share_(share), delta_(delta) {}
   int history_count() const override { return 1; }
-  void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
-              const std::vector<float*>& history, float* data) const override {
+  void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t /*iteration*/,
+              const float* gradient, const std::vector<float*>& history,
+              float* data) const override {
     float* squares = history[0];
-    parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        squares[i] = keep_ * squares[i] + share_ * gradient[i] * gradient[i];
-        data[i] -= rate * (gradient[i] / (std::sqrt(squares[i]) + delta_));
-      }
-    });
+    const float keep = keep_;
+    const float share = share_;
+    const float delta = delta_;
+    for (std::int64_t i = begin; i < end; ++i) {
+      squares[i] = keep * squares[i] + share * gradient[i] * gradient[i];
+      data[i] -= rate * (gradient[i] / (std::sqrt(squares[i]) + delta));
+    }
   }
 
  private:
@@ -111,18 +115,19 @@ class AdaDelta : public UpdateRule {
   explicit AdaDelta(const SolverParameter& parameter)
       : momentum_(momentum_of(parameter)), delta_(parameter.delta()) {}
   int history_count() const override { return 2; }
-  void update(std::int64_t count, float rate, std::int64_t /*iteration*/, const float* gradient,
-              const std::vector<float*>& history, float* data) const override {
+  void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t /*iteration*/,
+              const float* gradient, const std::vector<float*>& history,
+              float* data) const override {
     float* gradients = history[0];
     float* steps = history[1];
-    parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        gradients[i] = momentum_ * gradients[i] + (1 - momentum_) * gradient[i] * gradient[i];
-        const float step = gradient[i] * std::sqrt((steps[i] + delta_) / (gradients[i] + delta_));
-        steps[i] = momentum_ * steps[i] + (1 - momentum_) * step * step;
-        data[i] -= rate * step;
-      }
-    });
+    const float momentum = momentum_;
+    const float delta = delta_;
+    for (std::int64_t i = begin; i < end; ++i) {
+      gradients[i] = momentum * gradients[i] + (1 - momentum) * gradient[i] * gradient[i];
+      const float step = gradient[i] * std::sqrt((steps[i] + delta) / (gradients[i] + delta));
+      steps[i] = momentum * steps[i] + (1 - momentum) * step * step;
+      data[i] -= rate * step;
+    }
   }
 
  private:
@@ -140,21 +145,22 @@ class Adam : public UpdateRule {
       fail("momentum and momentum2 must be from 0 to below 1; they are ", beta1_, " and ", beta2_);
   }
   int history_count() const override { return 2; }
-  void update(std::int64_t count, float rate, std::int64_t iteration, const float* gradient,
-              const std::vector<float*>& history, float* data) const override {
+  void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t iteration,
+              const float* gradient, const std::vector<float*>& history,
+              float* data) const override {
     const double steps = static_cast<double>(iteration + 1);
     const double root = std::sqrt(1 - std::pow(double{beta2_}, steps));
     const float step = static_cast<float>(rate * root / (1 - std::pow(double{beta1_}, steps)));
     const float delta = decouples_decay() ? static_cast<float>(delta_ * root) : delta_;
     float* mean = history[0];
     float* square = history[1];
-    parallel_for(count, kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        mean[i] = beta1_ * mean[i] + (1 - beta1_) * gradient[i];
-        square[i] = beta2_ * square[i] + (1 - beta2_) * gradient[i] * gradient[i];
-        data[i] -= step * mean[i] / (std::sqrt(square[i]) + delta);
-      }
-    });
+    const float beta1 = beta1_;
+    const float beta2 = beta2_;
+    for (std::int64_t i = begin; i < end; ++i) {
+      mean[i] = beta1 * mean[i] + (1 - beta1) * gradient[i];
+      square[i] = beta2 * square[i] + (1 - beta2) * gradient[i] * gradient[i];
+      data[i] -= step * mean[i] / (std::sqrt(square[i]) + delta);
+    }
   }
 
  private:

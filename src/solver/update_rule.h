@@ -17,10 +17,11 @@ class UpdateRule {
   virtual int history_count() const = 0;
   /// True for a rule whose weight decay is no part of the gradient: data -= rate decay data.
   virtual bool decouples_decay() const { return false; }
-  /// One pass over `count` values: data -= step. `rate` has lr_mult in it; `iteration` counts from
+  /// Over the values [begin, end): data -= step. `rate` has lr_mult in it; `iteration` counts from
   /// 0.
-  virtual void update(std::int64_t count, float rate, std::int64_t iteration, const float* gradient,
-                      const std::vector<float*>& history, float* data) const = 0;
+  virtual void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t iteration,
+                      const float* gradient, const std::vector<float*>& history,
+                      float* data) const = 0;
 };
 
 /// The rule that `type` (or the older solver_type) names. Throws Error for an unknown one.
