@@ -265,8 +265,9 @@ CASES = {
     "lenet5": Case("LeNet-5", "lenet5", [1, 28, 28], [64], [1, 64], [3, 8, 79, 22],
                    "3-8-79-22, seed 1 of models/lenet5/README.md"),
     "vgg16": Case("VGG-16-BN (CIFAR)", "vgg16_cifar10", [3, 32, 32], [32, 128], [1, 32],
-                  [36, 62, 110, 124, 170, 140, 110, 70, 50, 40, 40, 40, 60, 120],
-                  "36-62-110-124-170-140-110-70-50-40-40-40-60-120, chosen by hand"),
+                  [32, 41, 77, 81, 165, 133, 96, 105, 78, 57, 107, 116, 331, 94],
+                  "32-41-77-81-165-133-96-105-78-57-107-116-331-94, seed 1 of "
+                  "models/vgg16_cifar10/README.md"),
     "resnet20": Case("ResNet-20 (CIFAR)", "resnet20_cifar10", [3, 32, 32], [64], [1, 64], 0.5,
                      "half of each gate's units, chosen by hand"),
     "mobilenet": Case("MobileNet v1 (224)", "mobilenet_v1", [3, 224, 224], [8], [1], 0.5,
