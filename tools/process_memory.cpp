@@ -22,6 +22,11 @@ std::size_t status_bytes(const std::string& field) {
 
 std::size_t resident_bytes() { return status_bytes("VmRSS:"); }
 std::size_t peak_resident_bytes() { return status_bytes("VmHWM:"); }
-void forget_peak() { std::ofstream("/proc/self/clear_refs") << 5; }
+
+void forget_peak() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << 5 << std::flush;
+  if (!file) fail("/proc/self/clear_refs cannot be written");
+}
 
 }  // namespace vibnet

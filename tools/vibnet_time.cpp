@@ -61,7 +61,7 @@ struct Measurement {
 
 /// The most bytes that were held at a time.
 struct Memory {
-  /// Of the process, less what it had before the net was made.
+  /// Of the process on the host, less what it had before the net was made.
   std::size_t process;
   /// Of SyncedMemory, on the host and on a GPU.
   std::size_t blobs;
@@ -119,7 +119,7 @@ void print_table(const vibnet::Net& net, const Measurement& result, const Memory
   std::cout << std::left << std::setw(44) << "whole net" << std::right << std::setw(14)
             << median(result.whole_forward) << std::setw(14) << median(result.whole_backward)
             << "\n\nforward and backward: " << median(result.step) << " ms, peak memory "
-            << memory.process << " bytes, of which " << memory.blobs << " in blobs and buffers\n";
+            << memory.process << " bytes; of blobs and buffers " << memory.blobs << "\n";
 }
 
 void print_json(const vibnet::Net& net, const Measurement& result, const Memory& memory) {
@@ -160,7 +160,8 @@ int time_net(const std::vector<std::string>& arguments) {
   vibnet::Net net = vibnet::make_net(parameter, FLAGS_model, options);
   vibnet::fill_inputs(&net);
   const Measurement result = measure(trains, &net);
-  const Memory memory{vibnet::peak_resident_bytes() - before, vibnet::memory_usage().peak};
+  const std::size_t peak = std::max(before, vibnet::peak_resident_bytes());
+  const Memory memory{peak - before, vibnet::memory_usage().peak};
   (FLAGS_json ? print_json : print_table)(net, result, memory);
   return 0;
 }

@@ -103,6 +103,8 @@ class Solver {
     int units;
   };
   const std::vector<Gate>& gates() const { return gates_; }
+  /// That the training net's data layers have let it wait, in all.
+  double seconds_waited() const;
 
  private:
   void read_nets(const std::string& path, const SolverState& state);
@@ -147,6 +149,8 @@ class Solver {
   std::unique_ptr<Steering> steering_;
   /// One list a parameter: what the rule remembers of it.
   std::vector<std::vector<std::unique_ptr<Blob>>> history_;
+  /// Of the nets before the last compaction.
+  double seconds_waited_ = 0;
   std::int64_t iteration_ = 0;
   std::vector<double> recent_losses_;
   SolverObserver* observer_ = nullptr;

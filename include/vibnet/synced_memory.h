@@ -7,8 +7,8 @@
 namespace vibnet {
 
 /// One array that lives on the host, on the GPU, or on both, and moves by itself to where it is
-/// asked for. Zero until first written. On the host 64 bytes beyond the end may be read, whatever is
-/// there. Not for use by two threads at once.
+/// asked for. Zero until first written. On the host 64 bytes beyond the end may be read, whatever
+/// is there. Not for use by two threads at once.
 class SyncedMemory {
  public:
   explicit SyncedMemory(std::size_t bytes) : bytes_(bytes) {}

@@ -36,6 +36,13 @@ double unfolded_cost(const Convolution& c) {
   return taps * places * (c.filters + kMove / 4) + kMove / 2 * taps * c.filters;
 }
 
+/// Whether sums over whole planes take less than one filter's products with what is unfolded.
+bool is_cheap_by_channels(const Convolution& c) {
+  constexpr double kUnfold = 8;
+  return DepthwiseConvolution::cost(c) <
+         kUnfold * c.window.taps() * c.samples * c.groups * c.places();
+}
+
 }  // namespace
 
 std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convolution,
@@ -43,9 +50,11 @@ std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convoluti
   kernels();  // complains here of VIBNET_SIMD, and not on a thread of a parallel region
   const char* asked = std::getenv("VIBNET_CONVOLUTION");
   const std::string name = asked == nullptr ? "" : asked;
-  if (!name.empty() && name != "unfolded" && name != "winograd2" && name != "winograd4")
-    fail("VIBNET_CONVOLUTION: '", name, "' is not unfolded, winograd2 or winograd4");
-  if (DepthwiseConvolution::takes(convolution) && name != "unfolded")
+  if (!name.empty() && name != "unfolded" && name != "depthwise" && name != "winograd2" &&
+      name != "winograd4")
+    fail("VIBNET_CONVOLUTION: '", name, "' is not unfolded, depthwise, winograd2 or winograd4");
+  if (DepthwiseConvolution::takes(convolution) &&
+      (name == "depthwise" || (name.empty() && is_cheap_by_channels(convolution))))
     return std::make_unique<DepthwiseConvolution>(convolution);
   if (!Winograd::takes(convolution) || name == "unfolded")
     return std::make_unique<UnfoldedConvolution>(convolution);

@@ -25,6 +25,11 @@ void copy_spaced(const float* from, int from_step, int count, float* to, int to_
 
 }  // namespace
 
+double DepthwiseConvolution::cost(const Convolution& c) {
+  return double{1} * c.samples * c.groups * c.window.taps() * seen(c.window.axes[0]) *
+         seen(c.window.axes[1]);
+}
+
 bool DepthwiseConvolution::takes(const Convolution& c) {
   return c.filters == 1 && c.window.channels == 1 && c.window.axes.size() == 2 && c.places() > 0;
 }
@@ -40,11 +45,16 @@ DepthwiseConvolution::DepthwiseConvolution(const Convolution& convolution)
       offsets_.push_back(std::ptrdiff_t{kh} * rows_.dilation * width_ + kw * columns_.dilation);
 }
 
+/// Of a row, the values that any window sees.
+int DepthwiseConvolution::seen_width() const {
+  return std::clamp(width_ - columns_.pad, 0, columns_.size);
+}
+
 /// Copies a plane to height_ x width_ values, with zeros around it.
 void DepthwiseConvolution::pad(const float* map, float* padded) const {
   std::fill_n(padded, height_ * width_, 0.0f);
   const int height = std::min(rows_.size, height_ - rows_.pad);
-  const int width = std::min(columns_.size, width_ - columns_.pad);
+  const int width = seen_width();
   for (int y = 0; y < height; ++y)
     std::copy_n(map + y * columns_.size, width, padded + (y + rows_.pad) * width_ + columns_.pad);
 }
@@ -105,8 +115,8 @@ void DepthwiseConvolution::backward_data(const float* results, const float* weig
       float* map = maps + i * convolution_.window.values();
       for (int y = 0; y < rows_.size; ++y, map += columns_.size) {
         const int row = y + rows_.pad;
-        const int width = row < height_ ? std::min(columns_.size, width_ - columns_.pad) : 0;
-        std::copy_n(sums + row * width_ + columns_.pad, width, map);
+        const int width = row < height_ ? seen_width() : 0;
+        if (width > 0) std::copy_n(sums + row * width_ + columns_.pad, width, map);
         std::fill(map + width, map + columns_.size, 0.0f);
       }
     }

@@ -14,6 +14,9 @@ class DepthwiseConvolution : public ConvolutionKernel {
   /// Whether the convolution is one of those.
   static bool takes(const Convolution& convolution);
 
+  /// Multiply-adds of a gradient, those with the zeros between strides counted.
+  static double cost(const Convolution& convolution);
+
   explicit DepthwiseConvolution(const Convolution& convolution);
 
   void forward(const float* maps, const float* weights, const float* bias,
@@ -23,6 +26,7 @@ class DepthwiseConvolution : public ConvolutionKernel {
 
  private:
   int taps() const { return static_cast<int>(offsets_.size()); }
+  int seen_width() const;
   void pad(const float* map, float* padded) const;
   void spread(const float* result, float* spread) const;
 

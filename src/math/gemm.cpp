@@ -29,6 +29,7 @@ constexpr int kDots = 4;
 /// Rows, columns and terms from which on OpenBLAS is the faster one (1.1 to 1.3 times at 1,000 to
 /// 2,000 of each).
 constexpr int kBlas = 512;
+/// Columns of a tile that a thread has it compute, of kRows rows.
 constexpr int kBlasColumns = 512;
 
 struct Matrix {

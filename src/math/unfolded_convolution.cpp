@@ -41,7 +41,8 @@ UnfoldedConvolution::UnfoldedConvolution(const Convolution& convolution)
       taps_(convolution.window.taps()),
       rows_(all_rows(convolution.window).end) {
   const int places = convolution_.places();
-  const int wanted = std::max(kFewPlaces, kPieceFloats / std::max(1, taps_));
+  const int wanted =
+      std::max(kFewPlaces, kPieceFloats / std::max({1, taps_, convolution_.filters}));
   rows_per_piece_ = std::clamp(wanted / row_places(), 1, rows_);
   row_pieces_ = parts(rows_, rows_per_piece_);
   if (places < kFewPlaces) samples_per_piece_ = 2 * kFewPlaces / places;

@@ -26,9 +26,9 @@ constexpr std::size_t kCoreFloats = 3 << 16;
 constexpr std::size_t kStreamFloats = 1 << 20;
 /// Channels that a core sums weight gradients of at a time.
 constexpr int kGradientChannels = 8 * kLanes;
-/// Of such blocks, how many are too few to share out, and about how many sums there are then of
-/// all.
+/// Blocks of filters and channels that are too few to share out.
 constexpr int kFewJobs = 4;
+/// About how many sums of all weight gradients are made side by side then.
 constexpr int kSums = 16;
 
 /// Strips of the maps, or of the results, for tiles of m x m results.

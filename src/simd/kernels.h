@@ -84,8 +84,8 @@ struct Kernels {
   /// The way back: planes[c * plane + i] = interleaved[i][c] + bias[c]; no bias: null.
   void (*deinterleave)(const float* interleaved, int count, const float* bias, float* planes,
                        std::ptrdiff_t plane, int channels);
-  /// to[i] = bias + the sum of weights[t] from[offsets[t] + i]. All are read, and `to` is written, up
-  /// to the next multiple of kLanes.
+  /// to[i] = bias + the sum of weights[t] from[offsets[t] + i]. All are read, and `to` is written,
+  /// up to the next multiple of kLanes.
   void (*weighted_sum)(const float* from, const std::ptrdiff_t* offsets, const float* weights,
                        int terms, float bias, float* to, int count);
   /// values[4 * i + j] = value j of vibnet::normal4 for blocks[i], to 1e-6.

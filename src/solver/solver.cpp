@@ -312,7 +312,7 @@ void Solver::apply_update() {
     updates.push_back(std::move(update));
   }
   const std::vector<UpdatePiece> pieces = pieces_of(updates);
-  parallel_for(static_cast<std::int64_t>(pieces.size()), 1,
+  parallel_for(static_cast<std::int64_t>(pieces.size()), 2,
                [&](std::int64_t first, std::int64_t last) {
                  for (std::int64_t i = first; i < last; ++i) {
                    const auto& [update, begin, end] = pieces[i];
@@ -321,6 +321,12 @@ void Solver::apply_update() {
                                  update->history, update->data);
                  }
                });
+}
+
+double Solver::seconds_waited() const {
+  double seconds = seconds_waited_;
+  for (const auto& layer : net_->layers()) seconds += layer->seconds_waited();
+  return seconds;
 }
 
 std::vector<TestResult> Solver::test() {

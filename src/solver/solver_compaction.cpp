@@ -101,6 +101,7 @@ void Solver::compact() {
   for (SolverNet& test : nets_->tests) test.net = smaller.model;
   is_compacted_ = true;
   const Context context = net_->context();
+  seconds_waited_ = seconds_waited();
   make_nets();
   net_->context() = context;
   net_->copy_weights(smaller.weights, "the compacted net", Missing::FAIL);

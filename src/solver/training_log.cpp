@@ -130,16 +130,7 @@ void TrainingLog::show(const TrainingStep& step) {
     LOG(INFO) << line.str();
 }
 
-/// The layers of a net that has been compacted begin anew.
-void TrainingLog::count_waiting() {
-  double seconds = 0;
-  for (const auto& layer : solver_.net().layers()) seconds += layer->seconds_waited();
-  seconds_waited_ += seconds < seconds_waited_by_net_ ? seconds : seconds - seconds_waited_by_net_;
-  seconds_waited_by_net_ = seconds;
-}
-
 void TrainingLog::on_step(const TrainingStep& step) {
-  count_waiting();
   show(step);
   std::ostringstream json;
   json << "{\"iteration\": " << step.iteration << ", \"loss\": " << json_number(step.loss)
@@ -227,9 +218,9 @@ void TrainingLog::draw_pictures() const {
 void TrainingLog::finish() {
   if (is_terminal_) std::cerr << "\n";
   draw();
-  count_waiting();
-  LOG(INFO) << std::fixed << std::setprecision(1) << seconds() << " s, " << seconds_waited_
-            << " s (" << 100 * seconds_waited_ / seconds() << " %) of them waiting for data";
+  const double waited = solver_.seconds_waited();
+  LOG(INFO) << std::fixed << std::setprecision(1) << seconds() << " s, of which training waited "
+            << waited << " s (" << 100 * waited / seconds() << " %) for data";
 }
 
 }  // namespace vibnet

@@ -32,7 +32,6 @@ class TrainingLog : public SolverObserver {
 
  private:
   double seconds() const;
-  void count_waiting();
   void take_up(const std::string& path);
   void add_losses(std::int64_t iteration, double loss, double kl);
   void add_test(std::int64_t iteration, int net, const std::string& output, double value);
@@ -50,9 +49,6 @@ class TrainingLog : public SolverObserver {
   std::int64_t first_iteration_;
   /// Of the run that this one resumes.
   double seconds_before_ = 0;
-  /// For data, in this run; and what of it the present net's layers have counted.
-  double seconds_waited_ = 0;
-  double seconds_waited_by_net_ = 0;
   Curve loss_{"loss", {}, {}};
   Curve kl_{"KL", {}, {}};
   std::vector<Curve> tests_;

@@ -72,6 +72,19 @@ TEST(Random, KernelsDrawTheSameNormals) {
   }
 }
 
+/// So that a cut net, which draws fewer blocks, goes on with the noise of the whole one.
+TEST(Random, ABlocksNormalsDoNotDependOnTheOthers) {
+  std::vector<std::uint32_t> blocks(301);
+  for (std::uint32_t i = 0; i < 301; ++i) blocks[i] = i;
+  std::vector<float> all(4 * blocks.size());
+  kernels().normals(5, 6, 7, blocks.data(), 301, all.data());
+  for (const std::uint32_t block : blocks) {
+    float alone[4];
+    kernels().normals(5, 6, 7, &block, 1, alone);
+    for (int j = 0; j < 4; ++j) ASSERT_EQ(alone[j], all[4 * block + j]) << "block " << block;
+  }
+}
+
 TEST(Random, KeysDifferBySeedAndName) {
   EXPECT_NE(random_key(1, "a").value, random_key(2, "a").value);
   EXPECT_NE(random_key(1, "a").value, random_key(1, "b").value);

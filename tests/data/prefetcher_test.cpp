@@ -68,6 +68,22 @@ TEST(Prefetcher, ThrowsWhatReadingThrewWhenThatBatchIsTaken) {
   EXPECT_EQ(take(&prefetcher, 3), 3);
 }
 
+TEST(Prefetcher, CountsHowLongItLetsWait) {
+  Prefetcher prefetcher(
+      [](std::int64_t index, Batch* batch) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        write_index(index, batch);
+      },
+      1);
+  EXPECT_EQ(prefetcher.seconds_waited(), 0);
+  for (int i = 0; i < 3; ++i) take(&prefetcher, i);
+  EXPECT_GT(prefetcher.seconds_waited(), 0.05);
+  const double before = prefetcher.seconds_waited();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  take(&prefetcher, 3);
+  EXPECT_LT(prefetcher.seconds_waited(), before + 0.15);
+}
+
 TEST(Prefetcher, EndsWhileItReads) {
   for (int run = 0; run < 200; ++run) {
     Prefetcher prefetcher(write_index, 2);

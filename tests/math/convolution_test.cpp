@@ -159,10 +159,37 @@ TEST(WinogradTest, TakesWeightsThatAreTransformedAlready) {
   }
 }
 
+TEST(WinogradTest, TransformsWeightsInPartsWhereTheyAreMany) {
+  const Convolution c = convolution_of(1, 1, 300, 70, {4, 3, 1, 1, 1}, {4, 3, 1, 1, 1});
+  const std::vector<float> maps = roomy(drawn(c.samples * c.map_size(), "maps"));
+  const std::vector<float> weights = drawn(c.filters * c.window.taps(), "weights");
+  for (const int m : {2, 4}) {
+    const Winograd winograd(c, m);
+    std::vector<float> transformed(winograd.prepared_size());
+    winograd.prepare(weights.data(), transformed.data());
+    std::vector<float> in_parts(c.samples * c.result_size());
+    winograd.forward(maps.data(), weights.data(), nullptr, in_parts.data());
+    std::vector<float> results(in_parts.size());
+    winograd.forward_prepared(maps.data(), transformed.data(), nullptr, results.data());
+    expect_near(results, std::vector<double>(in_parts.begin(), in_parts.end()));
+  }
+}
+
 TEST(KernelsTest, AreThoseOfTheInstructionSet) {
   EXPECT_STREQ(kernels_for("baseline").name, "baseline");
   EXPECT_THAT(error_of([] { kernels_for("avx3"); }),
               testing::HasSubstr("VIBNET_SIMD: this processor runs baseline"));
+}
+
+TEST(MakeConvolution, PlanesAreSummedWhereStridesAreShort) {
+  const auto is_depthwise = [](const WindowAxis& axis) {
+    const auto way = make_convolution(convolution_of(1, 8, 1, 1, axis, axis), true);
+    return dynamic_cast<const DepthwiseConvolution*>(way.get()) != nullptr;
+  };
+  if (std::getenv("VIBNET_CONVOLUTION") != nullptr) GTEST_SKIP() << "a way is asked for";
+  EXPECT_TRUE(is_depthwise({14, 3, 1, 1, 1}));
+  EXPECT_TRUE(is_depthwise({14, 3, 1, 2, 1}));
+  EXPECT_FALSE(is_depthwise({128, 16, 4, 8, 1}));
 }
 
 TEST(MakeConvolution, AnUnknownWayIsNamed) {
@@ -213,7 +240,10 @@ INSTANTIATE_TEST_SUITE_P(
                     convolution_of(1, 3, 1, 1, axis(12, 2, 0, 3, 3), axis(13, 3, 2, 1, 2)),
                     // The last window reaches beyond the plane, and pixels that none sees.
                     convolution_of(2, 3, 1, 1, axis(6, 3, 0, 2), axis(8, 2, 0, 3)),
-                    convolution_of(2, 4, 1, 1, axis(5, 1, 0, 3), axis(5, 1, 1, 2))));
+                    convolution_of(2, 4, 1, 1, axis(5, 1, 0, 3), axis(5, 1, 1, 2)),
+                    // The only window stands in the padding.
+                    convolution_of(2, 3, 1, 1, axis(4, 1), axis(1, 1, 2, 5)),
+                    convolution_of(0, 3, 1, 1, axis(4, 3, 1), axis(4, 3, 1))));
 
 }  // namespace
 

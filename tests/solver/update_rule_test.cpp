@@ -8,7 +8,9 @@
 #include <iterator>
 #include <set>
 #include <utility>
+#include <vector>
 
+#include "support/drawn.h"
 #include "support/error_of.h"
 #include "support/temporary_folder.h"
 #include "vibnet/proto_io.h"
@@ -202,6 +204,31 @@ TEST(UpdateRule, OldSolverTypesAreTheirRules) {
     results.insert(value_of(a, 0));
   }
   EXPECT_EQ(results.size(), std::size(same)) << "two rules step alike";
+}
+
+TEST(UpdateRule, GivesPartsWhatItGivesTheWhole) {
+  constexpr int kCount = 1000;
+  for (const char* fields : {"type: 'SGD' momentum: 0.9", "type: 'Nesterov' momentum: 0.9",
+                             "type: 'AdaGrad'", "type: 'RMSProp'", "type: 'AdaDelta' momentum: 0.9",
+                             "type: 'Adam' momentum: 0.9", "type: 'AdamW' momentum: 0.9"}) {
+    const auto rule = make_update_rule(parameter_of(fields));
+    const std::vector<float> gradient = drawn(kCount, "gradient");
+    const auto updated = [&](const std::vector<int>& ends) {
+      std::vector<float> data = drawn(kCount, "data");
+      std::vector<float> first(kCount, 0.5f);
+      std::vector<float> second(kCount, 0.25f);
+      int begin = 0;
+      for (const int end : ends) {
+        rule->update(begin, end, 0.1f, 3, gradient.data(), {first.data(), second.data()},
+                     data.data());
+        begin = end;
+      }
+      data.insert(data.end(), first.begin(), first.end());
+      data.insert(data.end(), second.begin(), second.end());
+      return data;
+    };
+    EXPECT_EQ(updated({kCount}), updated({333, 334, kCount})) << fields;
+  }
 }
 
 TEST(UpdateRule, RefusesWhatCaffeRefuses) {
