@@ -71,18 +71,12 @@ void expect_near(const std::vector<float>& actual, const std::vector<double>& ex
     ASSERT_NEAR(actual[i], expected[i], 3e-5 * largest) << "at " << i;
 }
 
-/// Values with room behind them, of which a vector may be read.
-std::vector<float> roomy(std::vector<float> values) {
-  values.reserve(values.size() + kLanes);
-  return values;
-}
-
 class ConvolutionTest : public testing::TestWithParam<Convolution> {
  protected:
   const Convolution c_ = GetParam();
-  const std::vector<float> maps_ = roomy(drawn(c_.samples * c_.map_size(), "maps"));
+  const std::vector<float> maps_ = with_room(drawn(c_.samples * c_.map_size(), "maps"));
   const std::vector<float> weights_ = drawn(c_.groups * c_.filters * c_.window.taps(), "weights");
-  const std::vector<float> results_ = roomy(drawn(c_.samples * c_.result_size(), "results"));
+  const std::vector<float> results_ = with_room(drawn(c_.samples * c_.result_size(), "results"));
   const std::vector<float> bias_ = drawn(c_.groups * c_.filters, "bias");
 };
 
@@ -161,7 +155,7 @@ TEST(WinogradTest, TakesWeightsThatAreTransformedAlready) {
 
 TEST(WinogradTest, TransformsWeightsInPartsWhereTheyAreMany) {
   const Convolution c = convolution_of(1, 1, 300, 70, {4, 3, 1, 1, 1}, {4, 3, 1, 1, 1});
-  const std::vector<float> maps = roomy(drawn(c.samples * c.map_size(), "maps"));
+  const std::vector<float> maps = with_room(drawn(c.samples * c.map_size(), "maps"));
   const std::vector<float> weights = drawn(c.filters * c.window.taps(), "weights");
   for (const int m : {2, 4}) {
     const Winograd winograd(c, m);

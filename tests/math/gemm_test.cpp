@@ -5,7 +5,6 @@
 
 #include <vector>
 
-#include "simd/kernels.h"
 #include "support/drawn.h"
 
 namespace vibnet {
@@ -18,17 +17,10 @@ struct Case {
 
 class Gemm : public testing::TestWithParam<Case> {};
 
-/// Values with room behind them, of which a vector may be read.
-std::vector<float> matrix(int rows, int columns, const char* name) {
-  std::vector<float> values = drawn(rows * columns, name);
-  values.reserve(values.size() + kLanes);
-  return values;
-}
-
 TEST_P(Gemm, EqualsTheSumOfProducts) {
   const auto [m, n, k, ta, tb] = GetParam();
-  const std::vector<float> a = matrix(m, k, "a");
-  const std::vector<float> b = matrix(k, n, "b");
+  const std::vector<float> a = drawn(m * k, "a");
+  const std::vector<float> b = with_room(drawn(k * n, "b"));
   const std::vector<float> before = drawn(m * n, "c");
   for (const bool adds : {false, true}) {
     std::vector<float> c = before;
@@ -47,8 +39,8 @@ TEST_P(Gemm, EqualsTheSumOfProducts) {
 
 TEST_P(Gemm, GivesTheSameBytesWithAnyNumberOfThreads) {
   const auto [m, n, k, ta, tb] = GetParam();
-  const std::vector<float> a = matrix(m, k, "a");
-  const std::vector<float> b = matrix(k, n, "b");
+  const std::vector<float> a = drawn(m * k, "a");
+  const std::vector<float> b = with_room(drawn(k * n, "b"));
   const int threads = omp_get_max_threads();
   std::vector<std::vector<float>> results;
   for (int t = 1; t <= 4; ++t) {
