@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <ostream>
 #include <vector>
 
 #include "support/drawn.h"
@@ -14,6 +15,12 @@ struct Case {
   int m, n, k;
   Transpose a, b;
 };
+
+/// Found by GoogleTest, which names the case so.
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << c.m << "x" << c.n << " of " << c.k << (c.a == Transpose::YES ? ", A" : "")
+             << (c.b == Transpose::YES ? ", B" : "");
+}
 
 class Gemm : public testing::TestWithParam<Case> {};
 
