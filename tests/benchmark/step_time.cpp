@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "process_memory.h"
 #include "vibnet/error.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
@@ -50,16 +51,6 @@ std::vector<double> time_passes(double seconds, const std::function<void()>& pas
     sum += time;
   }
   return times;
-}
-
-/// The most memory this process ever had, as Linux counts it.
-long peak_kb() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    long kb = 0;
-    if (word == "VmHWM:" && status >> kb) return kb;
-  }
-  vibnet::fail("/proc/self/status has no VmHWM");
 }
 
 Values read_values(const std::string& path) {
@@ -168,7 +159,7 @@ void print_gemm() {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  const long before = peak_kb();
+  const std::size_t before = vibnet::peak_resident_bytes();
   if (arguments.size() == 1 && arguments[0] == "gemm") {
     print_gemm();
     return 0;
@@ -184,8 +175,8 @@ int run(const std::vector<std::string>& arguments) {
   std::cout << "{";
   print_list("ms", result.ms);
   print_list("losses", result.losses);
-  std::cout << "\"flops\": " << result.flops << ", \"before_kb\": " << before
-            << ", \"peak_kb\": " << peak_kb() << "}\n";
+  std::cout << "\"flops\": " << result.flops << ", \"before_kb\": " << before / 1024
+            << ", \"peak_kb\": " << vibnet::peak_resident_bytes() / 1024 << "}\n";
   return 0;
 }
 
