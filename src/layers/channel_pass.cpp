@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "math/convolution.h"
 #include "math/parallel.h"
 #include "math/scratch.h"
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "math/depthwise_convolution.h"
+#include "math/parallel.h"
 #include "math/unfolded_convolution.h"
 #include "math/winograd.h"
 #include "simd/kernels.h"

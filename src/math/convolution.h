@@ -7,9 +7,6 @@
 
 namespace vibnet {
 
-/// How many parts of so many things, the last perhaps of fewer, make n.
-inline int parts(int n, int size) { return (n + size - 1) / size; }
-
 /// A convolution over samples of a map (what the windows move over) with a result for each place
 /// where a window stands. A map is groups x the window's picture, its results groups x filters x
 /// places, and the weights groups x filters x the window's taps.

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "math/convolution.h"
 #include "math/parallel.h"
 #include "math/scratch.h"
 #include "simd/kernels.h"

@@ -8,6 +8,9 @@
 
 namespace vibnet {
 
+/// How many parts of so many things, the last perhaps of fewer, make n.
+inline int parts(int n, int size) { return (n + size - 1) / size; }
+
 /// Work smaller than this many values is not worth waking a thread for.
 constexpr std::int64_t kParallelGrain = 16384;
 

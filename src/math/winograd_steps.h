@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "math/convolution.h"
+#include "math/parallel.h"
 #include "simd/kernels.h"
 
 /// What a convolution through Winograd's transforms is made of.
