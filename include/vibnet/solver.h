@@ -110,7 +110,9 @@ class Solver {
   void read_nets(const std::string& path, const SolverState& state);
   void make_nets();
   void make_history();
+  int check_interval() const;
   void make_dead_units(const std::string& path);
+  void check_dead_units();
   void compact();
   std::vector<NetParameter> history_by_layer() const;
   void set_history(const std::vector<NetParameter>& by_layer);
@@ -141,7 +143,7 @@ class Solver {
   std::unique_ptr<Net> net_;
   std::vector<std::unique_ptr<Net>> test_nets_;
   std::vector<Gate> gates_;
-  /// None without compact_interval.
+  /// None without compact_interval and freeze_interval.
   std::unique_ptr<DeadUnits> dead_units_;
   bool is_compacted_ = false;
   std::unique_ptr<UpdateRule> rule_;

@@ -47,6 +47,11 @@ void check(const SolverParameter& p) {
     fail("snapshot_format: HDF5 is not kept up; BINARYPROTO is");
   if (p.kl_weight() < 0 || p.kl_warmup() < 0) fail("kl_weight and kl_warmup cannot be negative");
   if (p.compact_interval() < 0) fail("compact_interval: ", p.compact_interval(), " is negative");
+  if (p.freeze_interval() < 0) fail("freeze_interval: ", p.freeze_interval(), " is negative");
+  if (p.compact_interval() > 0 && p.freeze_interval() > 0)
+    fail(
+        "compact_interval and freeze_interval exclude each other: what is cut out needs no "
+        "freezing");
   if (p.compact_patience() < 1) fail("compact_patience must be 1 or more");
   const bool has_one_net =
       (p.has_net() || p.has_net_param()) && p.test_net_size() + p.test_net_param_size() == 0;
@@ -117,7 +122,7 @@ Solver::Solver(const SolverParameter& parameter, const std::string& path, const 
   make_nets();
   make_history();
   for (const GateLayer* gate : net_->gates()) gates_.push_back({gate->name(), gate->whole_units()});
-  if (parameter_.compact_interval() > 0) make_dead_units(path);
+  if (check_interval() > 0) make_dead_units(path);
   if (Steering::is_asked(parameter_)) make_steering(path, resume.empty());
   if (!resume.empty()) {
     restore(state, resume);
@@ -214,7 +219,7 @@ void Solver::step_once() {
   if (shows && observer_ != nullptr) observer_->on_step(describe(smoothed));
   update();
   ++iteration_;
-  if (dead_units_ != nullptr && iteration_ % parameter_.compact_interval() == 0) compact();
+  if (dead_units_ != nullptr && iteration_ % check_interval() == 0) check_dead_units();
 }
 
 double Solver::forward_backward() {

@@ -1,5 +1,6 @@
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -31,9 +32,14 @@ int count_units(const Net& net) {
 
 }  // namespace
 
+int Solver::check_interval() const {
+  return std::max(parameter_.compact_interval(), parameter_.freeze_interval());
+}
+
 void Solver::make_dead_units(const std::string& path) {
   if (net_->gates().empty())
-    fail(path, ": compact_interval: the net has no gate, such as an InformationBottleneck");
+    fail(path, ": ", parameter_.compact_interval() > 0 ? "compact_interval" : "freeze_interval",
+         ": the net has no gate, such as an InformationBottleneck");
   for (const GateLayer* gate : net_->gates())
     if (parameter_.compact_threshold() < gate_threshold(gate->parameter()))
       fail(path, ": compact_threshold: ", parameter_.compact_threshold(),
@@ -86,11 +92,15 @@ void Solver::set_history(const std::vector<NetParameter>& by_layer) {
   }
 }
 
-/// Cuts the units that have died out of the net, its weights and the rule's history, and goes on
-/// with what is left.
-void Solver::compact() {
+/// Freezes the units that have died, and with compact_interval cuts them out.
+void Solver::check_dead_units() {
   const LivingUnits spared = steering_ != nullptr ? steering_->spared(*net_) : LivingUnits();
-  if (!dead_units_->check(*net_, spared)) return;
+  if (dead_units_->check(*net_, spared) && parameter_.compact_interval() > 0) compact();
+}
+
+/// Cuts the frozen units out of the net, its weights and the rule's history, and goes on with what
+/// is left.
+void Solver::compact() {
   const int before = count_units(*net_);
   CompactedNet smaller =
       vibnet::compact(nets_->train.net, *net_, history_by_layer(), dead_units_->living());

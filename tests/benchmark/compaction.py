@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What compact_interval saves: one solver with it and without, side by side on one thread each.
+"""What compact_interval saves: one solver with it and with freeze_interval, which leaves the dead
+units in the net, side by side on one thread each.
 
 usage: compaction.py BUILD_FOLDER DATA_FOLDER SOLVER INTERVAL [field=value | --flag=value]...
 
@@ -36,7 +37,8 @@ def main():
     build, data, solver = (os.path.abspath(path) for path in sys.argv[1:4])
     interval, fields = sys.argv[4], sys.argv[5:]
     with tempfile.TemporaryDirectory() as root:
-        runs = {"whole": fields, "compacted": fields + ["compact_interval=" + interval]}
+        runs = {"whole": fields + ["freeze_interval=" + interval],
+                "compacted": fields + ["compact_interval=" + interval]}
         begin = time.time()
         names = {}
         for name, settings in runs.items():

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "layers/gate_layer.h"
@@ -93,16 +94,16 @@ class Compaction : public testing::TestWithParam<const char*> {};
 TEST_P(Compaction, GoesOnAsTheNetWithThoseUnitsFrozen) {
   constexpr int kInterval = 5;
   SolverParameter parameter = solver_parameter(GetParam());
-  Solver whole(parameter, "solver", Device());
-  parameter.set_compact_interval(kInterval);
   parameter.set_compact_patience(1);
+  parameter.set_freeze_interval(kInterval);
+  Solver whole(parameter, "solver", Device());
+  parameter.clear_freeze_interval();
+  parameter.set_compact_interval(kInterval);
   Solver compacted(parameter, "solver", Device());
-  DeadUnits dead(parameter.compact_threshold(), 1);
   const int units = count_units(whole.net());
   const int values = count_parameters(whole.net());
   for (int i = 0; i < 6; ++i) {
     const std::vector<double> expected = step(kInterval, &whole);
-    dead.check(whole.net());
     const std::vector<double> found = step(kInterval, &compacted);
     ASSERT_EQ(expected.size(), found.size());
     for (std::size_t l = 0; l < found.size(); ++l)
@@ -113,10 +114,12 @@ TEST_P(Compaction, GoesOnAsTheNetWithThoseUnitsFrozen) {
   EXPECT_LT(count_parameters(compacted.net()), values * 3 / 4);
 }
 
-TEST_P(Compaction, AResumedRunEndsWithTheSameBytes) {
+class DeadUnitsResume : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+
+TEST_P(DeadUnitsResume, EndsWithTheSameBytes) {
   const TemporaryFolder folder;
-  SolverParameter parameter = solver_parameter(GetParam());
-  parameter.set_compact_interval(4);
+  const auto [rule, interval] = GetParam();
+  SolverParameter parameter = solver_parameter(std::string(rule) + interval);
   parameter.set_snapshot_prefix(folder / "run");
   Solver whole(parameter, "solver", Device());
   whole.step(18);
@@ -130,10 +133,15 @@ TEST_P(Compaction, AResumedRunEndsWithTheSameBytes) {
             second.net().to_proto().SerializeAsString());
 }
 
-INSTANTIATE_TEST_SUITE_P(Rules, Compaction,
-                         testing::Values("momentum: 0.9 weight_decay: 0.001 kl_weight: 300",
-                                         "type: 'Adam' momentum: 0.9",
-                                         "type: 'AdaDelta' momentum: 0.95 delta: 1e-6"));
+const char* const kRules[] = {"momentum: 0.9 weight_decay: 0.001 kl_weight: 300 ",
+                              "type: 'Adam' momentum: 0.9 ",
+                              "type: 'AdaDelta' momentum: 0.95 delta: 1e-6 "};
+
+INSTANTIATE_TEST_SUITE_P(Rules, Compaction, testing::ValuesIn(kRules));
+INSTANTIATE_TEST_SUITE_P(Rules, DeadUnitsResume,
+                         testing::Combine(testing::ValuesIn(kRules),
+                                          testing::Values("compact_interval: 4",
+                                                          "freeze_interval: 4")));
 
 TEST(CompactionSnapshot, CarriesThePrototxtOfTheNetAsItIs) {
   const TemporaryFolder folder;
@@ -182,6 +190,8 @@ TEST(CompactionErrors, AreNamed) {
     return error_of([&] { Solver(solver_parameter(fields), "solver", Device()); });
   };
   EXPECT_NE(message("compact_interval: -1").find("compact_interval"), std::string::npos);
+  EXPECT_NE(message("freeze_interval: -1").find("freeze_interval"), std::string::npos);
+  EXPECT_NE(message("freeze_interval: 5 compact_interval: 5").find("exclude"), std::string::npos);
   EXPECT_NE(message("compact_interval: 5 compact_patience: 0").find("compact_patience"),
             std::string::npos);
   EXPECT_NE(message("compact_interval: 5 test_iter: 1 test_interval: 5 test_net_param { "
