@@ -19,6 +19,8 @@ void GateLayer::set_up_gate(const Blobs& bottom, const std::vector<FillerParamet
   numbers_ = std::make_unique<SyncedMemory>(channels * sizeof(int));
   int* numbers = static_cast<int*>(numbers_->mutable_cpu_data());
   for (int c = 0; c < channels; ++c) numbers[c] = unit_.empty() ? c : size_of("unit", unit_[c]);
+  pressures_ = std::make_unique<SyncedMemory>(channels * sizeof(float));
+  std::fill_n(static_cast<float*>(pressures_->mutable_cpu_data()), channels, 1.0f);
   for (const FillerParameter& filler : fillers) add_blob({channels}, &filler);
 }
 
@@ -91,12 +93,28 @@ std::vector<float> GateLayer::test_factors() const {
   return factors;
 }
 
+void GateLayer::check_units(const std::vector<bool>& units) const {
+  if (static_cast<int>(units.size()) != channels_)
+    fail("has ", channels_, " units, and ", units.size(), " are spoken of");
+}
+
 void GateLayer::freeze(const std::vector<bool>& dead) {
-  if (static_cast<int>(dead.size()) != channels_)
-    fail("has ", channels_, " units, and ", dead.size(), " are spoken of");
+  check_units(dead);
   int* numbers = static_cast<int*>(numbers_->mutable_cpu_data());
   for (int c = 0; c < channels_; ++c)
     if (dead[c]) numbers[c] = kFrozen;
+}
+
+void GateLayer::spare(const std::vector<bool>& units) {
+  check_units(units);
+  float* pressures = static_cast<float*>(pressures_->mutable_cpu_data());
+  for (int c = 0; c < channels_; ++c) pressures[c] = units[c] ? 0 : 1;
+}
+
+std::vector<bool> GateLayer::spared() const {
+  std::vector<bool> units;
+  for (int c = 0; c < channels_; ++c) units.push_back(pressures()[c] == 0);
+  return units;
 }
 
 void GateLayer::set_test_factors() {

@@ -64,6 +64,10 @@ class GateLayer : public ChannelwiseLayer {
   /// their parameters and bottom values get no gradient. Others that were frozen before stay so.
   void freeze(const std::vector<bool>& dead);
 
+  /// Only the other units are pressed from here on: these add nothing to kl().
+  void spare(const std::vector<bool>& units);
+  std::vector<bool> spared() const;
+
  protected:
   static constexpr int kFrozen = -1;
   enum class Noise { NORMAL, UNIFORM };
@@ -90,6 +94,8 @@ class GateLayer : public ChannelwiseLayer {
   }
   /// Per unit: the number that its noise hangs on, or kFrozen.
   const int* numbers() const { return static_cast<const int*>(numbers_->cpu_data()); }
+  /// Per unit: 1, or 0 for one that is spared.
+  const float* pressures() const { return static_cast<const float*>(pressures_->cpu_data()); }
 
   /// What the noise of one sample's units makes of their factors and slopes.
   using Drawn = std::function<void(const float* noise, float* factors, float* slopes)>;
@@ -105,6 +111,7 @@ class GateLayer : public ChannelwiseLayer {
   int spatial_ = 0;
   double kl_scale_ = 1;
   std::unique_ptr<SyncedMemory> numbers_;
+  std::unique_ptr<SyncedMemory> pressures_;
 
   /// N x C: the slope of each factor.
   Blob slopes_;
@@ -115,6 +122,7 @@ class GateLayer : public ChannelwiseLayer {
 
  private:
   std::vector<GateUnit> gate_units() const;
+  void check_units(const std::vector<bool>& units) const;
   void multiply(const ChannelBlock& block, const float* from, float* to) const;
 
   const float* factors_now_ = nullptr;

@@ -39,7 +39,7 @@ double HardConcreteLayer::open_probability(int unit) const {
 double HardConcreteLayer::kl() const {
   double sum = 0;
   for (int c = 0; c < channels_; ++c)
-    if (numbers()[c] != kFrozen) sum += open_probability(c);
+    if (numbers()[c] != kFrozen) sum += pressures()[c] * open_probability(c);
   return sum * kl_scale_;
 }
 
@@ -77,7 +77,7 @@ void HardConcreteLayer::add_gradients() {
       continue;
     }
     const double open = open_probability(c);
-    const double of_penalty = gamma() * kl_scale_ * open * (1 - open);
+    const double of_penalty = gamma() * kl_scale_ * pressures()[c] * open * (1 - open);
     d_log_alpha[c] += static_cast<float>(by_log_alpha[c] + of_penalty);
   }
 }

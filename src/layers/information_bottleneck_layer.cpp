@@ -37,7 +37,8 @@ double InformationBottleneckLayer::kl() const {
   for (int c = 0; c < channels_; ++c) {
     if (numbers()[c] == kFrozen) continue;
     const double log_ratio = std::log(double{mu[c]} * mu[c]) - log_sigma2[c];
-    sum += std::max(log_ratio, 0.0) + std::log1p(std::exp(-std::fabs(log_ratio)));
+    sum +=
+        pressures()[c] * (std::max(log_ratio, 0.0) + std::log1p(std::exp(-std::fabs(log_ratio))));
   }
   return 0.5 * sum * kl_scale_;
 }
@@ -68,7 +69,8 @@ void InformationBottleneckLayer::add_gradients() {
       if (learns(0) && kept[c]) d_mu[c] += by_mu[c];
       continue;
     }
-    const double weight = gamma() * kl_scale_ / second_moment(mu[c], log_sigma2[c]);
+    const double weight =
+        gamma() * kl_scale_ * pressures()[c] / second_moment(mu[c], log_sigma2[c]);
     const double half_sigma = 0.5 * std::exp(0.5 * log_sigma2[c]);
     if (learns(0)) d_mu[c] += static_cast<float>(by_mu[c] + weight * mu[c]);
     if (learns(1))

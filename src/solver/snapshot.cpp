@@ -45,7 +45,7 @@ std::string Solver::snapshot() {
   state.set_learned_net(base + ".caffemodel");
   state.set_random_seed(static_cast<std::int64_t>(seed_));
   state.mutable_recent_loss()->Add(recent_losses_.begin(), recent_losses_.end());
-  if (steering_ != nullptr) *state.mutable_steering() = steering_->to_proto();
+  if (steering_ != nullptr) *state.mutable_steering() = steering_->to_proto(*net_);
   // Caffe's order: the first history blob of every parameter, then the second of every one.
   for (int i = 0; i < rule_->history_count(); ++i)
     for (const auto& blobs : history_) blobs[i]->to_proto(state.add_history());

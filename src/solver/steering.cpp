@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <utility>
 
+#include "core/gate_rule.h"
 #include "layers/gate_layer.h"
 #include "solver/cost_factors.h"
 #include "vibnet/error.h"
@@ -24,11 +27,22 @@ constexpr int kCoarse = 24;
 /// gate: others' may have to make room for them.
 constexpr int kRoom = 16;
 constexpr int kMoreOfEach = 2;
+/// A net that shrinks by as much everywhere keeps the square root of its cost's share of each
+/// gate's units. No gate is pressed below this share of that: what is gone entirely teaches the
+/// layers before it nothing, and never comes back.
+constexpr double kLeast = 0.25;
+/// A unit is in danger whose score is less than this below its gate's threshold.
+constexpr float kDanger = 1;
 
 Kept kept_by(const Net& net) {
   Kept kept;
   for (const GateLayer* gate : net.gates()) kept.push_back(gate->kept());
   return kept;
+}
+
+std::vector<bool> either(std::vector<bool> a, const std::vector<bool>& b) {
+  std::transform(a.begin(), a.end(), b.begin(), a.begin(), std::logical_or<>());
+  return a;
 }
 
 std::vector<double> count_living(const Kept& kept) {
@@ -62,6 +76,9 @@ void Steering::begin(const Net& net) {
   if (!target_) return;
   UnitPlanner planner = compressed_.planner(net.to_proto());
   check_target(*target_, dense_, &planner);
+  share_ = target_->value;
+  if (target_->kind == TargetKind::LATENCY)
+    share_ /= measure(target_->kind, dense_, compressed_.dense());
 }
 
 double Steering::kl_weight() const {
@@ -77,6 +94,7 @@ void Steering::steer(std::int64_t iteration, Net* net) {
   if (target_) {
     const double done = static_cast<double>(iteration) / parameter_.max_iter();
     must_settle(done) ? settle(&planner, net) : control(done, &planner);
+    guard(net);
   }
   if (parameter_.kl_cost() != SolverParameter::UNITS) renew_factors(kept, &planner);
   set_factors(net);
@@ -107,6 +125,25 @@ void Steering::control(double done, UnitPlanner* planner) {
   control_.steer(done, since, ranking.score(std::min(rank_, ranking.size() - 1)));
 }
 
+int Steering::least_units(const GateLayer& gate) const {
+  const double alike = std::sqrt(std::min(1.0, share_)) * gate.whole_units();
+  return std::clamp(static_cast<int>(std::lround(kLeast * alike)), 1, gate.units());
+}
+
+/// Spares the best units of each gate that have come into danger.
+void Steering::guard(Net* net) const {
+  for (GateLayer* gate : net->gates()) {
+    const std::vector<float> scores = gate->scores();
+    const int behind_first = least_units(*gate) - 1;
+    std::vector<bool> best = Ranking({scores}).keep(behind_first)[0];
+    float last = -std::numeric_limits<float>::infinity();
+    for (std::size_t u = 0; u < scores.size(); ++u)
+      if (best[u]) last = std::max(last, scores[u]);
+    if (last < gate_threshold(gate->parameter()) - kDanger) best.assign(best.size(), false);
+    gate->spare(best);
+  }
+}
+
 void Steering::settle(UnitPlanner* planner, Net* net) {
   const FoundUnits found = find_units(*target_, dense_, planner);
   is_settled_ = true;
@@ -135,8 +172,10 @@ LivingUnits Steering::spared(const Net& net) const {
   const Ranking ranking(unit_scores(net.to_proto()));
   const int room = rank_ + ranking.size() / kRoom + 1;
   const Kept kept = ranking.keep(std::min(room, ranking.size()), kMoreOfEach);
-  for (std::size_t gate = 0; gate < kept.size(); ++gate)
-    spared[net.gates()[gate]->name()] = kept[gate];
+  for (std::size_t g = 0; g < kept.size(); ++g) {
+    const GateLayer& gate = *net.gates()[g];
+    spared[gate.name()] = either(kept[g], gate.spared());
+  }
   return spared;
 }
 
@@ -150,6 +189,7 @@ void Steering::follow_cut(NetParameter model, Net* net) {
       renew_factors(kept_units(planner.gates()), &planner);
   }
   set_factors(net);
+  if (target_ && !is_settled_) guard(net);
   if (target_ && is_settled_ && target_->kind != TargetKind::LATENCY) settle_anew(net);
 }
 
@@ -177,8 +217,10 @@ void Steering::update(const std::function<void()>& step, Net* net) const {
   hold(kept, net);
 }
 
-SolverState::Steering Steering::to_proto() const {
+SolverState::Steering Steering::to_proto(const Net& net) const {
   SolverState::Steering state;
+  for (const GateLayer* gate : net.gates())
+    for (const bool is_spared : gate->spared()) state.add_spared(is_spared);
   state.set_kl_weight(control_.kl_weight());
   const auto add = [&](const std::vector<double>& values) {
     state.mutable_memory()->Add(values.begin(), values.end());
@@ -186,7 +228,7 @@ SolverState::Steering Steering::to_proto() const {
   add({is_settled_ ? 1.0 : 0.0, static_cast<double>(rank_)});
   add({found_.weights, found_.flops, found_.activation_memory, found_.latency_ms});
   add({static_cast<double>(dense_.weights), dense_.flops,
-       static_cast<double>(dense_.activation_bytes)});
+       static_cast<double>(dense_.activation_bytes), share_});
   add(control_.memory());
   add(factors_);
   add(living_);
@@ -194,7 +236,7 @@ SolverState::Steering Steering::to_proto() const {
 }
 
 void Steering::restore(const SolverState::Steering& state, Net* net) {
-  constexpr int kOwn = 9;
+  constexpr int kOwn = 10;
   const int gates = static_cast<int>(factors_.size());
   const int expected = kOwn + TargetControl::kMemory + 2 * gates;
   if (state.memory_size() != expected)
@@ -207,11 +249,19 @@ void Steering::restore(const SolverState::Steering& state, Net* net) {
   dense_.weights = static_cast<std::int64_t>(memory[6]);
   dense_.flops = memory[7];
   dense_.activation_bytes = static_cast<std::int64_t>(memory[8]);
+  share_ = memory[9];
   control_.restore(state.kl_weight(), memory + kOwn);
   const double* of_gates = memory + kOwn + TargetControl::kMemory;
   factors_.assign(of_gates, of_gates + gates);
   living_.assign(of_gates + gates, of_gates + 2 * gates);
   set_factors(net);
+  auto next = state.spared().begin();
+  for (GateLayer* gate : net->gates()) {
+    if (state.spared().end() - next < gate->units())
+      fail("is a snapshot of another net: it tells of ", state.spared_size(), " units");
+    gate->spare({next, next + gate->units()});
+    next += gate->units();
+  }
 }
 
 }  // namespace vibnet

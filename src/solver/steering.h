@@ -48,7 +48,7 @@ class Steering {
   double kl_weight() const;
   const TrainingCost& cost() const { return found_; }
 
-  SolverState::Steering to_proto() const;
+  SolverState::Steering to_proto(const Net& net) const;
   /// Throws Error for the state of another solver.
   void restore(const SolverState::Steering& state, Net* net);
 
@@ -60,6 +60,8 @@ class Steering {
   void control(double done, UnitPlanner* planner);
   void renew_factors(const Kept& kept, UnitPlanner* planner);
   void set_factors(Net* net) const;
+  int least_units(const GateLayer& gate) const;
+  void guard(Net* net) const;
   void hold(const Kept& kept, Net* net) const;
 
   SolverParameter parameter_;
@@ -69,6 +71,8 @@ class Steering {
   std::int64_t interval_;
   NetCost dense_;
   TrainingCost found_;
+  /// The target, of what the dense net has.
+  double share_ = 1;
   bool is_settled_ = false;
   /// Where the ranking met the target last.
   int rank_ = 0;

@@ -27,10 +27,19 @@ def start(build, data, solver, folder, fields):
                             stderr=subprocess.DEVNULL)
 
 
-def last(folder, key):
+def logged(folder, key):
     with open(os.path.join(folder, "log.jsonl")) as f:
         entries = [json.loads(line) for line in f]
-    return [entry[key] for entry in entries if key in entry][-1]
+    return [entry[key] for entry in entries if key in entry]
+
+
+def print_difference(folders):
+    """How far the two loss curves have parted by each quarter of the run."""
+    first, second = (logged(folder, "loss") for folder in folders)
+    apart = [abs(a - b) / max(abs(a), abs(b)) for a, b in zip(first, second)]
+    quarters = [max(apart[:max(1, len(apart) * q // 4)]) for q in range(1, 5)]
+    print("the losses differ by %s of themselves at most, by each quarter of the run"
+          % ", ".join("%.1e" % quarter for quarter in quarters))
 
 
 def main():
@@ -53,8 +62,9 @@ def main():
                 sys.exit(name + ": vibnet-train failed")
             folder = os.path.join(root, name)
             print("%-9s  %.1f s of processor, %.1f s by the clock, loss %.4f, kept %s, %s"
-                  % (name, seconds[name], time.time() - begin, last(folder, "loss"),
-                     last(folder, "kept"), last(folder, "outputs")), flush=True)
+                  % (name, seconds[name], time.time() - begin, logged(folder, "loss")[-1],
+                     logged(folder, "kept")[-1], logged(folder, "outputs")[-1]), flush=True)
+        print_difference([os.path.join(root, name) for name in runs])
         print("the whole run's processor time over the compacted one's: %.2f"
               % (seconds["whole"] / seconds["compacted"]))
 

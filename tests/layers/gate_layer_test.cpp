@@ -131,6 +131,24 @@ TEST_P(Gate, FrozenUnitsCostNothing) {
   EXPECT_EQ(others.layer().penalty(), 0);
 }
 
+TEST_P(Gate, GradientsOfALayerWithSparedUnits) {
+  LayerFixture fixture(GetParam().text(), {{3, 6, 2}}, 1, context_of(TRAIN));
+  gate_of(&fixture).spare({false, true, false, false, true, false});
+  check_gradients(&fixture, {2e-3, 1e-2});
+}
+
+TEST_P(Gate, SparedUnitsCostNothingAndComeBackUnderThePressure) {
+  LayerFixture first(GetParam().text(), {{1, 3}}, 1, context_of(TRAIN));
+  LayerFixture others(GetParam().text(), {{1, 3}}, 1, context_of(TRAIN));
+  const double whole = first.layer().penalty();
+  gate_of(&first).spare({true, false, false});
+  gate_of(&others).spare({false, true, true});
+  EXPECT_NEAR(first.layer().penalty() + others.layer().penalty(), whole, 1e-6 * whole);
+  EXPECT_EQ(gate_of(&others).spared(), (std::vector<bool>{false, true, true}));
+  gate_of(&others).spare({false, false, false});
+  EXPECT_EQ(others.layer().penalty(), whole);
+}
+
 TEST_P(Gate, FreezingAsksForOneWordAUnit) {
   LayerFixture fixture(GetParam().text(), {{2, 3}});
   EXPECT_NE(error_of([&] {

@@ -171,6 +171,20 @@ INSTANTIATE_TEST_SUITE_P(Targets, HitsTarget,
                                          "target { weights: 0.1 } kl_cost: WEIGHTS "
                                          "compact_interval: 3 compact_threshold: 1"));
 
+TEST(Target, NoGateIsPressedUntilNothingIsLeft) {
+  // The channels, which cost nearly all of the FLOPs, are hardly pressed, the others far too hard.
+  SolverParameter parameter = solver_parameter("max_iter: 200 target { flops: 0.3 }");
+  for (LayerParameter& layer : *parameter.mutable_net_param()->mutable_layer()) {
+    if (layer.name() == "ib1") layer.mutable_information_bottleneck_param()->set_gamma(1e-4f);
+    if (layer.name() == "ib2") layer.mutable_information_bottleneck_param()->set_gamma(3);
+  }
+  Solver solver(parameter, "solver", Device());
+  while (solver.iteration() < 100) {  // before the units are settled
+    solver.step(4);
+    EXPECT_GT(living(solver)[1], 0);  // unguarded, none are left from iteration 44 on
+  }
+}
+
 TEST(Target, SettledUnitsStayAsTheyAre) {
   Solver solver(solver_parameter("max_iter: 60 target { weights: 0.3 }"), "solver", Device());
   solver.step(43);
