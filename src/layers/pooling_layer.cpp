@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "math/parallel.h"
+#include "simd/kernels.h"
 #include "vibnet/layer.h"
 #include "vibnet/registry.h"
 
@@ -72,6 +73,8 @@ class PoolingLayer : public Layer {
   int out_height_ = 0, out_width_ = 0;
   std::vector<Range> rows_;
   std::vector<Range> columns_;
+  /// The columns of windows that lie within the plane.
+  int first_whole_ = 0, last_whole_ = 0;
   int channels_ = 0;
   /// The pixel of each window that chooses() speaks of.
   std::vector<int> chosen_;
@@ -139,6 +142,11 @@ void PoolingLayer::reshape(const Blobs& bottom, const Blobs& top) {
   for (Blob* blob : top) blob->reshape({bottom[0]->shape(0), channels_, out_height_, out_width_});
   rows_ = ranges(out_height_, height_, kernel_h_, pad_h_, stride_h_);
   columns_ = ranges(out_width_, width_, kernel_w_, pad_w_, stride_w_);
+  const auto is_whole = [&](const Range& range) { return range.end - range.begin == kernel_w_; };
+  const auto first = std::find_if(columns_.begin(), columns_.end(), is_whole);
+  first_whole_ = static_cast<int>(first - columns_.begin());
+  last_whole_ =
+      static_cast<int>(std::find_if_not(first, columns_.end(), is_whole) - columns_.begin());
 }
 
 std::vector<PoolingLayer::Range> PoolingLayer::ranges(int outputs, int size, int kernel, int pad,
@@ -153,18 +161,19 @@ std::vector<PoolingLayer::Range> PoolingLayer::ranges(int outputs, int size, int
 }
 
 void PoolingLayer::max_of_plane(const float* x, float* y, int* index) const {
+  const int inner = last_whole_ - first_whole_;
+  const auto largest = kernels().max_of_windows;
   for (const Range& rows : rows_) {
-    for (const Range& columns : columns_) {
-      int best = rows.begin * width_ + columns.begin;
-      float largest = x[best];
-      for (int row = rows.begin; row < rows.end; ++row)
-        for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i) {
-          best = x[i] > largest ? i : best;
-          largest = x[i] > largest ? x[i] : largest;
-        }
-      *y++ = largest;
-      *index++ = best;
-    }
+    const auto max_of = [&](int column, int kernel_w, int count) {
+      largest({x, width_, rows.begin * width_ + columns_[column].begin, rows.end - rows.begin,
+               kernel_w, stride_w_, count, y + column, index + column});
+    };
+    const auto clipped = [&](int i) { max_of(i, columns_[i].end - columns_[i].begin, 1); };
+    for (int i = 0; i < first_whole_; ++i) clipped(i);
+    for (int i = last_whole_; i < out_width_; ++i) clipped(i);
+    if (inner > 0) max_of(first_whole_, kernel_w_, inner);
+    y += out_width_;
+    index += out_width_;
   }
 }
 
@@ -271,17 +280,19 @@ void PoolingLayer::backward(const Blobs& top, const std::vector<bool>& propagate
   const float* dy = top[0]->cpu_diff();
   float* dx = bottom[0]->mutable_cpu_diff();
   const int outputs = out_height_ * out_width_;
+  const bool chooses = this->chooses();
   const auto backward_plane = [&](std::int64_t plane) {
     float* pixels = dx + plane * height_ * width_;
+    const float* gradients = dy + plane * outputs;
     std::fill_n(pixels, height_ * width_, 0.0f);
-    for (int i = 0; i < outputs; ++i) {
-      const float gradient = dy[plane * outputs + i];
-      if (chooses())
-        pixels[chosen_[plane * outputs + i]] += gradient;
-      else
-        add_gradients(x + plane * height_ * width_, rows_[i / out_width_], columns_[i % out_width_],
-                      gradient, pixels);
+    if (chooses) {
+      const int* chosen = chosen_.data() + plane * outputs;
+      for (int i = 0; i < outputs; ++i) pixels[chosen[i]] += gradients[i];
+      return;
     }
+    for (int i = 0; i < outputs; ++i)
+      add_gradients(x + plane * height_ * width_, rows_[i / out_width_], columns_[i % out_width_],
+                    gradients[i], pixels);
   };
   parallel_for(bottom[0]->count(0, 2), grain_of(4LL * height_ * width_),
                [&](std::int64_t begin, std::int64_t end) {

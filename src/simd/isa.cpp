@@ -3,6 +3,7 @@
 #include "simd/dots.h"
 #include "simd/multiply.h"
 #include "simd/normals.h"
+#include "simd/pooling.h"
 #include "simd/transpose.h"
 #include "simd/weighted_sum.h"
 #include "simd/winograd.h"
@@ -20,6 +21,7 @@ constexpr Kernels kKernels = {VIBNET_STRING(VIBNET_ISA),
                               deinterleave,
                               weighted_sum,
                               normals,
+                              max_of_windows,
                               winograd_kernels<Winograd2>(),
                               winograd_kernels<Winograd4>(),
                               {sum, dot, squares, multiply_add, subtract, scale_by_sign}};

@@ -71,6 +71,20 @@ struct BlockKernels {
   void (*scale_by_sign)(const float* x, float slope, const float* from, float* to, int count);
 };
 
+/// The largest value of each of `count` windows side by side, and where in the plane it stands; of
+/// equal ones the first. The first window's first pixel is plane[first]. Up to kLanes floats behind
+/// a window are read.
+struct PoolingRow {
+  const float* plane;
+  int width;
+  int first;
+  int kernel_h, kernel_w;
+  int stride;
+  int count;
+  float* largest;
+  int* index;
+};
+
 /// The hot loops, compiled for one instruction set.
 struct Kernels {
   const char* name;
@@ -91,6 +105,7 @@ struct Kernels {
   /// values[4 * i + j] = value j of vibnet::normal4 for blocks[i], to 1e-6.
   void (*normals)(std::uint64_t key, std::uint64_t iteration, std::uint32_t sample,
                   const std::uint32_t* blocks, int count, float* values);
+  void (*max_of_windows)(const PoolingRow& row);
   WinogradKernels winograd2;
   WinogradKernels winograd4;
   BlockKernels blocks;
