@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -45,16 +46,35 @@ void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
   }
 }
 
-/// Calls body(job, thread) for each of `jobs` pieces of work of about one size, each as soon as a
-/// thread is free for it.
+/// A share of some jobs, of which threads take one after the other. On a cache line of its own.
+struct alignas(64) JobShare {
+  std::atomic<int> next;
+  int end;
+};
+
+/// Calls body(job, thread) for each of `jobs` pieces of work of about one size. Each thread takes
+/// those that parallel_for would give it, whose memory its core is likely to hold, and then helps
+/// the others with theirs.
 template <typename Body>
 void parallel_jobs(int jobs, const Body& body) {
   if (jobs <= 1 || omp_in_parallel() || omp_get_max_threads() == 1) {
     for (int job = 0; job < jobs; ++job) body(job, 0);
     return;
   }
-#pragma omp parallel for schedule(dynamic)
-  for (int job = 0; job < jobs; ++job) body(job, omp_get_thread_num());
+  std::vector<JobShare> shares(omp_get_max_threads());
+  const int size = parts(jobs, static_cast<int>(shares.size()));
+  for (int s = 0; s < static_cast<int>(shares.size()); ++s) {
+    shares[s].next = std::min(jobs, s * size);
+    shares[s].end = std::min(jobs, (s + 1) * size);
+  }
+#pragma omp parallel
+  {
+    const int thread = omp_get_thread_num();
+    for (std::size_t i = 0; i < shares.size(); ++i) {
+      JobShare& share = shares[(thread + i) % shares.size()];
+      for (int job = share.next++; job < share.end; job = share.next++) body(job, thread);
+    }
+  }
 }
 
 /// Sums body(begin, end) over [0, n) in chunks whose size does not depend on the number of threads,
