@@ -1,8 +1,10 @@
 #include "math/convolution.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <string>
+#include <tuple>
 
 #include "math/depthwise_convolution.h"
 #include "math/parallel.h"
@@ -19,9 +21,10 @@ constexpr double kMove = 8;
 /// Rows of a product below which the time is the same.
 constexpr double kFewRows = 12;
 
-/// Multiply-adds of F(m x m, 3 x 3), and the moves of maps, results and weights.
+/// Multiply-adds of F(m x m, r x r), and the moves of maps, results and weights.
 double winograd_cost(const Convolution& c, int m, bool weights_change) {
-  const double elements = (m + 2) * (m + 2);
+  const int values = m + c.window.axes[0].kernel - 1;
+  const double elements = values * values;
   const double channels = round_up_to_lanes(c.window.channels);
   const double filters = round_up_to_lanes(c.filters);
   const double tiles = double{1} * c.samples * parts(c.window.axes[0].outputs(), m) *
@@ -57,14 +60,17 @@ std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convoluti
   if (DepthwiseConvolution::takes(convolution) &&
       (name == "depthwise" || (name.empty() && is_cheap_by_channels(convolution))))
     return std::make_unique<DepthwiseConvolution>(convolution);
-  if (!Winograd::takes(convolution) || name == "unfolded")
-    return std::make_unique<UnfoldedConvolution>(convolution);
-  const double by2 = winograd_cost(convolution, 2, weights_change);
-  const double by4 = winograd_cost(convolution, 4, weights_change);
-  if (name.empty() && unfolded_cost(convolution) < std::min(by2, by4))
-    return std::make_unique<UnfoldedConvolution>(convolution);
-  const bool is2 = name.empty() ? by2 < by4 : name == "winograd2";
-  return std::make_unique<Winograd>(convolution, is2 ? 2 : 4);
+  if (name == "unfolded") return std::make_unique<UnfoldedConvolution>(convolution);
+  double least = name.empty() ? unfolded_cost(convolution) : HUGE_VAL;
+  int best = 0;
+  for (const int m : {2, 4}) {
+    const bool is_asked = name.empty() || name == "winograd" + std::to_string(m);
+    if (!is_asked || !Winograd::takes(convolution, m)) continue;
+    const double cost = winograd_cost(convolution, m, weights_change);
+    if (cost < least) std::tie(least, best) = std::make_tuple(cost, m);
+  }
+  if (best == 0) return std::make_unique<UnfoldedConvolution>(convolution);
+  return std::make_unique<Winograd>(convolution, best);
 }
 
 }  // namespace vibnet

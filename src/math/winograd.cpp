@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <numeric>
+#include <utility>
 
 #include "math/parallel.h"
 #include "math/scratch.h"
@@ -65,7 +66,7 @@ Convolution turned(const Convolution& c) {
   turned.window.channels = c.filters;
   for (WindowAxis& axis : turned.window.axes) {
     axis.size = axis.outputs();
-    axis.pad = 2 - axis.pad;
+    axis.pad = axis.kernel - 1 - axis.pad;
   }
   return turned;
 }
@@ -278,13 +279,14 @@ class WeightGradient {
     const int channel = job % blocks() * kGradientChannels;
     const int count = some_channels(job);
     const int width = round_up_to_lanes(count);
-    float taps[9 * kLanes];
+    const int taps = winograd_.taps * winograd_.taps;
+    float of_lanes[winograd::kMostTaps * kLanes];
     for (int f = 0; f < std::min(kPanel, filters() - filter); ++f)
       for (int lane = 0; lane < count; lane += kLanes) {
-        winograd_.transform_weight_gradient(sums + f * width + lane, element_size(), taps);
-        float* to = weights_ + (std::ptrdiff_t{filter + f} * channels() + channel + lane) * 9;
+        winograd_.transform_weight_gradient(sums + f * width + lane, element_size(), of_lanes);
+        float* to = weights_ + (std::ptrdiff_t{filter + f} * channels() + channel + lane) * taps;
         for (int i = 0; i < std::min(kLanes, count - lane); ++i)
-          for (int tap = 0; tap < 9; ++tap) to[i * 9 + tap] += taps[tap * kLanes + i];
+          for (int tap = 0; tap < taps; ++tap) to[i * taps + tap] += of_lanes[tap * kLanes + i];
       }
   }
 
@@ -366,44 +368,56 @@ class WeightGradient {
   float* weights_;
 };
 
+FilterBank bank_of(const Convolution& c, const float* weights) {
+  const int taps = c.window.axes[0].kernel * c.window.axes[1].kernel;
+  return {weights, taps, c.filters, c.window.channels, false};
+}
+
+const WinogradKernels& kernels_of(int taps, int outputs_per_tile) {
+  if (taps == 5) return kernels().winograd2_by5;
+  return outputs_per_tile == 2 ? kernels().winograd2 : kernels().winograd4;
+}
+
 }  // namespace
 
-bool Winograd::takes(const Convolution& c) {
-  return c.groups == 1 && c.window.axes.size() == 2 &&
-         std::all_of(c.window.axes.begin(), c.window.axes.end(), [](const WindowAxis& axis) {
-           return axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1 && axis.pad <= 2;
+bool Winograd::takes(const Convolution& c, int outputs_per_tile) {
+  const int taps = c.window.axes[0].kernel;
+  const bool is_known = taps == 3 ? outputs_per_tile == 2 || outputs_per_tile == 4
+                                  : taps == 5 && outputs_per_tile == 2;
+  return is_known && c.groups == 1 && c.window.axes.size() == 2 &&
+         std::all_of(c.window.axes.begin(), c.window.axes.end(), [&](const WindowAxis& axis) {
+           return axis.kernel == taps && axis.stride == 1 && axis.dilation == 1 && axis.pad < taps;
          });
 }
 
 Winograd::Winograd(const Convolution& convolution, int outputs_per_tile)
     : convolution_(convolution),
-      kernels_(outputs_per_tile == 2 ? kernels().winograd2 : kernels().winograd4) {}
+      kernels_(kernels_of(convolution.window.axes[0].kernel, outputs_per_tile)) {}
 
 void Winograd::forward(const float* maps, const float* weights, const float* bias,
                        float* results) const {
-  convolve(kernels_, convolution_, maps, {weights, filters(), channels(), false}, nullptr, bias,
-           results);
+  convolve(kernels_, convolution_, maps, bank_of(convolution_, weights), nullptr, bias, results);
 }
 
 void Winograd::forward_prepared(const float* maps, const float* prepared, const float* bias,
                                 float* results) const {
-  convolve(kernels_, convolution_, maps, {nullptr, filters(), channels(), false}, prepared, bias,
-           results);
+  convolve(kernels_, convolution_, maps, bank_of(convolution_, nullptr), prepared, bias, results);
 }
 
 void Winograd::backward_data(const float* results, const float* weights, float* maps) const {
-  convolve(kernels_, turned(convolution_), results, {weights, channels(), filters(), true}, nullptr,
-           nullptr, maps);
+  FilterBank bank = bank_of(convolution_, weights);
+  std::swap(bank.filters, bank.depth);
+  bank.is_transposed = true;
+  convolve(kernels_, turned(convolution_), results, bank, nullptr, nullptr, maps);
 }
 
 std::size_t Winograd::prepared_size() const {
-  const FilterBank bank{nullptr, filters(), channels(), false};
+  const FilterBank bank = bank_of(convolution_, nullptr);
   return bank.panel_size(kernels_.elements()) * bank.panels();
 }
 
 void Winograd::prepare(const float* weights, float* prepared) const {
-  const FilterBank bank{weights, filters(), channels(), false};
-  bank.transform_all(kernels_, prepared);
+  bank_of(convolution_, weights).transform_all(kernels_, prepared);
 }
 
 void Winograd::backward_weights(const float* maps, const float* results, float* weights) const {

@@ -7,15 +7,15 @@
 
 namespace vibnet {
 
-/// A convolution of stride 1 by 3 x 3 filters through Winograd's F(m x m, 3 x 3): (m + 2)^2 / m^2
-/// instead of 9 multiplications for a result (Lavin and Gray, Fast Algorithms for Convolutional
-/// Neural Networks, 2016).
+/// A convolution of stride 1 by r x r filters through Winograd's F(m x m, r x r): (m + r - 1)^2 /
+/// m^2 instead of r^2 multiplications for a result (Lavin and Gray, Fast Algorithms for
+/// Convolutional Neural Networks, 2016).
 class Winograd : public ConvolutionKernel {
  public:
-  /// Whether the convolution is one of those: without groups, and padded by at most 2.
-  static bool takes(const Convolution& convolution);
+  /// Whether the convolution is one of those: without groups, padded by less than r, with an m of 2
+  /// or 4 where r is 3, and of 2 where it is 5.
+  static bool takes(const Convolution& convolution, int outputs_per_tile);
 
-  /// `outputs_per_tile`, m, is 2 or 4.
   Winograd(const Convolution& convolution, int outputs_per_tile);
 
   std::size_t prepared_size() const override;
@@ -28,9 +28,6 @@ class Winograd : public ConvolutionKernel {
   void backward_weights(const float* maps, const float* results, float* weights) const override;
 
  private:
-  int filters() const { return convolution_.filters; }
-  int channels() const { return convolution_.window.channels; }
-
   const Convolution convolution_;
   const WinogradKernels& kernels_;
 };

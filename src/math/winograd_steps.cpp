@@ -78,30 +78,31 @@ void Steps::store(const Transformed& from, const Tiling& tiling, int begin, int 
     }
 }
 
-void FilterBank::gather(int filter, int d, int count, float* taps) const {
+void FilterBank::gather(int filter, int d, int count, float* to) const {
   const int some = std::min(kLanes, filters - filter);
   if (!is_transposed)
-    return kernels().interleave(w + (std::ptrdiff_t{filter} * depth + d) * 9,
-                                std::ptrdiff_t{depth} * 9, some, count * 9, taps);
-  float forward[9 * kLanes];
-  for (int i = 0; i < count; ++i, taps += 9 * kLanes) {
-    kernels().interleave(w + (std::ptrdiff_t{d + i} * filters + filter) * 9, 9, some, 9, forward);
-    for (int tap = 0; tap < 9; ++tap)
-      std::copy_n(forward + (8 - tap) * kLanes, kLanes, taps + tap * kLanes);
+    return kernels().interleave(w + (std::ptrdiff_t{filter} * depth + d) * taps,
+                                std::ptrdiff_t{depth} * taps, some, count * taps, to);
+  float forward[kMostTaps * kLanes];
+  for (int i = 0; i < count; ++i, to += taps * kLanes) {
+    kernels().interleave(w + (std::ptrdiff_t{d + i} * filters + filter) * taps, taps, some, taps,
+                         forward);
+    for (int tap = 0; tap < taps; ++tap)
+      std::copy_n(forward + (taps - 1 - tap) * kLanes, kLanes, to + tap * kLanes);
   }
 }
 
 void FilterBank::transform(const WinogradKernels& winograd, int panel, int begin, int end, float* u,
                            std::ptrdiff_t element) const {
   constexpr int kDepths = 16;
-  float taps[kDepths * 9 * kLanes];
+  float gathered[kDepths * kMostTaps * kLanes];
   for (int half = 0; half < columns(panel); half += kLanes)
     for (int d = begin; d < end; d += kDepths) {
       const int count = std::min(kDepths, end - d);
-      gather(panel * kPanel + half, d, count, taps);
+      gather(panel * kPanel + half, d, count, gathered);
       for (int i = 0; i < count; ++i)
-        winograd.transform_weights(taps + i * 9 * kLanes, u + (d - begin + i) * kPanel + half,
-                                   element);
+        winograd.transform_weights(gathered + i * taps * kLanes,
+                                   u + (d - begin + i) * kPanel + half, element);
     }
 }
 

@@ -12,6 +12,9 @@ namespace vibnet::winograd {
 /// Filters that are worked on together: the columns of one product.
 constexpr int kPanel = 2 * kLanes;
 
+/// The most taps that a filter has for a channel.
+constexpr int kMostTaps = 25;
+
 /// Planes that are read or written tile by tile: samples x channels x height x width. A strip is
 /// the tiles of `outputs` rows of one sample.
 struct Tiling {
@@ -82,6 +85,8 @@ class Steps {
 /// Filters in the Winograd domain, in panels of kPanel: elements x depth x kPanel each.
 struct FilterBank {
   const float* w;
+  /// Of a filter: all that it has for a channel.
+  int taps;
   int filters;
   int depth;
   /// Whether the filters are the channels of w, turned about: what backward convolves with.
@@ -102,8 +107,8 @@ struct FilterBank {
   void transform_all(const WinogradKernels& winograd, float* u) const;
 
  private:
-  /// The taps of kLanes filters at `count` depths: count x 9 x kLanes.
-  void gather(int filter, int d, int count, float* taps) const;
+  /// The taps of kLanes filters at `count` depths: count x taps x kLanes.
+  void gather(int filter, int d, int count, float* to) const;
 };
 
 }  // namespace vibnet::winograd

@@ -30,12 +30,13 @@ struct Product {
   bool adds;
 };
 
-/// The transforms of Winograd's F(m x m, 3 x 3), kLanes channels at once (Lavin and Gray, Fast
+/// The transforms of Winograd's F(m x m, r x r), kLanes channels at once (Lavin and Gray, Fast
 /// Algorithms for Convolutional Neural Networks, 2016). A strip is a row of tiles, the channels
 /// innermost: rows x width x kLanes. In the Winograd domain element e of tile t stands at
 /// e * element + t * tile.
 struct WinogradKernels {
-  /// m, and the m + 2 values that a tile sees along an axis.
+  /// r, m, and the m + r - 1 values that a tile sees along an axis.
+  int taps;
   int outputs;
   int inputs;
   /// Of a transformed tile.
@@ -49,9 +50,9 @@ struct WinogradKernels {
   /// A y A^T of each tile of a strip of `outputs` rows: what the output's gradient becomes.
   void (*transform_gradient)(const float* strip, int width, int tiles, float* v,
                              std::ptrdiff_t element, std::ptrdiff_t tile);
-  /// G w G^T of one filter tap set, 9 x kLanes.
+  /// G w G^T of one filter tap set, r^2 x kLanes.
   void (*transform_weights)(const float* taps, float* u, std::ptrdiff_t element);
-  /// G^T u G: 9 x kLanes.
+  /// G^T u G: r^2 x kLanes.
   void (*transform_weight_gradient)(const float* u, std::ptrdiff_t element, float* taps);
 };
 
@@ -108,6 +109,7 @@ struct Kernels {
   void (*max_of_windows)(const PoolingRow& row);
   WinogradKernels winograd2;
   WinogradKernels winograd4;
+  WinogradKernels winograd2_by5;
   BlockKernels blocks;
 };
 

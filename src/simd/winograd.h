@@ -6,6 +6,7 @@ namespace vibnet::VIBNET_ISA {
 
 /// F(2 x 2, 3 x 3): the one-dimensional transforms, by the points 0, 1, -1 and infinity.
 struct Winograd2 {
+  static constexpr int kTaps = 3;
   static constexpr int kOutputs = 2;
   static constexpr int kInputs = 4;
 
@@ -42,6 +43,7 @@ struct Winograd2 {
 
 /// F(4 x 4, 3 x 3), by the points 0, 1, -1, 2, -2 and infinity.
 struct Winograd4 {
+  static constexpr int kTaps = 3;
   static constexpr int kOutputs = 4;
   static constexpr int kInputs = 6;
 
@@ -97,6 +99,50 @@ struct Winograd4 {
     y[0] = x[0] * 0.25f + sum1 + sum2 * (1.0f / 24);
     y[1] = (x[2] - x[1]) * (1.0f / 6) + (x[3] - x[4]) * (1.0f / 12);
     y[2] = sum1 + sum2 * (1.0f / 6) + x[5];
+  }
+};
+
+/// F(2 x 2, 5 x 5), by the same points.
+struct Winograd2By5 {
+  static constexpr int kTaps = 5;
+  static constexpr int kOutputs = 2;
+  static constexpr int kInputs = 6;
+
+  VIBNET_INLINE void input(const Vector (&x)[6], Vector (&y)[6]) { Winograd4::input(x, y); }
+  VIBNET_INLINE void output(const Vector (&x)[6], Vector (&y)[2]) {
+    y[0] = x[0] + (x[1] + x[2]) + (x[3] + x[4]);
+    y[1] = (x[1] - x[2]) + 2 * (x[3] - x[4]) + x[5];
+  }
+  VIBNET_INLINE void gradient(const Vector (&x)[2], Vector (&y)[6]) {
+    y[0] = x[0];
+    y[1] = x[0] + x[1];
+    y[2] = x[0] - x[1];
+    y[3] = x[0] + 2 * x[1];
+    y[4] = x[0] - 2 * x[1];
+    y[5] = x[1];
+  }
+  VIBNET_INLINE void weights(const Vector (&x)[5], Vector (&y)[6]) {
+    const Vector even1 = (x[0] + x[2] + x[4]) * (-1.0f / 6);
+    const Vector odd1 = (x[1] + x[3]) * (-1.0f / 6);
+    const Vector even2 = (x[0] + 4 * x[2] + 16 * x[4]) * (1.0f / 24);
+    const Vector odd2 = (x[1] + 4 * x[3]) * (1.0f / 12);
+    y[0] = x[0] * 0.25f;
+    y[1] = even1 + odd1;
+    y[2] = even1 - odd1;
+    y[3] = even2 + odd2;
+    y[4] = even2 - odd2;
+    y[5] = x[4];
+  }
+  VIBNET_INLINE void weight_gradient(const Vector (&x)[6], Vector (&y)[5]) {
+    const Vector sum1 = (x[1] + x[2]) * (-1.0f / 6);
+    const Vector difference1 = (x[2] - x[1]) * (1.0f / 6);
+    const Vector sum2 = (x[3] + x[4]) * (1.0f / 24);
+    const Vector difference2 = (x[3] - x[4]) * (1.0f / 12);
+    y[0] = x[0] * 0.25f + sum1 + sum2;
+    y[1] = difference1 + difference2;
+    y[2] = sum1 + 4 * sum2;
+    y[3] = difference1 + 4 * difference2;
+    y[4] = sum1 + 16 * sum2 + x[5];
   }
 };
 
@@ -174,20 +220,21 @@ void transform_output(const float* m, std::ptrdiff_t element, std::ptrdiff_t til
 template <typename F>
 void transform_weights(const float* taps, float* u, std::ptrdiff_t element) {
   for (int lane = 0; lane < kLanes; lane += kWidth)
-    transform_square<3, F::kInputs>(F::weights, taps + lane, 3 * kLanes, kLanes, u + lane,
-                                    F::kInputs * element, element);
+    transform_square<F::kTaps, F::kInputs>(F::weights, taps + lane, F::kTaps * kLanes, kLanes,
+                                           u + lane, F::kInputs * element, element);
 }
 
 template <typename F>
 void transform_weight_gradient(const float* u, std::ptrdiff_t element, float* taps) {
   for (int lane = 0; lane < kLanes; lane += kWidth)
-    transform_square<F::kInputs, 3>(F::weight_gradient, u + lane, F::kInputs * element, element,
-                                    taps + lane, 3 * kLanes, kLanes);
+    transform_square<F::kInputs, F::kTaps>(F::weight_gradient, u + lane, F::kInputs * element,
+                                           element, taps + lane, F::kTaps * kLanes, kLanes);
 }
 
 template <typename F>
 constexpr WinogradKernels winograd_kernels() {
-  return {F::kOutputs,
+  return {F::kTaps,
+          F::kOutputs,
           F::kInputs,
           transform_strip<F, F::kInputs, F::input>,
           transform_output<F>,

@@ -33,10 +33,8 @@ std::vector<std::unique_ptr<ConvolutionKernel>> ways(const Convolution& c) {
   std::vector<std::unique_ptr<ConvolutionKernel>> all;
   all.push_back(std::make_unique<UnfoldedConvolution>(c));
   if (DepthwiseConvolution::takes(c)) all.push_back(std::make_unique<DepthwiseConvolution>(c));
-  if (Winograd::takes(c)) {
-    all.push_back(std::make_unique<Winograd>(c, 2));
-    all.push_back(std::make_unique<Winograd>(c, 4));
-  }
+  for (const int m : {2, 4})
+    if (Winograd::takes(c, m)) all.push_back(std::make_unique<Winograd>(c, m));
   return all;
 }
 
@@ -214,9 +212,18 @@ INSTANTIATE_TEST_SUITE_P(
                     convolution_of(2, 1, 160, 200, axis(4, 3, 1), axis(4, 3, 1))));
 
 INSTANTIATE_TEST_SUITE_P(
+    Kernels5x5, ConvolutionTest,
+    testing::Values(convolution_of(1, 1, 1, 1, axis(5, 5), axis(5, 5)),
+                    convolution_of(1, 1, 1, 1, axis(1, 5, 2), axis(1, 5, 2)),
+                    convolution_of(3, 1, 20, 50, axis(12, 5), axis(12, 5)),
+                    convolution_of(2, 1, 17, 33, axis(9, 5, 4), axis(6, 5, 1)),
+                    convolution_of(1, 1, 5, 4, axis(21, 5, 3), axis(35, 5, 2)),
+                    convolution_of(3, 1, 8, 70, axis(40, 5, 2), axis(44, 5, 2)),
+                    convolution_of(2, 1, 160, 200, axis(6, 5, 2), axis(6, 5, 2))));
+
+INSTANTIATE_TEST_SUITE_P(
     OtherKernels, ConvolutionTest,
     testing::Values(convolution_of(1, 1, 1, 1, axis(1, 1), axis(1, 1)),
-                    convolution_of(3, 1, 20, 50, axis(12, 5), axis(12, 5)),
                     convolution_of(5, 1, 7, 19, axis(5, 1), axis(3, 1)),
                     convolution_of(2, 1, 6, 25, axis(56, 1), axis(57, 1)),
                     convolution_of(2, 3, 4, 6, axis(9, 3, 1, 2), axis(10, 3, 1, 2)),

@@ -1,0 +1,77 @@
+#pragma once
+
+#include "simd/transpose.h"
+
+namespace vibnet::VIBNET_ISA {
+
+/// x[i * stride] for i < W; STRIDE is 0 for one that is known at run time only. Reads up to x[2 W -
+/// 1] at a stride of 2.
+template <int W, int STRIDE>
+VIBNET_INLINE Row<W> load_strided(const float* x, int stride) {
+  Row<W> row;
+  if constexpr (STRIDE == 1) {
+    __builtin_memcpy(&row, x, sizeof(row));
+#if !defined(__clang__)  // which sees the shuffle in the loop
+  } else if constexpr (STRIDE == 2 && W > 1) {
+    Row<W> second;
+    __builtin_memcpy(&row, x, sizeof(row));
+    __builtin_memcpy(&second, x + W, sizeof(second));
+    typename Vectors<W>::Indices even;
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) even[i] = 2 * i;
+    row = __builtin_shuffle(row, second, even);
+#endif
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) row[i] = x[i * (STRIDE > 0 ? STRIDE : stride)];
+  }
+  return row;
+}
+
+/// The windows from i on, W at a time. SIZE and STRIDE are 0 where they are known at run time only.
+/// Returns the first that is left.
+template <int W, int SIZE, int STRIDE>
+VIBNET_INLINE int max_of_windows_by(const PoolingRow& row, int i) {
+  const int stride = STRIDE > 0 ? STRIDE : row.stride;
+  const int height = SIZE > 0 ? SIZE : row.kernel_h;
+  const int width = SIZE > 0 ? SIZE : row.kernel_w;
+  typename Vectors<W>::Indices steps;
+#pragma GCC unroll 16
+  for (int w = 0; w < W; ++w) steps[w] = w * stride;
+  for (; i + W <= row.count; i += W) {
+    const int corner = row.first + i * stride;
+    Row<W> largest = load_strided<W, STRIDE>(row.plane + corner, stride);
+    typename Vectors<W>::Indices place = corner + steps;
+#pragma GCC unroll 2
+    for (int y = 0; y < height; ++y)
+#pragma GCC unroll 2
+      for (int x = 0; x < width; ++x) {
+        const int at = corner + y * row.width + x;
+        const Row<W> values = load_strided<W, STRIDE>(row.plane + at, stride);
+        const auto is_larger = values > largest;
+        place = is_larger ? at + steps : place;
+        largest = is_larger ? values : largest;
+      }
+    __builtin_memcpy(row.largest + i, &largest, sizeof(largest));
+    __builtin_memcpy(row.index + i, &place, sizeof(place));
+  }
+  return i;
+}
+
+template <int SIZE, int STRIDE>
+VIBNET_INLINE void max_of_row(const PoolingRow& row) {
+  int i = 0;
+  if constexpr (kWidth > 8) i = max_of_windows_by<16, SIZE, STRIDE>(row, i);
+  if constexpr (kWidth > 4) i = max_of_windows_by<8, SIZE, STRIDE>(row, i);
+  i = max_of_windows_by<4, SIZE, STRIDE>(row, i);
+  max_of_windows_by<1, SIZE, STRIDE>(row, i);
+}
+
+static void max_of_windows(const PoolingRow& row) {
+  if (row.stride == 2 && row.kernel_h == 2 && row.kernel_w == 2) return max_of_row<2, 2>(row);
+  if (row.stride == 2) return max_of_row<0, 2>(row);
+  if (row.stride == 1) return max_of_row<0, 1>(row);
+  max_of_row<0, 0>(row);
+}
+
+}  // namespace vibnet::VIBNET_ISA
