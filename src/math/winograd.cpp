@@ -89,11 +89,11 @@ struct Task {
 
 /// The products of tiles, `rows` of them from `tile` on, with a panel's depths [begin, end), whose
 /// elements are `element` floats apart from u on. Those of the first depth overwrite m.
-void multiply_panel(const Task& task, const Transformed& v, int tile, int rows, int panel,
-                    int begin, int end, const float* u, std::ptrdiff_t element,
+void multiply_panel(int elements, const FilterBank& bank, const Transformed& v, int tile, int rows,
+                    int panel, int begin, int end, const float* u, std::ptrdiff_t element,
                     const Transformed& m) {
-  for (int e = 0; e < task.winograd.elements(); ++e)
-    kernels().multiply({rows, round_up_to_lanes(task.bank.columns(panel)), end - begin,
+  for (int e = 0; e < elements; ++e)
+    kernels().multiply({rows, round_up_to_lanes(bank.columns(panel)), end - begin,
                         v.at(e, tile) + begin, v.tile, 1, u + e * element, kPanel, m.at(e, 0),
                         m.tile, begin > 0});
 }
@@ -137,7 +137,7 @@ void convolve_by_strips(const Task& task) {
     steps.load(task.x, input, begin, end, task.winograd.inputs, task.winograd.transform_input,
                buffer, v);
     for (int panel = 0; panel < bank.panels(); ++panel) {
-      multiply_panel(task, v, 0, (end - begin) * input.across, panel, 0, bank.depth,
+      multiply_panel(elements, bank, v, 0, (end - begin) * input.across, panel, 0, bank.depth,
                      panels + panel * task.panel_size(), FilterBank::element_size(bank.depth), m);
       steps.store(m, task.output, begin, end, panel * kPanel, bank.columns(panel), task.bias,
                   buffer, task.y);
@@ -177,12 +177,12 @@ void convolve_by_panels(const Task& task) {
     const int first_tile = begin * input.across;
     const int rows = (end - begin) * input.across;
     if (task.ready != nullptr)
-      multiply_panel(task, v, first_tile, rows, panel, 0, depth,
+      multiply_panel(elements, bank, v, first_tile, rows, panel, 0, depth,
                      task.ready + panel * task.panel_size(), FilterBank::element_size(depth), m);
     for (int d = 0; task.ready == nullptr && d < bank.depth; d += depth) {
       const int end_depth = std::min(bank.depth, d + depth);
       bank.transform(task.winograd, panel, d, end_depth, u, FilterBank::element_size(depth));
-      multiply_panel(task, v, first_tile, rows, panel, d, end_depth, u,
+      multiply_panel(elements, bank, v, first_tile, rows, panel, d, end_depth, u,
                      FilterBank::element_size(depth), m);
     }
     steps.store(m, task.output, begin, end, panel * kPanel, bank.columns(panel), task.bias,
@@ -210,6 +210,51 @@ void convolve(const WinogradKernels& winograd, const Convolution& convolution, c
   else
     convolve_by_panels(task);
 }
+
+/// The gradient by the maps, by the transpose of each step of forward.
+void convolve_back(const WinogradKernels& winograd, const Convolution& convolution,
+                   const float* results, const FilterBank& bank, float* maps) {
+  const Steps steps(winograd);
+  const Tiling output = map_tiling(convolution, winograd.outputs);
+  const Tiling input = result_tiling(convolution, winograd.outputs);
+  const int elements = winograd.elements();
+  const int threads = omp_get_max_threads();
+  const int tiles_per_sample = input.down * input.across;
+  const std::size_t floats_per_sample =
+      std::size_t{1} * elements * tiles_per_sample *
+      (Transformed::tile_size(input.channels) + Transformed::tile_size(kPanel));
+  const int fitting = whole_rows(kCoreFloats / floats_per_sample, tiles_per_sample);
+  const int block = std::clamp(fitting, 1, std::max(1, parts(input.samples, threads)));
+  const int tiles = block * tiles_per_sample;
+  const std::size_t v_size = elements * Transformed::element_size(input.channels, tiles);
+  const std::size_t m_size = elements * Transformed::element_size(kPanel, tiles);
+  const std::size_t buffer_size = std::max(steps.strip_size(input), steps.sample_size(output));
+  const std::size_t own_size = v_size + m_size + buffer_size;
+  const std::size_t panel_size = bank.panel_size(elements);
+  float* memory = scratch(own_size * threads + panel_size * bank.panels());
+  float* panels = memory + own_size * threads;
+  bank.transform_all(winograd, panels);
+
+  parallel_jobs(parts(input.samples, block), [&](int job, int thread) {
+    float* own = memory + thread * own_size;
+    const Transformed v(own, input.channels, tiles);
+    const Transformed m(own + v_size, kPanel, tiles);
+    float* buffer = own + v_size + m_size;
+    const int begin = job * block;
+    const int end = std::min(begin + block, input.samples);
+    steps.load(results, input, begin * input.down, end * input.down, winograd.outputs,
+               winograd.transform_gradient, buffer, v);
+    for (int panel = 0; panel < bank.panels(); ++panel) {
+      multiply_panel(elements, bank, v, 0, (end - begin) * tiles_per_sample, panel, 0, bank.depth,
+                     panels + panel * panel_size, FilterBank::element_size(bank.depth), m);
+      for (int n = begin; n < end; ++n)
+        steps.give_back(m, (n - begin) * tiles_per_sample, output, n, panel * kPanel,
+                        bank.columns(panel), buffer, maps);
+    }
+  });
+}
+
+int count_tiles(const Tiling& tiling) { return tiling.down * tiling.across; }
 
 /// The gradient by the weights in the Winograd domain, and how it becomes one by the weights.
 class WeightGradient {
@@ -370,7 +415,7 @@ class WeightGradient {
 
 FilterBank bank_of(const Convolution& c, const float* weights) {
   const int taps = c.window.axes[0].kernel * c.window.axes[1].kernel;
-  return {weights, taps, c.filters, c.window.channels, false};
+  return {weights, taps, c.filters, c.window.channels, false, false};
 }
 
 const WinogradKernels& kernels_of(int taps, int outputs_per_tile) {
@@ -408,7 +453,13 @@ void Winograd::backward_data(const float* results, const float* weights, float* 
   FilterBank bank = bank_of(convolution_, weights);
   std::swap(bank.filters, bank.depth);
   bank.is_transposed = true;
-  convolve(kernels_, turned(convolution_), results, bank, nullptr, nullptr, maps);
+  const Convolution turned = vibnet::turned(convolution_);
+  bank.is_turned = count_tiles(map_tiling(turned, kernels_.outputs)) <=
+                   count_tiles(map_tiling(convolution_, kernels_.outputs));
+  if (bank.is_turned)
+    convolve(kernels_, turned, results, bank, nullptr, nullptr, maps);
+  else
+    convolve_back(kernels_, convolution_, results, bank, maps);
 }
 
 std::size_t Winograd::prepared_size() const {

@@ -78,6 +78,30 @@ void Steps::store(const Transformed& from, const Tiling& tiling, int begin, int 
     }
 }
 
+std::size_t Steps::sample_size(const Tiling& tiling) const {
+  const int overlap = winograd_.inputs - m();
+  return static_cast<std::size_t>(tiling.down * m() + overlap) * (tiling.across * m() + overlap) *
+         kLanes;
+}
+
+void Steps::give_back(const Transformed& from, int tile, const Tiling& tiling, int sample,
+                      int first, int count, float* buffer, float* planes) const {
+  const int width = tiling.across * m() + winograd_.inputs - m();
+  const std::ptrdiff_t plane = tiling.plane();
+  for (int channel = 0; channel < count; channel += kLanes) {
+    std::fill_n(buffer, sample_size(tiling), 0.0f);
+    for (int strip = 0; strip < tiling.down; ++strip)
+      winograd_.add_map_gradient(from.at(0, tile + strip * tiling.across) + channel, from.element,
+                                 from.tile, tiling.across, buffer + strip * m() * width * kLanes,
+                                 width);
+    float* to = planes + sample * tiling.sample() + (first + channel) * plane;
+    for (int row = 0; row < tiling.height; ++row)
+      kernels().deinterleave(buffer + ((row + tiling.pad_h) * width + tiling.pad_w) * kLanes,
+                             tiling.width, nullptr, to + std::ptrdiff_t{row} * tiling.width, plane,
+                             std::min(kLanes, count - channel));
+  }
+}
+
 void FilterBank::gather(int filter, int d, int count, float* to) const {
   const int some = std::min(kLanes, filters - filter);
   if (!is_transposed)
@@ -88,7 +112,7 @@ void FilterBank::gather(int filter, int d, int count, float* to) const {
     kernels().interleave(w + (std::ptrdiff_t{d + i} * filters + filter) * taps, taps, some, taps,
                          forward);
     for (int tap = 0; tap < taps; ++tap)
-      std::copy_n(forward + (taps - 1 - tap) * kLanes, kLanes, to + tap * kLanes);
+      std::copy_n(forward + (is_turned ? taps - 1 - tap : tap) * kLanes, kLanes, to + tap * kLanes);
   }
 }
 

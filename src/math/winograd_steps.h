@@ -74,6 +74,13 @@ class Steps {
   void store(const Transformed& from, const Tiling& tiling, int begin, int end, int first,
              int count, const float* bias, float* buffer, float* planes) const;
 
+  /// Floats of a sample's tiles, joined.
+  std::size_t sample_size(const Tiling& tiling) const;
+  /// Writes what the tiles of one sample, from `tile` on, give back to its planes: the channels
+  /// from `first` on, `count` of them. `buffer`: sample_size() floats of the caller's.
+  void give_back(const Transformed& from, int tile, const Tiling& tiling, int sample, int first,
+                 int count, float* buffer, float* planes) const;
+
  private:
   /// Transforms kLanes channels of a strip to the tiles from `tile` on.
   void load_group(const float* planes, const Tiling& tiling, int strip, int group, int rows,
@@ -89,8 +96,9 @@ struct FilterBank {
   int taps;
   int filters;
   int depth;
-  /// Whether the filters are the channels of w, turned about: what backward convolves with.
+  /// Whether the filters are the channels of w, and whether they are turned about too.
   bool is_transposed;
+  bool is_turned;
 
   int panels() const { return parts(filters, kPanel); }
   /// Of the panel.

@@ -50,6 +50,9 @@ struct WinogradKernels {
   /// A y A^T of each tile of a strip of `outputs` rows: what the output's gradient becomes.
   void (*transform_gradient)(const float* strip, int width, int tiles, float* v,
                              std::ptrdiff_t element, std::ptrdiff_t tile);
+  /// Adds B m B^T of each tile to a strip of `inputs` rows: what the map's gradient is made of.
+  void (*add_map_gradient)(const float* m, std::ptrdiff_t element, std::ptrdiff_t tile, int tiles,
+                           float* strip, int width);
   /// G w G^T of one filter tap set, r^2 x kLanes.
   void (*transform_weights)(const float* taps, float* u, std::ptrdiff_t element);
   /// G^T u G: r^2 x kLanes.

@@ -26,6 +26,13 @@ struct Winograd2 {
     y[2] = x[0] - x[1];
     y[3] = x[1];
   }
+  /// The transpose of `input`.
+  VIBNET_INLINE void map_gradient(const Vector (&x)[4], Vector (&y)[4]) {
+    y[0] = x[0];
+    y[1] = x[1] - x[2] - x[3];
+    y[2] = x[1] + x[2] - x[0];
+    y[3] = x[3];
+  }
   VIBNET_INLINE void weights(const Vector (&x)[3], Vector (&y)[4]) {
     const Vector ends = 0.5f * (x[0] + x[2]);
     y[0] = x[0];
@@ -81,6 +88,18 @@ struct Winograd4 {
     y[4] = even2 - odd2;
     y[5] = x[3];
   }
+  VIBNET_INLINE void map_gradient(const Vector (&x)[6], Vector (&y)[6]) {
+    const Vector sum1 = x[1] + x[2];
+    const Vector sum2 = x[3] + x[4];
+    const Vector difference1 = x[1] - x[2];
+    const Vector difference2 = x[3] - x[4];
+    y[0] = 4 * x[0];
+    y[1] = 4 * (x[5] - difference1) - 2 * difference2;
+    y[2] = -5 * x[0] - 4 * sum1 - sum2;
+    y[3] = difference1 + 2 * difference2 - 5 * x[5];
+    y[4] = x[0] + sum1 + sum2;
+    y[5] = x[5];
+  }
   VIBNET_INLINE void weights(const Vector (&x)[3], Vector (&y)[6]) {
     const Vector ends1 = (x[0] + x[2]) * (-1.0f / 6);
     const Vector middle1 = x[1] * (-1.0f / 6);
@@ -120,6 +139,9 @@ struct Winograd2By5 {
     y[3] = x[0] + 2 * x[1];
     y[4] = x[0] - 2 * x[1];
     y[5] = x[1];
+  }
+  VIBNET_INLINE void map_gradient(const Vector (&x)[6], Vector (&y)[6]) {
+    Winograd4::map_gradient(x, y);
   }
   VIBNET_INLINE void weights(const Vector (&x)[5], Vector (&y)[6]) {
     const Vector even1 = (x[0] + x[2] + x[4]) * (-1.0f / 6);
@@ -217,6 +239,26 @@ void transform_output(const float* m, std::ptrdiff_t element, std::ptrdiff_t til
           strip + t * F::kOutputs * kLanes + lane, width * kLanes, kLanes);
 }
 
+/// Adds what a row of tiles gives back to the strip of kInputs rows that it was made of.
+template <typename F>
+void add_map_gradient(const float* m, std::ptrdiff_t element, std::ptrdiff_t tile, int tiles,
+                      float* strip, int width) {
+  for (int t = 0; t < tiles; ++t)
+    for (int lane = 0; lane < kLanes; lane += kWidth) {
+      Vector x[F::kInputs][F::kInputs];
+      Vector y[F::kInputs][F::kInputs];
+      load_square(m + t * tile + lane, F::kInputs * element, element, x);
+      both_ways(F::map_gradient, x, y);
+      float* to = strip + t * F::kOutputs * kLanes + lane;
+      load_square(to, width * kLanes, kLanes, x);
+#pragma GCC unroll 8
+      for (int i = 0; i < F::kInputs; ++i)
+#pragma GCC unroll 8
+        for (int j = 0; j < F::kInputs; ++j) y[i][j] += x[i][j];
+      store_square(y, to, width * kLanes, kLanes);
+    }
+}
+
 template <typename F>
 void transform_weights(const float* taps, float* u, std::ptrdiff_t element) {
   for (int lane = 0; lane < kLanes; lane += kWidth)
@@ -239,6 +281,7 @@ constexpr WinogradKernels winograd_kernels() {
           transform_strip<F, F::kInputs, F::input>,
           transform_output<F>,
           transform_strip<F, F::kOutputs, F::gradient>,
+          add_map_gradient<F>,
           transform_weights<F>,
           transform_weight_gradient<F>};
 }
