@@ -33,14 +33,16 @@ class SplitLayer : public Layer {
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
+    std::vector<const float*> diffs;
+    for (const Blob* reader : top) diffs.push_back(reader->cpu_diff());
     float* sum = bottom[0]->mutable_cpu_diff();
-    std::copy_n(top[0]->cpu_diff(), bottom[0]->count(), sum);
-    for (std::size_t reader = 1; reader < top.size(); ++reader) {
-      const float* diff = top[reader]->cpu_diff();
-      parallel_for(bottom[0]->count(), kParallelGrain, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) sum[i] += diff[i];
-      });
-    }
+    parallel_for(bottom[0]->count(), kParallelGrain, [&](std::int64_t begin, std::int64_t end) {
+      if (diffs.size() == 1) std::copy(diffs[0] + begin, diffs[0] + end, sum + begin);
+      for (std::int64_t i = begin; diffs.size() > 1 && i < end; ++i)
+        sum[i] = diffs[0][i] + diffs[1][i];
+      for (std::size_t reader = 2; reader < diffs.size(); ++reader)
+        for (std::int64_t i = begin; i < end; ++i) sum[i] += diffs[reader][i];
+    });
   }
 };
 
