@@ -262,6 +262,33 @@ TEST_F(Gpu, ComputesNoGradientThatIsNotAskedFor) {
   });
 }
 
+/// The case with bottoms of which this axis is 0, where it is as long as the first bottom's.
+GradientCase emptied(const GradientCase& one, std::size_t axis) {
+  GradientCase empty = one;
+  empty.prepare = nullptr;
+  for (Shape& shape : empty.bottoms)
+    if (axis < shape.size() && axis < one.bottoms[0].size() && shape[axis] == one.bottoms[0][axis])
+      shape[axis] = 0;
+  return empty;
+}
+
+TEST_F(Gpu, TakesTheEmptyBottomsThatTheCpuTakes) {
+  int taken = 0;
+  for_each_case([&](const GradientCase& one) {
+    for (const std::size_t axis : {0, 1}) {
+      const GradientCase empty = emptied(one, axis);
+      Result cpu;
+      if (!error_of([&] { cpu = run(empty, TRAIN, DeviceType::CPU); }).empty()) continue;
+      const Result gpu = run(empty, TRAIN, DeviceType::GPU);
+      ASSERT_EQ(cpu.names, gpu.names);
+      for (std::size_t i = 0; i < cpu.names.size(); ++i)
+        expect_near(cpu.values[i], gpu.values[i], cpu.names[i]);
+      ++taken;
+    }
+  });
+  EXPECT_GT(taken, 0);
+}
+
 /// What is said of `value` in a bottom: on the CPU by forward, on the GPU by check.
 std::string complaint(const char* prototxt, const std::vector<Shape>& shapes, int bottom,
                       float value, DeviceType device) {
