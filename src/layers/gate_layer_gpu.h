@@ -2,6 +2,7 @@
 
 // For the .cu files of the gates only.
 
+#include "core/block_sum.h"
 #include "core/cuda.h"
 #include "layers/gate_layer.h"
 
@@ -45,6 +46,16 @@ __global__ void draw_gate_factors(NoiseSource source, int samples, int channels,
   }
 }
 
+/// One block. `Kl`: what a unit costs.
+template <typename Kl>
+__global__ void sum_kl(int channels, const int* numbers, Kl kl, double scale, float* sum) {
+  double own = 0;
+  for (int c = threadIdx.x; c < channels; c += kThreadsPerBlock)
+    if (numbers[c] >= 0) own += kl.of(c);
+  own = sum_over_block<kThreadsPerBlock>(own);
+  if (threadIdx.x == 0) *sum = static_cast<float>(own * scale);
+}
+
 /// A gate on the GPU: what all have in common. TEST factors come from the CPU, C of them a pass.
 template <typename Gate>
 class GateOnGPU : public Gate {
@@ -81,6 +92,15 @@ class GateOnGPU : public Gate {
     return this->learns(blob) ? this->blobs_[blob]->mutable_gpu_diff() : nullptr;
   }
 
+  template <typename Kl>
+  const float* sum_kl_gpu(const Kl& kl) {
+    kl_.reshape({1});
+    sum_kl<<<1, kThreadsPerBlock>>>(this->channels_, numbers_gpu(), kl, this->kl_scale_,
+                                    kl_.mutable_gpu_data());
+    check_launch("sum_kl");
+    return kl_.gpu_data();
+  }
+
   template <typename Rule>
   void draw_factors_gpu(const Rule& rule) {
     const long long threads = 1LL * this->samples_ * ((this->channels_ + 3) / 4);
@@ -92,6 +112,9 @@ class GateOnGPU : public Gate {
         this->factors_.mutable_gpu_data());
     check_launch("draw_gate_factors");
   }
+
+ private:
+  Blob kl_;
 };
 
 }  // namespace vibnet

@@ -23,6 +23,13 @@ struct HardConcreteRule {
   }
 };
 
+struct HardConcreteKl {
+  const float* log_alpha;
+  double shift;
+
+  __device__ double of(int unit) const { return 1 / (1 + exp(shift - log_alpha[unit])); }
+};
+
 /// A thread for each channel: the sum over the samples, and the penalty's gradient.
 __global__ void add_hard_concrete_gradients(int samples, int channels, double kl_weight,
                                             double shift, const int* numbers,
@@ -41,6 +48,10 @@ __global__ void add_hard_concrete_gradients(int samples, int channels, double kl
 class HardConcreteLayerGPU : public GateOnGPU<HardConcreteLayer> {
  public:
   using GateOnGPU::GateOnGPU;
+
+  const float* kl_on_gpu() override {
+    return sum_kl_gpu(HardConcreteKl{blobs_[0]->gpu_data(), open_shift()});
+  }
 
  protected:
   void draw_factors_gpu() override {

@@ -18,6 +18,16 @@ struct BottleneckRule {
   }
 };
 
+struct BottleneckKl {
+  const float* mu;
+  const float* log_sigma2;
+
+  __device__ double of(int unit) const {
+    const double log_ratio = log(double(mu[unit]) * mu[unit]) - log_sigma2[unit];
+    return 0.5 * (fmax(log_ratio, 0.0) + log1p(exp(-fabs(log_ratio))));
+  }
+};
+
 /// A thread for each channel: the sum over the samples, and the KL term's gradient.
 __global__ void add_bottleneck_gradients(int samples, int channels, double kl_weight,
                                          const int* numbers, const float* mu,
@@ -43,6 +53,10 @@ __global__ void add_bottleneck_gradients(int samples, int channels, double kl_we
 class InformationBottleneckLayerGPU : public GateOnGPU<InformationBottleneckLayer> {
  public:
   using GateOnGPU::GateOnGPU;
+
+  const float* kl_on_gpu() override {
+    return sum_kl_gpu(BottleneckKl{blobs_[0]->gpu_data(), blobs_[1]->gpu_data()});
+  }
 
  protected:
   void draw_factors_gpu() override {

@@ -20,6 +20,11 @@ struct Labels {
   __device__ bool is_ignored(int row) const { return ignores && truncf(values[row]) == ignored; }
 };
 
+/// A nan stays one: fmaxf would drop it.
+__device__ float loss_of(float probability) {
+  return -logf(probability < FLT_MIN ? FLT_MIN : probability);
+}
+
 /// A thread a row: its probabilities, and its loss or why it has none.
 __global__ void softmax_loss_forward(int rows, int classes, int inner, const float* x,
                                      Labels labels, float* probability, float* losses) {
@@ -38,7 +43,7 @@ __global__ void softmax_loss_forward(int rows, int classes, int inner, const flo
   else if (!(label >= 0 && label < classes))
     losses[row] = kNoClass;
   else
-    losses[row] = -logf(fmaxf(probability[first + static_cast<int>(label) * inner], FLT_MIN));
+    losses[row] = loss_of(probability[first + static_cast<int>(label) * inner]);
 }
 
 __global__ void softmax_loss_backward(int count, int classes, int inner, const float* probability,

@@ -2,6 +2,7 @@
 
 #include "core/cuda.h"
 #include "math/gemm_gpu.h"
+#include "vibnet/device.h"
 
 namespace vibnet {
 namespace {
@@ -12,7 +13,12 @@ cublasHandle_t handle() {
   int device = 0;
   check_cuda(cudaGetDevice(&device), "cudaGetDevice");
   cublasHandle_t& handle = handles[device];
-  if (handle == nullptr) check_cublas(cublasCreate(&handle), "cublasCreate");
+  if (handle == nullptr) {
+    check_cublas(cublasCreate(&handle), "cublasCreate");
+    check_cublas(cublasSetStream(handle, cudaStreamPerThread), "cublasSetStream");
+  }
+  const cublasMath_t math = gpu_math().tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH;
+  check_cublas(cublasSetMathMode(handle, math), "cublasSetMathMode");
   return handle;
 }
 
