@@ -50,10 +50,7 @@ class Net {
   /// Runs all layers. Returns the objective: the loss tops by their weights, and in TRAIN the
   /// layers' penalties.
   float forward();
-  /// forward() without its result, which losses() and the layers' penalties are the parts of: so
-  /// that nobody waits for a GPU.
-  void run_forward();
-  /// The tops that are losses, and their weights.
+  /// The tops that are losses, and their weights: forward()'s result but for the penalties.
   struct Loss {
     const Blob* blob;
     float weight;

@@ -54,7 +54,7 @@ enum class SolverAction { NONE, SNAPSHOT, STOP };
 
 class Steering;
 class DeadUnits;
-class Losses;
+class Passes;
 class UpdateRule;
 class Updater;
 struct SolverNets;
@@ -149,7 +149,7 @@ class Solver {
   /// One list a parameter: what the rule remembers of it.
   std::vector<std::vector<std::unique_ptr<Blob>>> history_;
   std::unique_ptr<Updater> updater_;
-  std::unique_ptr<Losses> losses_;
+  std::unique_ptr<Passes> passes_;
   /// Of the nets before the last compaction.
   double seconds_waited_ = 0;
   std::int64_t iteration_ = 0;

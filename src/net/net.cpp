@@ -299,10 +299,6 @@ float Net::forward() {
   return static_cast<float>(loss);
 }
 
-void Net::run_forward() {
-  for (int i = 0; i < static_cast<int>(layers_.size()); ++i) forward_layer(i);
-}
-
 std::vector<Net::Loss> Net::losses() const {
   std::vector<Loss> losses;
   for (std::size_t i = 0; i < layers_.size(); ++i)

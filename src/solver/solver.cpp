@@ -10,7 +10,7 @@
 #include "layers/gate_layer.h"
 #include "solver/compaction.h"
 #include "solver/learning_rate.h"
-#include "solver/losses.h"
+#include "solver/passes.h"
 #include "solver/snapshot.h"
 #include "solver/solver_nets.h"
 #include "solver/steering.h"
@@ -72,7 +72,7 @@ Solver::Solver(const SolverParameter& parameter, const std::string& path, const 
   read_nets(path, state);
   make_nets();
   make_history();
-  losses_ = make_losses(device_, parameter_.average_loss());
+  passes_ = make_passes(device_, parameter_.average_loss());
   for (const GateLayer* gate : net_->gates()) gates_.push_back({gate->name(), gate->whole_units()});
   if (parameter_.compact_interval() > 0) make_dead_units(path);
   if (Steering::is_asked(parameter_)) make_steering(path, resume.empty());
@@ -183,7 +183,7 @@ void Solver::step_once() {
   if (steering_ != nullptr) steering_->steer(iteration_, net_.get());
   forward_backward();
   const bool shows = parameter_.display() > 0 && iteration_ % parameter_.display() == 0;
-  if (shows && observer_ != nullptr) observer_->on_step(describe(losses_->mean()));
+  if (shows && observer_ != nullptr) observer_->on_step(describe(passes_->mean()));
   update();
   ++iteration_;
   if (dead_units_ != nullptr && iteration_ % parameter_.compact_interval() == 0) compact();
@@ -195,11 +195,8 @@ void Solver::forward_backward() {
   context.iteration = iteration_;
   context.passes = parameter_.iter_size();
   context.kl_weight = static_cast<float>(kl_weight());
-  for (context.pass = 0; context.pass < context.passes; ++context.pass) {
-    losses_->forward(net_.get());
-    net_->backward();
-  }
-  losses_->end(iteration_, context.passes);
+  for (context.pass = 0; context.pass < context.passes; ++context.pass) passes_->run(net_.get());
+  passes_->end(iteration_, context.passes);
 }
 
 TrainingStep Solver::describe(double loss) const {

@@ -119,6 +119,30 @@ TEST_F(GpuSolverTest, EachRuleTakesTheCpusSteps) {
   }
 }
 
+/// No layer waits for the device here, and so the passes are recorded as graphs.
+TEST_F(GpuSolverTest, RecordedPassesTakeTheCpusSteps) {
+  for (const char* fields :
+       {"type: 'SGD' momentum: 0.9 kl_warmup: 5", "type: 'Adam' momentum: 0.9 iter_size: 2",
+        "type: 'SGD' compact_interval: 3 compact_patience: 1"}) {
+    SCOPED_TRACE(fields);
+    SolverParameter run = parameter(std::string(fields) + " display: 1");
+    run.mutable_net_param()->mutable_layer()->RemoveLast();
+    run.mutable_net_param()->mutable_layer()->rbegin()->add_loss_weight(0.001f);
+    Solver cpu(run, "solver", Device());
+    Solver gpu(run, "solver", kGpu);
+    Shown on_cpu, on_gpu;
+    cpu.set_observer(&on_cpu);
+    gpu.set_observer(&on_gpu);
+    for (Solver* solver : {&cpu, &gpu}) {
+      std::fill_n(solver->net().layer("ib1")->blobs()[1]->mutable_cpu_data(), 2, 5.0f);
+      solver->step(8);
+    }
+    expect_near(on_cpu.losses, on_gpu.losses);
+    expect_near(on_cpu.kls, on_gpu.kls);
+    expect_same_weights(cpu, gpu);
+  }
+}
+
 TEST_F(GpuSolverTest, ASnapshotMovesBetweenTheDevices) {
   const SolverParameter run = parameter("type: 'SGD' momentum: 0.9");
   Solver whole(run, "solver", Device());

@@ -9,17 +9,18 @@
 
 namespace vibnet {
 
-/// A training run's losses, of the last `average` iterations. A GPU's are read an iteration later,
-/// or when they are asked for, so that an iteration does not wait for itself.
-class Losses {
+/// Runs a training run's passes, and keeps the losses of its last `average` iterations. A GPU's are
+/// read an iteration later, or when they are asked for, so that an iteration does not wait for
+/// itself.
+class Passes {
  public:
-  explicit Losses(int average) : average_(average) {}
-  Losses(const Losses&) = delete;
-  Losses& operator=(const Losses&) = delete;
-  virtual ~Losses() = default;
+  explicit Passes(int average) : average_(average) {}
+  Passes(const Passes&) = delete;
+  Passes& operator=(const Passes&) = delete;
+  virtual ~Passes() = default;
 
-  /// Runs the net forward: a pass of this iteration, whose loss is the passes' mean.
-  virtual void forward(Net* net) = 0;
+  /// Runs the net forward and backward: a pass of this iteration, whose loss is the passes' mean.
+  virtual void run(Net* net) = 0;
   /// Ends the iteration. Throws Error where a loss that has been read is not finite, as the others
   /// do.
   virtual void end(std::int64_t iteration, int passes) = 0;
@@ -38,11 +39,11 @@ class Losses {
   std::vector<double> recent_;
 };
 
-using LossesFactory = std::unique_ptr<Losses> (*)(int average);
+using PassesFactory = std::unique_ptr<Passes> (*)(int average);
 
-std::unique_ptr<Losses> make_losses(const Device& device, int average);
+std::unique_ptr<Passes> make_passes(const Device& device, int average);
 
 /// Called once, by the static initialiser of the CUDA sources.
-bool register_gpu_losses(LossesFactory factory);
+bool register_gpu_passes(PassesFactory factory);
 
 }  // namespace vibnet

@@ -1,4 +1,4 @@
-#include "solver/losses.h"
+#include "solver/passes.h"
 
 #include <cmath>
 #include <numeric>
@@ -8,16 +8,19 @@
 namespace vibnet {
 namespace {
 
-LossesFactory& gpu_factory() {
-  static LossesFactory factory = nullptr;
+PassesFactory& gpu_factory() {
+  static PassesFactory factory = nullptr;
   return factory;
 }
 
-class LossesCPU : public Losses {
+class PassesCPU : public Passes {
  public:
-  using Losses::Losses;
+  using Passes::Passes;
 
-  void forward(Net* net) override { sum_ += net->forward(); }
+  void run(Net* net) override {
+    sum_ += net->forward();
+    net->backward();
+  }
   void end(std::int64_t iteration, int passes) override {
     const double loss = sum_ / passes;
     sum_ = 0;
@@ -30,29 +33,29 @@ class LossesCPU : public Losses {
 
 }  // namespace
 
-double Losses::mean() {
+double Passes::mean() {
   read();
   return std::accumulate(recent_.begin(), recent_.end(), 0.0) / static_cast<double>(recent_.size());
 }
 
-const std::vector<double>& Losses::recent() {
+const std::vector<double>& Passes::recent() {
   read();
   return recent_;
 }
 
-void Losses::append(std::int64_t iteration, double loss) {
+void Passes::append(std::int64_t iteration, double loss) {
   if (!std::isfinite(loss))
     fail("iteration ", iteration, ": the loss is ", loss, "; lower base_lr, or set clip_gradients");
   recent_.push_back(loss);
   if (static_cast<int>(recent_.size()) > average_) recent_.erase(recent_.begin());
 }
 
-std::unique_ptr<Losses> make_losses(const Device& device, int average) {
+std::unique_ptr<Passes> make_passes(const Device& device, int average) {
   if (device.type == DeviceType::GPU) return gpu_factory()(average);
-  return std::make_unique<LossesCPU>(average);
+  return std::make_unique<PassesCPU>(average);
 }
 
-bool register_gpu_losses(LossesFactory factory) {
+bool register_gpu_passes(PassesFactory factory) {
   gpu_factory() = factory;
   return true;
 }
