@@ -1,4 +1,4 @@
-// Runs nets whose numbers BVLC Caffe computed: golden_test DIR...
+// Runs nets whose numbers BVLC Caffe computed: golden_test [--device gpu] DIR...
 // A case is NAME.prototxt and NAME.golden, as the README beside the cases describes.
 
 #include <glog/logging.h>
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "vibnet/device.h"
 #include "vibnet/error.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
@@ -44,9 +45,9 @@ Header read_header(const std::string& text) {
 
 class Case {
  public:
-  explicit Case(const std::filesystem::path& prototxt)
+  Case(const std::filesystem::path& prototxt, const Device& device)
       : header_(read_header(read_file(prototxt))),
-        net_(forced_backward(prototxt), {header_.phase, {}, 0, 0, {}}) {
+        net_(forced_backward(prototxt), {header_.phase, device, 0, 0, {}}) {
     NetParameter golden;
     read_binary(std::filesystem::path(prototxt).replace_extension(".golden"), &golden);
     for (const LayerParameter& layer : golden.layer()) stored_[layer.name()] = layer;
@@ -165,10 +166,10 @@ std::vector<std::filesystem::path> cases_in(const std::string& folder) {
   return cases;
 }
 
-bool passes(const std::filesystem::path& prototxt) {
+bool passes(const std::filesystem::path& prototxt, const Device& device) {
   const std::string name = prototxt.stem();
   try {
-    Case(prototxt).run();
+    Case(prototxt, device).run();
     std::cout << "PASS " << name << "\n";
     return true;
   } catch (const std::exception& error) {
@@ -177,11 +178,11 @@ bool passes(const std::filesystem::path& prototxt) {
   }
 }
 
-int run_folders(const std::vector<std::string>& folders) {
+int run_folders(const std::vector<std::string>& folders, const Device& device) {
   int passed = 0;
   int failed = 0;
   for (const std::string& folder : folders)
-    for (const auto& prototxt : cases_in(folder)) ++(passes(prototxt) ? passed : failed);
+    for (const auto& prototxt : cases_in(folder)) ++(passes(prototxt, device) ? passed : failed);
   std::cout << passed << " passed, " << failed << " failed\n";
   return failed == 0 ? 0 : 1;
 }
@@ -193,12 +194,19 @@ int main(int argc, char** argv) {
   google::InitGoogleLogging(argv[0]);
   FLAGS_logtostderr = true;
   FLAGS_minloglevel = google::GLOG_WARNING;
-  if (argc < 2) {
-    std::cerr << "usage: golden_test DIR...\n";
+  const bool names_device = argc > 2 && std::string(argv[1]) == "--device";
+  const int first = names_device ? 3 : 1;
+  if (argc <= first) {
+    std::cerr << "usage: golden_test [--device cpu|gpu] DIR...\n";
     return 2;
   }
   try {
-    return vibnet::run_folders({argv + 1, argv + argc});
+    const vibnet::Device device = vibnet::parse_device(names_device ? argv[2] : "cpu");
+    if (device.type == vibnet::DeviceType::GPU && vibnet::gpu_count() == 0) {
+      std::cout << "skipped: no GPU here\n";
+      return 0;
+    }
+    return vibnet::run_folders({argv + first, argv + argc}, device);
   } catch (const std::exception& error) {
     std::cerr << "golden_test: " << error.what() << "\n";
     return 1;

@@ -63,6 +63,11 @@ class Layer {
   virtual void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                         const Blobs& bottom);
 
+  /// After forward: throws Error for a value of the bottoms that cannot be, such as a label that is
+  /// no class, where forward has not: a kernel that meets one cannot throw, and nobody waits for
+  /// it.
+  virtual void check(const Blobs& /*bottom*/) {}
+
   /// What the layer does to channels, after reshape; a wall unless the layer knows better.
   virtual ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const {
     return ChannelRule::wall();

@@ -6,11 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-#ifdef __CUDACC__
-#define VIBNET_HOST_DEVICE __host__ __device__
-#else
-#define VIBNET_HOST_DEVICE
-#endif
+#include "vibnet/host_device.h"
 
 namespace vibnet {
 

@@ -1,28 +1,9 @@
 #include "core/gate_rule.h"
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace vibnet {
 namespace {
-
-/// The score is log sigma^2 - log mu^2, the inverse of the signal-to-noise ratio; infinite for a mu
-/// of 0.
-GateUnit bottleneck_unit(float mu, float log_sigma2) {
-  if (mu == 0) return {0, std::numeric_limits<float>::infinity()};
-  return {mu, log_sigma2 - 2 * std::log(std::fabs(mu))};
-}
-
-/// The score is how far log_alpha lies under the value at which the factor comes to 0. In double
-/// precision, so that the two agree to the last bit.
-GateUnit hard_concrete_unit(const HardConcreteParameter& parameter, float log_alpha) {
-  const double left = parameter.left();
-  const double right = parameter.right();
-  const double open = 1 / (1 + std::exp(-double{log_alpha}));
-  return {static_cast<float>(std::clamp(open * (right - left) + left, 0.0, 1.0)),
-          static_cast<float>(std::log(-left / right) - log_alpha)};
-}
 
 /// Where exp() of it is next to nothing.
 constexpr float kNone = -100;
@@ -56,7 +37,8 @@ std::vector<GateUnit> gate_units(const LayerParameter& layer, int units,
   std::vector<GateUnit> all;
   for (int c = 0; c < units; ++c)
     all.push_back(layer.type() == "HardConcrete"
-                      ? hard_concrete_unit(layer.hard_concrete_param(), blobs[0][c])
+                      ? hard_concrete_unit(layer.hard_concrete_param().left(),
+                                           layer.hard_concrete_param().right(), blobs[0][c])
                       : bottleneck_unit(blobs[0][c], blobs[1][c]));
   return all;
 }

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "vibnet.pb.h"
+#include "vibnet/host_device.h"
 
 namespace vibnet {
 
@@ -14,6 +18,21 @@ struct GateUnit {
   /// The channel is kept while this is below the layer's threshold: the lower, the more it carries.
   float score = 0;
 };
+
+/// A unit of an InformationBottleneck. The score is log sigma^2 - log mu^2, the inverse of the
+/// signal-to-noise ratio; infinite for a mu of 0.
+VIBNET_HOST_DEVICE inline GateUnit bottleneck_unit(float mu, float log_sigma2) {
+  if (mu == 0) return {0, std::numeric_limits<float>::infinity()};
+  return {mu, log_sigma2 - 2 * std::log(std::fabs(mu))};
+}
+
+/// A unit of a HardConcrete. The score is how far log_alpha lies under the value at which the
+/// factor comes to 0. In double precision, so that the two agree to the last bit.
+VIBNET_HOST_DEVICE inline GateUnit hard_concrete_unit(double left, double right, float log_alpha) {
+  const double open = 1 / (1 + std::exp(-double{log_alpha}));
+  return {static_cast<float>(std::clamp(open * (right - left) + left, 0.0, 1.0)),
+          static_cast<float>(std::log(-left / right) - log_alpha)};
+}
 
 /// True for the types that learn which channels can go: InformationBottleneck and HardConcrete.
 bool is_gate(const std::string& type);

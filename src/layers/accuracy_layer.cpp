@@ -1,61 +1,46 @@
-#include "layers/labelled_layer.h"
+#include "layers/accuracy_layer.h"
+
 #include "vibnet/registry.h"
 
 namespace vibnet {
 
-/// The share of rows whose label is among the top_k largest scores (Caffe's Accuracy; a tie counts
-/// against the label).
-///
-/// Bottoms: scores, outer x classes x inner around `axis`; labels, outer x inner. Tops: the share,
-/// a scalar; per class, if named. Rows with the ignore_label do not count.
-class AccuracyLayer : public LabelledLayer {
- public:
-  using LabelledLayer::LabelledLayer;
+void AccuracyLayer::reshape(const Blobs& bottom, const Blobs& top) {
+  const int axis = bottom[0]->canonical_axis(parameter_.accuracy_param().axis());
+  find_rows(bottom, axis, axis + 1);
+  top_k_ = size_of("top_k", parameter_.accuracy_param().top_k());
+  if (top_k_ > classes_) fail("top_k: ", top_k_, " is more than the ", classes_, " classes");
+  top[0]->reshape({});
+  if (top.size() > 1) top[1]->reshape({classes_});
+}
 
-  BlobCount top_count() const override { return {1, 2}; }
-  bool has_gradient(int /*bottom*/) const override { return false; }
-
-  void reshape(const Blobs& bottom, const Blobs& top) override {
-    const int axis = bottom[0]->canonical_axis(parameter_.accuracy_param().axis());
-    find_rows(bottom, axis, axis + 1);
-    top_k_ = size_of("top_k", parameter_.accuracy_param().top_k());
-    if (top_k_ > classes_) fail("top_k: ", top_k_, " is more than the ", classes_, " classes");
-    top[0]->reshape({});
-    if (top.size() > 1) top[1]->reshape({classes_});
+void AccuracyLayer::forward(const Blobs& bottom, const Blobs& top) {
+  read_labels(*bottom[1], parameter_.accuracy_param());
+  std::vector<int> seen(classes_);
+  std::vector<int> right(classes_);
+  int all_right = 0;
+  for (int row = 0; row < rows(); ++row) {
+    const int label = classes_of_rows_[row];
+    if (label == kLeftOut) continue;
+    const int one = is_right(bottom[0]->cpu_data(), row, label) ? 1 : 0;
+    ++seen[label];
+    right[label] += one;
+    all_right += one;
   }
+  top[0]->mutable_cpu_data()[0] = share(all_right, valid_);
+  if (top.size() == 1) return;
+  for (int c = 0; c < classes_; ++c) top[1]->mutable_cpu_data()[c] = share(right[c], seen[c]);
+}
 
-  void forward(const Blobs& bottom, const Blobs& top) override {
-    read_labels(*bottom[1], parameter_.accuracy_param());
-    std::vector<int> seen(classes_);
-    std::vector<int> right(classes_);
-    int all_right = 0;
-    for (int row = 0; row < rows(); ++row) {
-      const int label = classes_of_rows_[row];
-      if (label == kLeftOut) continue;
-      const int one = is_right(bottom[0]->cpu_data(), row, label) ? 1 : 0;
-      ++seen[label];
-      right[label] += one;
-      all_right += one;
-    }
-    top[0]->mutable_cpu_data()[0] = share(all_right, valid_);
-    if (top.size() == 1) return;
-    for (int c = 0; c < classes_; ++c) top[1]->mutable_cpu_data()[c] = share(right[c], seen[c]);
-  }
+float AccuracyLayer::share(int part, int whole) {
+  return whole == 0 ? 0 : static_cast<float>(part) / static_cast<float>(whole);
+}
 
- private:
-  static float share(int part, int whole) {
-    return whole == 0 ? 0 : static_cast<float>(part) / static_cast<float>(whole);
-  }
-
-  bool is_right(const float* scores, int row, int label) const {
-    int not_below = 0;
-    for (int c = 0; c < classes_; ++c)
-      if (c != label && scores[index_of(row, c)] >= scores[index_of(row, label)]) ++not_below;
-    return not_below < top_k_;
-  }
-
-  int top_k_ = 1;
-};
+bool AccuracyLayer::is_right(const float* scores, int row, int label) const {
+  int not_below = 0;
+  for (int c = 0; c < classes_; ++c)
+    if (c != label && scores[index_of(row, c)] >= scores[index_of(row, label)]) ++not_below;
+  return not_below < top_k_;
+}
 
 REGISTER_LAYER(Accuracy, CPU, AccuracyLayer);
 

@@ -9,16 +9,6 @@ namespace {
 /// Threads that share a channel.
 constexpr int kThreads = 512;
 
-/// Samples x channels x values, and the batch's values of one channel, one after another.
-struct Layout {
-  int samples, channels, values;
-
-  __device__ int count() const { return samples * values; }
-  __device__ int at(int channel, int i) const {
-    return (i / values * channels + channel) * values + i % values;
-  }
-};
-
 struct RunningStats {
   float* mean;
   float* variance;
@@ -27,22 +17,22 @@ struct RunningStats {
 
 /// A block for each channel: its mean, its variance around it, y, and the running sums of both.
 /// `saved`: the means, then the inverse deviations. y may be x.
-__global__ void normalize_by_batch(Layout layout, float eps, float kept, RunningStats running,
-                                   const float* x, float* saved, float* y) {
+__global__ void normalize_by_batch(ChannelLayout layout, float eps, float kept,
+                                   RunningStats running, const float* x, float* saved, float* y) {
   const int channel = blockIdx.x;
-  const int count = layout.count();
+  const int count = layout.values_of_channel();
   float sum = 0;
-  for (int i = threadIdx.x; i < count; i += kThreads) sum += x[layout.at(channel, i)];
+  for (int i = threadIdx.x; i < count; i += kThreads) sum += x[layout.index_of(channel, i)];
   const float mean = sum_over_block<kThreads>(sum) / count;
   float squares = 0;
   for (int i = threadIdx.x; i < count; i += kThreads) {
-    const float distance = x[layout.at(channel, i)] - mean;
+    const float distance = x[layout.index_of(channel, i)] - mean;
     squares += distance * distance;
   }
   const float variance = sum_over_block<kThreads>(squares) / count;
   const float scale = 1 / sqrtf(variance + eps);
   for (int i = threadIdx.x; i < count; i += kThreads)
-    y[layout.at(channel, i)] = (x[layout.at(channel, i)] - mean) * scale;
+    y[layout.index_of(channel, i)] = (x[layout.index_of(channel, i)] - mean) * scale;
   if (threadIdx.x != 0) return;
   saved[channel] = mean;
   saved[layout.channels + channel] = scale;
@@ -53,23 +43,23 @@ __global__ void normalize_by_batch(Layout layout, float eps, float kept, Running
 }
 
 /// A block for each channel; dx may be dy.
-__global__ void batch_gradient(Layout layout, const float* x, const float* saved, const float* dy,
-                               float* dx) {
+__global__ void batch_gradient(ChannelLayout layout, const float* x, const float* saved,
+                               const float* dy, float* dx) {
   const int channel = blockIdx.x;
-  const int count = layout.count();
+  const int count = layout.values_of_channel();
   const float mean = saved[channel];
   const float scale = saved[layout.channels + channel];
   float sum = 0;
   float products = 0;
   for (int i = threadIdx.x; i < count; i += kThreads) {
-    const int at = layout.at(channel, i);
+    const int at = layout.index_of(channel, i);
     sum += dy[at];
     products += dy[at] * (x[at] - mean);
   }
   const float of_mean = sum_over_block<kThreads>(sum) / count * scale;
   const float of_variance = sum_over_block<kThreads>(products) / count * scale * scale * scale;
   for (int i = threadIdx.x; i < count; i += kThreads) {
-    const int at = layout.at(channel, i);
+    const int at = layout.index_of(channel, i);
     dx[at] = dy[at] * scale - of_mean - of_variance * (x[at] - mean);
   }
 }
@@ -82,20 +72,20 @@ __device__ float running_inverse_deviation(RunningStats running, int channel, fl
   return 1 / sqrtf(running_scale(running) * running.variance[channel] + eps);
 }
 
-__global__ void normalize_by_running(Layout layout, float eps, RunningStats running, const float* x,
-                                     float* y) {
+__global__ void normalize_by_running(ChannelLayout layout, float eps, RunningStats running,
+                                     const float* x, float* y) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= layout.count() * layout.channels) return;
-  const int channel = i / layout.values % layout.channels;
+  if (i >= layout.values_of_channel() * layout.channels) return;
+  const int channel = layout.channel_of(i);
   y[i] = (x[i] - running_scale(running) * running.mean[channel]) *
          running_inverse_deviation(running, channel, eps);
 }
 
-__global__ void running_gradient(Layout layout, float eps, RunningStats running, const float* dy,
-                                 float* dx) {
+__global__ void running_gradient(ChannelLayout layout, float eps, RunningStats running,
+                                 const float* dy, float* dx) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= layout.count() * layout.channels) return;
-  dx[i] = dy[i] * running_inverse_deviation(running, i / layout.values % layout.channels, eps);
+  if (i >= layout.values_of_channel() * layout.channels) return;
+  dx[i] = dy[i] * running_inverse_deviation(running, layout.channel_of(i), eps);
 }
 
 }  // namespace
@@ -109,16 +99,13 @@ class BatchNormLayerGPU : public BatchNormLayer {
     if (count == 0) return;
     if (uses_global_stats()) {
       normalize_by_running<<<blocks_for(count), kThreadsPerBlock>>>(
-          gpu_layout(), eps(), running(), bottom[0]->gpu_data(), top[0]->mutable_gpu_data());
+          layout(), eps(), running(), bottom[0]->gpu_data(), top[0]->mutable_gpu_data());
       return check_launch("normalize_by_running");
     }
-    if (bottom[0] == top[0]) {
-      kept_x_.reshape_like(*bottom[0]);
-      kept_x_.copy_data(*bottom[0]);
-    }
+    keep_x(bottom, top);
     saved_.reshape({2, channels()});
     normalize_by_batch<<<channels(), kThreads>>>(
-        gpu_layout(), eps(), parameter_.batch_norm_param().moving_average_fraction(), running(),
+        layout(), eps(), parameter_.batch_norm_param().moving_average_fraction(), running(),
         bottom[0]->gpu_data(), saved_.mutable_gpu_data(), top[0]->mutable_gpu_data());
     check_launch("normalize_by_batch");
   }
@@ -130,26 +117,22 @@ class BatchNormLayerGPU : public BatchNormLayer {
     const float* dy = top[0]->gpu_diff();
     float* dx = bottom[0]->mutable_gpu_diff();
     if (uses_global_stats()) {
-      running_gradient<<<blocks_for(count), kThreadsPerBlock>>>(gpu_layout(), eps(), running(), dy,
-                                                                dx);
+      running_gradient<<<blocks_for(count), kThreadsPerBlock>>>(layout(), eps(), running(), dy, dx);
       return check_launch("running_gradient");
     }
-    const Blob& x = bottom[0] == top[0] ? kept_x_ : *bottom[0];
-    batch_gradient<<<channels(), kThreads>>>(gpu_layout(), x.gpu_data(), saved_.gpu_data(), dy, dx);
+    batch_gradient<<<channels(), kThreads>>>(layout(), kept_x(bottom, top).gpu_data(),
+                                             saved_.gpu_data(), dy, dx);
     check_launch("batch_gradient");
   }
 
  private:
   float eps() const { return parameter_.batch_norm_param().eps(); }
-  Layout gpu_layout() const { return {layout().samples, layout().channels, layout().values}; }
   RunningStats running() {
     return {blobs_[0]->mutable_gpu_data(), blobs_[1]->mutable_gpu_data(),
             blobs_[2]->mutable_gpu_data()};
   }
 
   Blob saved_;
-  /// x of an in-place forward.
-  Blob kept_x_;
 };
 
 REGISTER_LAYER(BatchNorm, GPU, BatchNormLayerGPU);

@@ -2,22 +2,11 @@
 
 #include <algorithm>
 
+#include "core/gpu_runtime.h"
 #include "layers/channel_pass.h"
 #include "math/parallel.h"
 
 namespace vibnet {
-namespace {
-
-void copy_data(const Blob& from, Blob* to) {
-  const float* values = from.cpu_data();
-  float* copy = to->mutable_cpu_data();
-  parallel_for(from.count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
-    std::copy(values + begin, values + end, copy + begin);
-  });
-}
-
-}  // namespace
-
 void ChannelwiseLayer::reshape(const Blobs& bottom, const Blobs& top) {
   const Blob& x = *bottom[0];
   layout_ = x.axes() < 2 ? ChannelLayout{x.count(), 1, 1}
@@ -25,18 +14,27 @@ void ChannelwiseLayer::reshape(const Blobs& bottom, const Blobs& top) {
   top[0]->reshape_like(x);
 }
 
+void ChannelwiseLayer::keep_x(const Blobs& bottom, const Blobs& top) {
+  if (!keeps_x(bottom, top)) return;
+  kept_x_.reshape_like(*bottom[0]);
+  if (context_.device.type == DeviceType::GPU)
+    return gpu_runtime()->copy_on_device(kept_x_.mutable_gpu_data(), bottom[0]->gpu_data(),
+                                         bottom[0]->count() * sizeof(float));
+  const float* x = bottom[0]->cpu_data();
+  float* copy = kept_x_.mutable_cpu_data();
+  parallel_for(bottom[0]->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {
+    std::copy(x + begin, x + end, copy + begin);
+  });
+}
+
 void ChannelwiseLayer::forward(const Blobs& bottom, const Blobs& top) {
-  if (keeps_x(bottom, top)) {
-    kept_x_.reshape_like(*bottom[0]);
-    copy_data(*bottom[0], &kept_x_);
-  }
+  keep_x(bottom, top);
   ChannelPass({this}).forward(bottom, top);
 }
 
 void ChannelwiseLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
                                 const Blobs& bottom) {
-  const Blob& x = keeps_x(bottom, top) ? kept_x_ : *bottom[0];
-  ChannelPass({this}).backward(top, propagate_down, x, bottom);
+  ChannelPass({this}).backward(top, propagate_down, kept_x(bottom, top), bottom);
 }
 
 }  // namespace vibnet

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "vibnet/host_device.h"
 #include "vibnet/layer.h"
 
 namespace vibnet {
@@ -12,6 +13,14 @@ struct ChannelLayout {
   int samples = 0;
   int channels = 0;
   int values = 0;
+
+  /// The channel of the blob's i-th value.
+  VIBNET_HOST_DEVICE int channel_of(int i) const { return i / values % channels; }
+  VIBNET_HOST_DEVICE int values_of_channel() const { return samples * values; }
+  /// Where the i-th of a channel's values stands in the blob.
+  VIBNET_HOST_DEVICE int index_of(int channel, int i) const {
+    return (i / values * channels + channel) * values + i % values;
+  }
 };
 
 /// Values of one channel, one sample's behind the other's. Of one sample they may be a part.
@@ -72,6 +81,13 @@ class ChannelwiseLayer : public Layer {
 
  protected:
   void set_layout(const ChannelLayout& layout) { layout_ = layout; }
+  /// Before forward: copies x, on the net's device, where forward will overwrite what backward
+  /// needs.
+  void keep_x(const Blobs& bottom, const Blobs& top);
+  /// For backward: what forward read.
+  const Blob& kept_x(const Blobs& bottom, const Blobs& top) const {
+    return keeps_x(bottom, top) ? kept_x_ : *bottom[0];
+  }
 
  private:
   bool keeps_x(const Blobs& bottom, const Blobs& top) const {

@@ -1,86 +1,71 @@
+#include "layers/concat_layer.h"
+
 #include <algorithm>
 
-#include "vibnet/layer.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
 
-/// Joins the bottoms along `axis` (Caffe's Concat).
-class ConcatLayer : public Layer {
- public:
-  using Layer::Layer;
-
-  BlobCount bottom_count() const override { return {1, BlobCount::kAny}; }
-
-  bool shares_data() const override { return true; }
-  bool shares_diff() const override { return true; }
-  void reshape(const Blobs& bottom, const Blobs& top) override {
-    const ConcatParameter& p = parameter_.concat_param();
-    if (p.has_axis() && p.has_concat_dim()) fail("has axis and concat_dim; give one");
-    axis_ = p.has_concat_dim() ? static_cast<int>(p.concat_dim()) : p.axis();
-    axis_ = bottom[0]->canonical_axis(axis_);
-    Shape shape = bottom[0]->shape();
-    for (std::size_t i = 1; i < bottom.size(); ++i) {
-      Shape other = bottom[i]->shape();
-      if (other.size() == shape.size()) {
-        const int size = other[axis_];
-        other[axis_] = shape[axis_];
-        if (other == shape) {
-          shape[axis_] += size;
-          continue;
-        }
+void ConcatLayer::reshape(const Blobs& bottom, const Blobs& top) {
+  const ConcatParameter& p = parameter_.concat_param();
+  if (p.has_axis() && p.has_concat_dim()) fail("has axis and concat_dim; give one");
+  axis_ = p.has_concat_dim() ? static_cast<int>(p.concat_dim()) : p.axis();
+  axis_ = bottom[0]->canonical_axis(axis_);
+  Shape shape = bottom[0]->shape();
+  for (std::size_t i = 1; i < bottom.size(); ++i) {
+    Shape other = bottom[i]->shape();
+    if (other.size() == shape.size()) {
+      const int size = other[axis_];
+      other[axis_] = shape[axis_];
+      if (other == shape) {
+        shape[axis_] += size;
+        continue;
       }
-      fail("bottom '", parameter_.bottom(static_cast<int>(i)), "' is ",
-           to_string(bottom[i]->shape()), ", which differs from ", to_string(bottom[0]->shape()),
-           " in more than axis ", axis_);
     }
-    top[0]->reshape(shape);
+    fail("bottom '", parameter_.bottom(static_cast<int>(i)), "' is ", to_string(bottom[i]->shape()),
+         ", which differs from ", to_string(bottom[0]->shape()), " in more than axis ", axis_);
   }
+  top[0]->reshape(shape);
+}
 
-  ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override {
-    if (axis_ != 1) return ChannelRule::wall();
-    ChannelRule rule = ChannelRule::moved();
-    rule.sources.emplace_back();
-    for (std::size_t i = 0; i < bottom.size(); ++i)
-      for (int c = 0; c < bottom[i]->shape(1); ++c)
-        rule.sources[0].push_back({static_cast<int>(i), c});
-    return rule;
+ChannelRule ConcatLayer::channel_rule(const Blobs& bottom, const Blobs& /*top*/) const {
+  if (axis_ != 1) return ChannelRule::wall();
+  ChannelRule rule = ChannelRule::moved();
+  rule.sources.emplace_back();
+  for (std::size_t i = 0; i < bottom.size(); ++i)
+    for (int c = 0; c < bottom[i]->shape(1); ++c)
+      rule.sources[0].push_back({static_cast<int>(i), c});
+  return rule;
+}
+
+void ConcatLayer::forward(const Blobs& bottom, const Blobs& top) {
+  if (bottom.size() == 1) return top[0]->share_data(*bottom[0]);
+  float* y = top[0]->mutable_cpu_data();
+  for_each_piece(bottom, *top[0], [&](int i, int from, int to, int size) {
+    std::copy_n(bottom[i]->cpu_data() + from, size, y + to);
+  });
+}
+
+void ConcatLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                           const Blobs& bottom) {
+  if (bottom.size() == 1) return bottom[0]->share_diff(*top[0]);
+  const float* dy = top[0]->cpu_diff();
+  for_each_piece(bottom, *top[0], [&](int i, int from, int to, int size) {
+    if (propagate_down[i]) std::copy_n(dy + to, size, bottom[i]->mutable_cpu_diff() + from);
+  });
+}
+
+template <typename Visit>
+void ConcatLayer::for_each_piece(const Blobs& bottom, const Blob& top, const Visit& visit) const {
+  const int outer = top.count(0, axis_);
+  int offset = 0;
+  for (std::size_t i = 0; i < bottom.size(); ++i) {
+    const int size = bottom[i]->count(axis_);
+    for (int row = 0; row < outer; ++row)
+      visit(static_cast<int>(i), row * size, row * top.count(axis_) + offset, size);
+    offset += size;
   }
-
-  void forward(const Blobs& bottom, const Blobs& top) override {
-    if (bottom.size() == 1) return top[0]->share_data(*bottom[0]);
-    float* y = top[0]->mutable_cpu_data();
-    for_each_piece(bottom, *top[0], [&](int i, int from, int to, int size) {
-      std::copy_n(bottom[i]->cpu_data() + from, size, y + to);
-    });
-  }
-
-  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override {
-    if (bottom.size() == 1) return bottom[0]->share_diff(*top[0]);
-    const float* dy = top[0]->cpu_diff();
-    for_each_piece(bottom, *top[0], [&](int i, int from, int to, int size) {
-      if (propagate_down[i]) std::copy_n(dy + to, size, bottom[i]->mutable_cpu_diff() + from);
-    });
-  }
-
- private:
-  /// visit(bottom, its offset, the top's offset, values) for every run of values that stays
-  /// together.
-  template <typename Visit>
-  void for_each_piece(const Blobs& bottom, const Blob& top, const Visit& visit) const {
-    const int outer = top.count(0, axis_);
-    int offset = 0;
-    for (std::size_t i = 0; i < bottom.size(); ++i) {
-      const int size = bottom[i]->count(axis_);
-      for (int row = 0; row < outer; ++row)
-        visit(static_cast<int>(i), row * size, row * top.count(axis_) + offset, size);
-      offset += size;
-    }
-  }
-
-  int axis_ = 1;
-};
+}
 
 REGISTER_LAYER(Concat, CPU, ConcatLayer);
 

@@ -11,6 +11,7 @@ namespace vibnet {
 /// `Formula` is made from the LayerParameter, or throws an Error, and has
 ///   float value(float x) const            y
 ///   float slope(float x, float y) const   dy/dx
+/// for host and device, and
 ///   bool slope_reads_x() const            false where slope is right with y given for x too, so
 ///                                         that an in-place layer need not keep x
 template <typename Formula>
@@ -44,6 +45,9 @@ class ElementwiseLayer : public ChannelwiseLayer {
   ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
     return ChannelRule::pointwise();
   }
+
+ protected:
+  const Formula& formula() const { return *formula_; }
 
  private:
   std::optional<Formula> formula_;

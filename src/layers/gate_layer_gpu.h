@@ -2,119 +2,180 @@
 
 // For the .cu files of the gates only.
 
-#include "core/block_sum.h"
-#include "core/cuda.h"
+#include <algorithm>
+#include <vector>
+
 #include "layers/gate_layer.h"
+#include "layers/loops_gpu.h"
 
 namespace vibnet {
 
-/// y = x times the factor of its sample and channel; there are `period` factors, used in turn.
-void multiply_gpu(int count, int spatial, int period, const float* x, const float* factors,
-                  float* y);
-/// sums[row] = sum_s x dy, the same way in every run.
-void sum_products_gpu(int rows, int spatial, const float* x, const float* dy, float* sums);
+/// A unit's factor, and its derivatives by the unit's parameters, of which there are up to two.
+struct GateFactor {
+  float value;
+  float by[2];
+};
 
-/// Where a gate's noise comes from; `numbers` as in GateLayer.
-struct NoiseSource {
+/// What a unit adds to a gate's kl(), and its derivatives likewise.
+struct GateKL {
+  double value;
+  double by[2];
+};
+
+/// The factors of a pass, drawn where they are needed and never stored. `Rule`, for the device:
+///   Random4 draw(key, iteration, sample, block)   four units' noise
+///   GateFactor in_train(unit, noise)
+///   GateFactor in_test(unit)
+///   GateKL kl(unit)
+template <typename Rule>
+struct GateFactors {
+  Rule rule;
+  bool is_training;
   RandomKey key;
   std::uint64_t iteration;
   std::uint32_t first_sample;
+  /// As in GateLayer.
   const int* numbers;
+
+  __device__ bool is_frozen(int unit) const { return numbers[unit] < 0; }
+  __device__ GateFactor of(int sample, int unit) const {
+    if (is_frozen(unit)) return {};
+    if (!is_training) return rule.in_test(unit);
+    const int number = numbers[unit];
+    const Random4 noise = rule.draw(key, iteration, first_sample + sample, number / 4);
+    return rule.in_train(unit, noise.values[number % 4]);
+  }
+  __device__ GateKL kl(int unit) const { return is_frozen(unit) ? GateKL{} : rule.kl(unit); }
 };
 
-/// A thread for each sample and four channels. `Rule`: Random4 draw(key, iteration, sample, block)
-/// and GateDraw of(unit, its noise).
-template <typename Rule>
-__global__ void draw_gate_factors(NoiseSource source, int samples, int channels, Rule rule,
-                                  float* slopes, float* factors) {
-  const int quads = (channels + 3) / 4;
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= samples * quads) return;
-  const int n = i / quads;
-  const int first = i % quads * 4;
-  Random4 drawn;
-  int block = -1;  // the block that `drawn` holds
-  for (int c = first; c < first + 4 && c < channels; ++c) {
-    const int number = source.numbers[c];
-    if (number >= 0 && number / 4 != block) {
-      block = number / 4;
-      drawn = rule.draw(source.key, source.iteration, source.first_sample + n, block);
-    }
-    const GateDraw gate = number >= 0 ? rule.of(c, drawn.values[number % 4]) : GateDraw{0, 0};
-    factors[n * channels + c] = gate.factor;
-    slopes[n * channels + c] = gate.slope;
-  }
-}
-
-/// One block. `Kl`: what a unit costs.
-template <typename Kl>
-__global__ void sum_kl(int channels, const int* numbers, Kl kl, double scale, float* sum) {
-  double own = 0;
-  for (int c = threadIdx.x; c < channels; c += kThreadsPerBlock)
-    if (numbers[c] >= 0) own += kl.of(c);
-  own = sum_over_block<kThreadsPerBlock>(own);
-  if (threadIdx.x == 0) *sum = static_cast<float>(own * scale);
-}
-
-/// A gate on the GPU: what all have in common. TEST factors come from the CPU, C of them a pass.
-template <typename Gate>
+/// A gate on the GPU: forward is one kernel, the units' kl() included, and backward one, or two
+/// where several blocks share a channel.
+template <typename Gate, typename Rule>
 class GateOnGPU : public Gate {
  public:
   using Gate::Gate;
 
   void forward(const Blobs& bottom, const Blobs& top) override {
-    const int count = bottom[0]->count();
-    if (count == 0) return;
-    this->is_training() ? draw_factors_gpu() : this->set_test_factors();
-    multiply_gpu(count, this->spatial_, this->factors_.count(), bottom[0]->gpu_data(),
-                 this->factors_.gpu_data(), top[0]->mutable_gpu_data());
+    const GateFactors<Rule> factors = this->factors();
+    const int channels = this->channels_;
+    const int spatial = this->spatial_;
+    const int lanes = this->lanes();
+    const float* x = bottom[0]->gpu_data();
+    float* y = top[0]->mutable_gpu_data();
+    double* kls = kls_on_gpu();
+    for_each_gpu(this->samples_ * channels * lanes, [=] __device__(int i) {
+      const int row = i / lanes;
+      const int lane = i % lanes;
+      const float factor = factors.of(row / channels, row % channels).value;
+      for (int s = lane; s < spatial; s += lanes)
+        y[row * spatial + s] = x[row * spatial + s] * factor;
+      if (row < channels && lane == 0) kls[row] = factors.kl(row).value;
+    });
   }
 
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    if (!this->is_training()) return Gate::backward(top, propagate_down, bottom);
-    const int count = bottom[0]->count();
-    if (count == 0) return;
-    sum_products_gpu(this->samples_ * this->channels_, this->spatial_, bottom[0]->gpu_data(),
-                     top[0]->gpu_diff(), this->sums_.mutable_gpu_data());
-    add_gradients_gpu();
-    if (!propagate_down[0]) return;
-    multiply_gpu(count, this->spatial_, this->factors_.count(), top[0]->gpu_diff(),
-                 this->factors_.gpu_data(), bottom[0]->mutable_gpu_diff());
+    const GateFactors<Rule> factors = this->factors();
+    const ChannelLayout at{this->samples_, this->channels_, this->spatial_};
+    const int lanes = this->lanes();
+    const double kl_weight = this->is_training() ? this->gamma() * this->kl_scale_ : 0;
+    const float* x = bottom[0]->gpu_data();
+    const float* dy = top[0]->gpu_diff();
+    float* dx = propagate_down[0] ? bottom[0]->mutable_gpu_diff() : nullptr;
+    float* gradients[2] = {gradient_on_gpu(0), gradient_on_gpu(1)};
+    sum_by_threads_gpu(
+        at.channels, at.values_of_channel(),
+        [=] __device__(int c, int thread, int threads) {
+          Sums sums{};
+          for (int n = thread / lanes; n < at.samples; n += threads / lanes) {
+            const GateFactor factor = factors.of(n, c);
+            const int row = (n * at.channels + c) * at.values;
+            float products = 0;
+            for (int s = thread % lanes; s < at.values; s += lanes) {
+              const int i = row + s;
+              products += x[i] * dy[i];
+              if (dx != nullptr) dx[i] = dy[i] * factor.value;
+            }
+            sums.add({products * factor.by[0], products * factor.by[1]});
+          }
+          return sums;
+        },
+        [=] __device__(int c, const Sums& sums) {
+          if (factors.is_frozen(c)) return;
+          const GateKL kl = factors.kl(c);
+          if (gradients[0] != nullptr)
+            gradients[0][c] += static_cast<float>(sums.first + kl_weight * kl.by[0]);
+          if (gradients[1] != nullptr)
+            gradients[1][c] += static_cast<float>(sums.second + kl_weight * kl.by[1]);
+        });
+  }
+
+  /// Of what the last forward left.
+  const float* kl_on_gpu() override {
+    const auto* kls = static_cast<const double*>(kls_->gpu_data());
+    const double scale = this->kl_scale_;
+    kl_.reshape({});
+    float* kl = kl_.mutable_gpu_data();
+    sum_rows_gpu(
+        1, this->channels_,
+        [=] __device__(int, int c) {
+          return Sums{kls[c], 0};
+        },
+        [=] __device__(int, const Sums& sums) { *kl = static_cast<float>(sums.first * scale); });
+    return kl;
+  }
+
+  /// From what the last forward left, as long as the parameters are what it read.
+  double kl() const override {
+    if (stamps() != stamps_of_kls_) return Gate::kl();
+    const double* kls = static_cast<const double*>(kls_->cpu_data());
+    double sum = 0;
+    for (int c = 0; c < this->channels_; ++c) sum += kls[c];
+    return sum * this->kl_scale_;
   }
 
  protected:
-  virtual void draw_factors_gpu() = 0;
-  virtual void add_gradients_gpu() = 0;
-
-  const int* numbers_gpu() const { return static_cast<const int*>(this->numbers_->gpu_data()); }
-  float* diff_gpu(int blob) {
-    return this->learns(blob) ? this->blobs_[blob]->mutable_gpu_diff() : nullptr;
-  }
-
-  template <typename Kl>
-  const float* sum_kl_gpu(const Kl& kl) {
-    kl_.reshape({1});
-    sum_kl<<<1, kThreadsPerBlock>>>(this->channels_, numbers_gpu(), kl, this->kl_scale_,
-                                    kl_.mutable_gpu_data());
-    check_launch("sum_kl");
-    return kl_.gpu_data();
-  }
-
-  template <typename Rule>
-  void draw_factors_gpu(const Rule& rule) {
-    const long long threads = 1LL * this->samples_ * ((this->channels_ + 3) / 4);
-    const NoiseSource source{this->random_key(),
-                             static_cast<std::uint64_t>(this->context_.iteration),
-                             this->first_sample(), numbers_gpu()};
-    draw_gate_factors<<<blocks_for(threads), kThreadsPerBlock>>>(
-        source, this->samples_, this->channels_, rule, this->slopes_.mutable_gpu_data(),
-        this->factors_.mutable_gpu_data());
-    check_launch("draw_gate_factors");
-  }
+  virtual Rule rule() const = 0;
 
  private:
+  GateFactors<Rule> factors() const {
+    return {rule(),
+            this->is_training(),
+            this->random_key(),
+            static_cast<std::uint64_t>(this->context_.iteration),
+            this->first_sample(),
+            static_cast<const int*>(this->numbers_->gpu_data())};
+  }
+
+  /// How many threads share the values of a sample's channel, which all draw its factor.
+  int lanes() const {
+    int lanes = 1;
+    while (lanes < 32 && 2 * lanes <= this->spatial_) lanes *= 2;
+    return lanes;
+  }
+
+  float* gradient_on_gpu(int blob) {
+    const bool is_wanted = blob < static_cast<int>(this->blobs_.size()) && this->learns(blob);
+    return is_wanted ? this->blobs_[blob]->mutable_gpu_diff() : nullptr;
+  }
+
+  /// Of what kl() hangs on.
+  std::vector<std::uint64_t> stamps() const {
+    std::vector<std::uint64_t> stamps = {this->numbers_->stamp()};
+    for (const auto& blob : this->blobs_) stamps.push_back(blob->data_stamp());
+    return stamps;
+  }
+
+  double* kls_on_gpu() {
+    const std::size_t bytes = this->channels_ * sizeof(double);
+    if (kls_ == nullptr || kls_->bytes() != bytes) kls_ = std::make_unique<SyncedMemory>(bytes);
+    stamps_of_kls_ = this->samples_ > 0 ? stamps() : std::vector<std::uint64_t>();
+    return static_cast<double*>(kls_->mutable_gpu_data());
+  }
+
+  std::unique_ptr<SyncedMemory> kls_;
   Blob kl_;
+  std::vector<std::uint64_t> stamps_of_kls_;
 };
 
 }  // namespace vibnet

@@ -2,15 +2,9 @@
 
 #include <cmath>
 
-#include "math/sigmoid.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
-namespace {
-
-double precise_sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
-}  // namespace
 
 void HardConcreteLayer::set_up(const Blobs& bottom, const Blobs& /*top*/) {
   const HardConcreteParameter& parameter = gate();
@@ -43,24 +37,17 @@ double HardConcreteLayer::kl() const {
   return sum * kl_scale_;
 }
 
-GateDraw HardConcreteLayer::stretch(float x, float by_log_alpha) const {
-  const float s = sigmoid(x);
-  const float width = gate().right() - gate().left();
-  const float stretched = s * width + gate().left();
-  if (stretched <= 0) return {0, 0};
-  if (stretched >= 1) return {1, 0};
-  return {stretched, width * s * (1 - s) * by_log_alpha};
-}
-
 void HardConcreteLayer::draw_factors() {
   const float* log_alpha = blobs_[0]->cpu_data();
-  const float beta = gate().beta();
+  const StretchedSigmoid gate = stretched_sigmoid();
+  const float beta = this->gate().beta();
   set_factors(Noise::UNIFORM, [&](const float* noise, float* factors, float* slopes) {
     for (int c = 0; c < channels_; ++c) {
       const float u = noise[c];
-      const GateDraw gate = stretch((std::log(u) - std::log1p(-u) + log_alpha[c]) / beta, 1 / beta);
-      factors[c] = gate.factor;
-      slopes[c] = gate.slope;
+      const GateDraw drawn =
+          gate.at((std::log(u) - std::log1p(-u) + log_alpha[c]) / beta, 1 / beta);
+      factors[c] = drawn.factor;
+      slopes[c] = drawn.slope;
     }
   });
 }
@@ -73,7 +60,7 @@ void HardConcreteLayer::add_gradients() {
   for (int c = 0; c < channels_; ++c) {
     if (numbers()[c] == kFrozen) continue;
     if (!is_training()) {
-      d_log_alpha[c] += by_log_alpha[c] * stretch(log_alpha[c], 1).slope;
+      d_log_alpha[c] += by_log_alpha[c] * stretched_sigmoid().at(log_alpha[c], 1).slope;
       continue;
     }
     const double open = open_probability(c);

@@ -1,8 +1,28 @@
 #pragma once
 
+#include <cmath>
+
 #include "layers/gate_layer.h"
+#include "math/sigmoid.h"
 
 namespace vibnet {
+
+VIBNET_HOST_DEVICE inline double precise_sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+/// sigmoid(x), stretched to left .. right and clipped to 0 .. 1.
+struct StretchedSigmoid {
+  float left, right;
+
+  /// Where dx / dlog_alpha is `by_log_alpha`, and the slope is by log_alpha.
+  VIBNET_HOST_DEVICE GateDraw at(float x, float by_log_alpha) const {
+    const float s = sigmoid(x);
+    const float width = right - left;
+    const float stretched = s * width + left;
+    if (stretched <= 0) return {0, 0};
+    if (stretched >= 1) return {1, 0};
+    return {stretched, width * s * (1 - s) * by_log_alpha};
+  }
+};
 
 /// The hard-concrete gate of L0 regularization (Louizos, Welling, Kingma, ICLR 2018, section 2.2).
 ///
@@ -28,11 +48,10 @@ class HardConcreteLayer : public GateLayer {
   const HardConcreteParameter& gate() const { return parameter_.hard_concrete_param(); }
   /// beta log(-left / right): the gate is open at all with probability sigmoid(log_alpha - this).
   double open_shift() const;
+  StretchedSigmoid stretched_sigmoid() const { return {gate().left(), gate().right()}; }
 
  private:
   double open_probability(int unit) const;
-  /// sigmoid(x), stretched and clipped, where dx / dlog_alpha is `by_log_alpha`.
-  GateDraw stretch(float x, float by_log_alpha) const;
 };
 
 }  // namespace vibnet

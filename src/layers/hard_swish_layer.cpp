@@ -1,20 +1,9 @@
-#include <algorithm>
+#include "layers/hard_swish_layer.h"
 
 #include "layers/elementwise_layer.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
-
-/// y = x relu6(x + 3) / 6 (MobileNet v3's activation, HardSwish in Caffe's forks).
-struct HardSwishFormula {
-  explicit HardSwishFormula(const LayerParameter& /*parameter*/) {}
-  float value(float x) const { return x * std::min(std::max(x + 3, 0.0f), 6.0f) / 6; }
-  float slope(float x, float /*y*/) const {
-    if (x <= -3) return 0;
-    return x >= 3 ? 1 : (2 * x + 3) / 6;
-  }
-  bool slope_reads_x() const { return true; }
-};
 
 REGISTER_LAYER(HardSwish, CPU, ElementwiseLayer<HardSwishFormula>);
 

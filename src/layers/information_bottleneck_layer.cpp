@@ -16,11 +16,6 @@ FillerParameter gaussian(float mean, float std) {
   return filler;
 }
 
-/// mu^2 + sigma^2, kept off 0 so that the KL gradients below stay finite.
-double second_moment(double mu, double log_sigma2) {
-  return std::max(mu * mu + std::exp(log_sigma2), 1e-60);
-}
-
 }  // namespace
 
 void InformationBottleneckLayer::set_up(const Blobs& bottom, const Blobs& /*top*/) {
@@ -34,12 +29,9 @@ double InformationBottleneckLayer::kl() const {
   const float* mu = blobs_[0]->cpu_data();
   const float* log_sigma2 = blobs_[1]->cpu_data();
   double sum = 0;
-  for (int c = 0; c < channels_; ++c) {
-    if (numbers()[c] == kFrozen) continue;
-    const double log_ratio = std::log(double{mu[c]} * mu[c]) - log_sigma2[c];
-    sum += std::max(log_ratio, 0.0) + std::log1p(std::exp(-std::fabs(log_ratio)));
-  }
-  return 0.5 * sum * kl_scale_;
+  for (int c = 0; c < channels_; ++c)
+    if (numbers()[c] != kFrozen) sum += bottleneck_kl(mu[c], log_sigma2[c]);
+  return sum * kl_scale_;
 }
 
 void InformationBottleneckLayer::draw_factors() {

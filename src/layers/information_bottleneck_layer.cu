@@ -1,5 +1,6 @@
-#include "layers/gate_layer_gpu.h"
 #include "layers/information_bottleneck_layer.h"
+
+#include "layers/gate_layer_gpu.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -8,65 +9,36 @@ namespace {
 struct BottleneckRule {
   const float* mu;
   const float* log_sigma2;
+  float threshold;
 
   __device__ Random4 draw(RandomKey key, std::uint64_t iteration, std::uint32_t sample,
                           std::uint32_t block) const {
     return normal4(key, iteration, sample, block);
   }
-  __device__ GateDraw of(int unit, float eps) const {
-    return {mu[unit] + expf(0.5f * log_sigma2[unit]) * eps, eps};
+  __device__ GateFactor in_train(int unit, float eps) const {
+    const float noise = expf(0.5f * log_sigma2[unit]) * eps;
+    return {mu[unit] + noise, {1, 0.5f * noise}};
+  }
+  __device__ GateFactor in_test(int unit) const {
+    const GateUnit gate = bottleneck_unit(mu[unit], log_sigma2[unit]);
+    return gate.score < threshold ? GateFactor{gate.factor, {1, 0}} : GateFactor{};
+  }
+  __device__ GateKL kl(int unit) const {
+    const double weight = 1 / second_moment(mu[unit], log_sigma2[unit]);
+    return {bottleneck_kl(mu[unit], log_sigma2[unit]),
+            {weight * mu[unit], -0.5 * weight * mu[unit] * mu[unit]}};
   }
 };
-
-struct BottleneckKl {
-  const float* mu;
-  const float* log_sigma2;
-
-  __device__ double of(int unit) const {
-    const double log_ratio = log(double(mu[unit]) * mu[unit]) - log_sigma2[unit];
-    return 0.5 * (fmax(log_ratio, 0.0) + log1p(exp(-fabs(log_ratio))));
-  }
-};
-
-/// A thread for each channel: the sum over the samples, and the KL term's gradient.
-__global__ void add_bottleneck_gradients(int samples, int channels, double kl_weight,
-                                         const int* numbers, const float* mu,
-                                         const float* log_sigma2, const float* slopes,
-                                         const float* sums, float* d_mu, float* d_log_sigma2) {
-  const int c = blockIdx.x * blockDim.x + threadIdx.x;
-  if (c >= channels || numbers[c] < 0) return;
-  float by_mu = 0;
-  float by_sigma = 0;
-  for (int n = 0; n < samples; ++n) {
-    by_mu += sums[n * channels + c];
-    by_sigma += sums[n * channels + c] * slopes[n * channels + c];
-  }
-  const double mu2 = double(mu[c]) * mu[c];
-  const double weight = kl_weight / fmax(mu2 + exp(double(log_sigma2[c])), 1e-60);
-  if (d_mu != nullptr) d_mu[c] += float(by_mu + weight * mu[c]);
-  if (d_log_sigma2 != nullptr)
-    d_log_sigma2[c] += float(0.5 * exp(0.5 * log_sigma2[c]) * by_sigma - 0.5 * weight * mu2);
-}
 
 }  // namespace
 
-class InformationBottleneckLayerGPU : public GateOnGPU<InformationBottleneckLayer> {
+class InformationBottleneckLayerGPU : public GateOnGPU<InformationBottleneckLayer, BottleneckRule> {
  public:
   using GateOnGPU::GateOnGPU;
 
-  const float* kl_on_gpu() override {
-    return sum_kl_gpu(BottleneckKl{blobs_[0]->gpu_data(), blobs_[1]->gpu_data()});
-  }
-
  protected:
-  void draw_factors_gpu() override {
-    GateOnGPU::draw_factors_gpu(BottleneckRule{blobs_[0]->gpu_data(), blobs_[1]->gpu_data()});
-  }
-  void add_gradients_gpu() override {
-    add_bottleneck_gradients<<<blocks_for(channels_), kThreadsPerBlock>>>(
-        samples_, channels_, gamma() * kl_scale_, numbers_gpu(), blobs_[0]->gpu_data(),
-        blobs_[1]->gpu_data(), slopes_.gpu_data(), sums_.gpu_data(), diff_gpu(0), diff_gpu(1));
-    check_launch("add_bottleneck_gradients");
+  BottleneckRule rule() const override {
+    return {blobs_[0]->gpu_data(), blobs_[1]->gpu_data(), gate_threshold(parameter_)};
   }
 };
 

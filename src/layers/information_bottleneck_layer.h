@@ -1,8 +1,22 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+
 #include "layers/gate_layer.h"
 
 namespace vibnet {
+
+/// 1/2 log(1 + mu^2 / sigma^2).
+VIBNET_HOST_DEVICE inline double bottleneck_kl(double mu, double log_sigma2) {
+  const double log_ratio = std::log(mu * mu) - log_sigma2;
+  return 0.5 * (std::max(log_ratio, 0.0) + std::log1p(std::exp(-std::fabs(log_ratio))));
+}
+
+/// mu^2 + sigma^2, kept off 0 so that the KL term's gradients stay finite.
+VIBNET_HOST_DEVICE inline double second_moment(double mu, double log_sigma2) {
+  return std::max(mu * mu + std::exp(log_sigma2), 1e-60);
+}
 
 /// The variational information bottleneck of VIBNet (Dai, Zhu, Guo, Wipf, ICML 2018), a gate.
 ///

@@ -7,6 +7,20 @@
 
 namespace vibnet {
 
+/// The scores of a LabelledLayer, outer x classes x inner, as outer x inner rows of classes.
+struct ScoreRows {
+  int classes;
+  int inner;
+
+  /// Where the row's score of a class stands.
+  VIBNET_HOST_DEVICE int index(int row, int c) const {
+    return (row / inner * classes + c) * inner + row % inner;
+  }
+  /// The row and the class of the i-th score.
+  VIBNET_HOST_DEVICE int row_of(int i) const { return i / (classes * inner) * inner + i % inner; }
+  VIBNET_HOST_DEVICE int class_of(int i) const { return i / inner % classes; }
+};
+
 /// What Accuracy and the losses over classes share: the scores, outer x classes x inner, and the
 /// labels of their outer x inner rows, whole numbers from 0.
 class LabelledLayer : public Layer {
@@ -26,11 +40,12 @@ class LabelledLayer : public Layer {
   /// Fills classes_of_rows_ and counts the valid. Throws Error for a label that is no class.
   template <typename Parameter>
   void read_labels(const Blob& labels, const Parameter& parameter) {
+    const Ignored ignored(parameter);
     classes_of_rows_.assign(rows(), kLeftOut);
     valid_ = 0;
     for (int row = 0; row < rows(); ++row) {
       const float label = labels.cpu_data()[row];
-      if (is_ignored(parameter, label)) continue;
+      if (ignored.has(label)) continue;
       if (!(label >= 0 && label < static_cast<float>(classes_))) fail_label(label, row);
       classes_of_rows_[row] = static_cast<int>(label);
       ++valid_;
@@ -40,9 +55,8 @@ class LabelledLayer : public Layer {
 
   int rows() const { return outer_ * inner_; }
   /// Where the row's score of a class stands; of the next class, `inner_` behind it.
-  int index_of(int row, int c) const {
-    return (row / inner_ * classes_ + c) * inner_ + row % inner_;
-  }
+  int index_of(int row, int c) const { return score_rows().index(row, c); }
+  ScoreRows score_rows() const { return {classes_, inner_}; }
 
   int outer_ = 0;
   int classes_ = 0;

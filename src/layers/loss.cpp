@@ -1,24 +1,22 @@
 #include "layers/loss.h"
 
-#include <algorithm>
-
 namespace vibnet {
 
-float loss_normalizer(const LossParameter& parameter, LossParameter::NormalizationMode mode,
-                      const LossCounts& counts) {
+LossNormalizer loss_normalizer(const LossParameter& parameter,
+                               LossParameter::NormalizationMode mode, int full, int batch) {
   if (parameter.has_normalization())
     mode = parameter.normalization();
   else if (parameter.has_normalize())
     mode = parameter.normalize() ? LossParameter::VALID : LossParameter::BATCH_SIZE;
   switch (mode) {
     case LossParameter::FULL:
-      return static_cast<float>(std::max(1, counts.full));
+      return {false, full};
     case LossParameter::BATCH_SIZE:
-      return static_cast<float>(std::max(1, counts.batch));
+      return {false, batch};
     case LossParameter::NONE:
-      return 1;
+      return {false, 1};
     default:
-      return static_cast<float>(std::max(1, counts.valid));
+      return {true, 0};
   }
 }
 

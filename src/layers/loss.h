@@ -1,29 +1,47 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "vibnet.pb.h"
+#include "vibnet/host_device.h"
 
 namespace vibnet {
 
-/// Whether a LossParameter or AccuracyParameter says to ignore this label. A label's fraction does
-/// not count, as in Caffe.
-template <typename Parameter>
-bool is_ignored(const Parameter& parameter, float label) {
-  return parameter.has_ignore_label() &&
-         std::trunc(label) == static_cast<float>(parameter.ignore_label());
-}
+/// The labels that a LossParameter or AccuracyParameter says to ignore. A label's fraction does not
+/// count, as in Caffe.
+class Ignored {
+ public:
+  template <typename Parameter>
+  explicit Ignored(const Parameter& parameter)
+      : ignores_(parameter.has_ignore_label()),
+        label_(static_cast<float>(parameter.ignore_label())) {}
 
-/// How many values a loss is over, how many of them it does not ignore, and how many samples.
-struct LossCounts {
-  int full = 0;
-  int valid = 0;
-  int batch = 0;
+  VIBNET_HOST_DEVICE bool has(float label) const { return ignores_ && std::trunc(label) == label_; }
+
+ private:
+  bool ignores_;
+  float label_;
 };
 
-/// What the summed loss is divided by, never less than 1; `mode` is for a parameter that says
-/// nothing.
-float loss_normalizer(const LossParameter& parameter, LossParameter::NormalizationMode mode,
-                      const LossCounts& counts);
+/// A probability, kept so far off 0 that its logarithm and inverse are finite (Caffe's bound).
+VIBNET_HOST_DEVICE inline float off_zero(float probability) {
+  return std::max(probability, 1e-20f);
+}
+
+/// What a summed loss is divided by, never less than 1.
+struct LossNormalizer {
+  bool by_valid;
+  int fixed;
+
+  /// `valid`: how many values are not ignored.
+  VIBNET_HOST_DEVICE float of(int valid) const {
+    return static_cast<float>(std::max(1, by_valid ? valid : fixed));
+  }
+};
+
+/// For a loss over `full` values of `batch` samples; `mode` is for a parameter that says nothing.
+LossNormalizer loss_normalizer(const LossParameter& parameter,
+                               LossParameter::NormalizationMode mode, int full, int batch);
 
 }  // namespace vibnet

@@ -112,17 +112,17 @@ void RecurrentLayer::transform_input(const Blobs& bottom) {
 /// Calls body(stream, cell) for every stream at this step.
 template <typename Body>
 void RecurrentLayer::for_each_stream(int step, const float* cont, const Body& body) {
-  const bool has_c = states() > 1;
   const std::int64_t count = std::int64_t{streams_} * units_;
-  float* gates = gates_.mutable_cpu_data() + 1LL * step * streams_ * gate_values();
-  float* h = states_[0].mutable_cpu_data() + (step + 1) * count;
-  float* c = has_c ? states_[1].mutable_cpu_data() + (step + 1) * count : nullptr;
+  float* c = states() > 1 ? states_[1].mutable_cpu_data() + (step + 1) * count : nullptr;
+  const RecurrentStep streams = {cont + 1LL * step * streams_,
+                                 gates_.mutable_cpu_data() + 1LL * step * streams_ * gate_values(),
+                                 states_[0].mutable_cpu_data() + (step + 1) * count,
+                                 c == nullptr ? nullptr : c - count,
+                                 c,
+                                 units_,
+                                 gate_values()};
   parallel_for(streams_, grain_of(gate_values()), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) {
-      const std::int64_t at = n * units_;
-      body(n, Cell{cont[1LL * step * streams_ + n], gates + n * gate_values(), h + at,
-                   has_c ? c - count + at : nullptr, has_c ? c + at : nullptr});
-    }
+    for (std::int64_t n = begin; n < end; ++n) body(n, streams.cell(static_cast<int>(n)));
   });
 }
 
@@ -149,7 +149,11 @@ void RecurrentLayer::forward(const Blobs& bottom, const Blobs& top) {
   write_output(states_[0].cpu_data() + count, top[0]);
   for (std::size_t i = 1; i < top.size(); ++i)
     std::copy_n(states_[i - 1].cpu_data() + steps_ * count, count, top[i]->mutable_cpu_data());
-  if (!parameter_.recurrent_param().debug_info()) return;
+  if (parameter_.recurrent_param().debug_info()) log_states();
+}
+
+void RecurrentLayer::log_states() const {
+  const std::int64_t count = std::int64_t{streams_} * units_;
   for (int t = 0; t < steps_; ++t) {
     const float* h = states_[0].cpu_data() + (t + 1) * count;
     const double sum = std::accumulate(h, h + count, 0.0,

@@ -2,9 +2,39 @@
 
 #include <vector>
 
+#include "vibnet/host_device.h"
 #include "vibnet/layer.h"
 
 namespace vibnet {
+
+/// One stream at one step: the gates' inputs, D after D, in `gate`; what the state h, and in cells
+/// that have it c, is before and after.
+struct RecurrentCell {
+  float cont;
+  float* gate;
+  float* h;
+  const float* c_before;
+  float* c;
+};
+
+/// All streams at one step.
+struct RecurrentStep {
+  const float* cont;
+  float* gates;
+  float* h;
+  /// Null in cells without c.
+  const float* c_before;
+  float* c;
+  int units;
+  int gate_values;
+
+  VIBNET_HOST_DEVICE RecurrentCell cell(int stream) const {
+    const int at = stream * units;
+    const bool has_c = c != nullptr;
+    return {cont[stream], gates + stream * gate_values, h + at, has_c ? c_before + at : nullptr,
+            has_c ? c + at : nullptr};
+  }
+};
 
 /// What RNN and LSTM share: a cell stepped through T time steps of N independent streams, gradients
 /// by back-propagation through the T steps (Caffe's Recurrent).
@@ -35,15 +65,7 @@ class RecurrentLayer : public Layer {
   double flops() const override;
 
  protected:
-  /// One stream at one step: the gates' inputs, D after D, in `gate`; what the state h, and in
-  /// cells that have it c, is before and after.
-  struct Cell {
-    float cont;
-    float* gate;
-    float* h;
-    const float* c_before;
-    float* c;
-  };
+  using Cell = RecurrentCell;
 
   virtual int gates() const = 0;
   /// 1 for h alone, 2 for h and c.
@@ -59,8 +81,6 @@ class RecurrentLayer : public Layer {
 
   int units() const { return units_; }
   int rows() const { return steps_ * streams_; }
-
- private:
   int exposed() const { return parameter_.recurrent_param().expose_hidden() ? states() : 0; }
   /// The place after x_static's, of the bottoms as of blobs().
   int after_static() const { return has_static_ ? 3 : 2; }
@@ -73,6 +93,7 @@ class RecurrentLayer : public Layer {
   void run_steps(const float* cont);
   void run_steps_back(const float* cont, float* dh);
   void add_weight_gradients(const Blobs& bottom);
+  void log_states() const;
   template <typename Body>
   void for_each_stream(int step, const float* cont, const Body& body);
 

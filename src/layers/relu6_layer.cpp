@@ -1,17 +1,9 @@
-#include <algorithm>
+#include "layers/relu6_layer.h"
 
 #include "layers/elementwise_layer.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
-
-/// y = x held between 0 and 6 (the ReLU6 of Caffe's MobileNet forks).
-struct ReLU6Formula {
-  explicit ReLU6Formula(const LayerParameter& /*parameter*/) {}
-  float value(float x) const { return std::min(std::max(x, 0.0f), 6.0f); }
-  float slope(float /*x*/, float y) const { return y > 0 && y < 6 ? 1.0f : 0.0f; }
-  bool slope_reads_x() const { return false; }
-};
 
 REGISTER_LAYER(ReLU6, CPU, ElementwiseLayer<ReLU6Formula>);
 

@@ -1,23 +1,16 @@
-#include "vibnet/layer.h"
+#include "layers/silence_layer.h"
+
 #include "vibnet/registry.h"
 
 namespace vibnet {
 
-/// Reads blobs that would else be outputs, and gives them no gradient (Caffe's Silence).
-class SilenceLayer : public Layer {
- public:
-  using Layer::Layer;
+void SilenceLayer::forward(const Blobs& /*bottom*/, const Blobs& /*top*/) {}
 
-  BlobCount bottom_count() const override { return {1, BlobCount::kAny}; }
-  BlobCount top_count() const override { return {0, 0}; }
-  void reshape(const Blobs& /*bottom*/, const Blobs& /*top*/) override {}
-  void forward(const Blobs& /*bottom*/, const Blobs& /*top*/) override {}
-  void backward(const Blobs& /*top*/, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override {
-    for (std::size_t i = 0; i < bottom.size(); ++i)
-      if (propagate_down[i]) bottom[i]->set_diff(0);
-  }
-};
+void SilenceLayer::backward(const Blobs& /*top*/, const std::vector<bool>& propagate_down,
+                            const Blobs& bottom) {
+  for (std::size_t i = 0; i < bottom.size(); ++i)
+    if (propagate_down[i]) bottom[i]->set_diff(0);
+}
 
 REGISTER_LAYER(Silence, CPU, SilenceLayer);
 

@@ -1,99 +1,85 @@
+#include "layers/slice_layer.h"
+
 #include <algorithm>
 
-#include "vibnet/layer.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
 
-/// Cuts the bottom along `axis` at the slice_points, or into equal parts (Caffe's Slice).
-class SliceLayer : public Layer {
- public:
-  using Layer::Layer;
-
-  BlobCount top_count() const override { return {1, BlobCount::kAny}; }
-
-  bool shares_data() const override { return true; }
-  bool shares_diff() const override { return true; }
-  void reshape(const Blobs& bottom, const Blobs& top) override {
-    const SliceParameter& p = parameter_.slice_param();
-    if (p.has_axis() && p.has_slice_dim()) fail("has axis and slice_dim; give one");
-    axis_ = p.has_slice_dim() ? static_cast<int>(p.slice_dim()) : p.axis();
-    axis_ = bottom[0]->canonical_axis(axis_);
-    const std::vector<int> ends = find_ends(bottom[0]->shape(axis_), static_cast<int>(top.size()));
-    Shape shape = bottom[0]->shape();
-    for (std::size_t i = 0; i < top.size(); ++i) {
-      shape[axis_] = ends[i] - (i == 0 ? 0 : ends[i - 1]);
-      top[i]->reshape(shape);
-    }
+void SliceLayer::reshape(const Blobs& bottom, const Blobs& top) {
+  const SliceParameter& p = parameter_.slice_param();
+  if (p.has_axis() && p.has_slice_dim()) fail("has axis and slice_dim; give one");
+  axis_ = p.has_slice_dim() ? static_cast<int>(p.slice_dim()) : p.axis();
+  axis_ = bottom[0]->canonical_axis(axis_);
+  const std::vector<int> ends = find_ends(bottom[0]->shape(axis_), static_cast<int>(top.size()));
+  Shape shape = bottom[0]->shape();
+  for (std::size_t i = 0; i < top.size(); ++i) {
+    shape[axis_] = ends[i] - (i == 0 ? 0 : ends[i - 1]);
+    top[i]->reshape(shape);
   }
+}
 
-  ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& top) const override {
-    if (axis_ != 1) return ChannelRule::wall();
-    ChannelRule rule = ChannelRule::moved();
-    int from = 0;
-    for (const Blob* part : top) {
-      rule.sources.emplace_back();
-      for (int c = 0; c < part->shape(1); ++c) rule.sources.back().push_back({0, from++});
-    }
-    return rule;
+ChannelRule SliceLayer::channel_rule(const Blobs& /*bottom*/, const Blobs& top) const {
+  if (axis_ != 1) return ChannelRule::wall();
+  ChannelRule rule = ChannelRule::moved();
+  int from = 0;
+  for (const Blob* part : top) {
+    rule.sources.emplace_back();
+    for (int c = 0; c < part->shape(1); ++c) rule.sources.back().push_back({0, from++});
   }
+  return rule;
+}
 
-  void forward(const Blobs& bottom, const Blobs& top) override {
-    if (top.size() == 1) return top[0]->share_data(*bottom[0]);
-    const float* x = bottom[0]->cpu_data();
-    for_each_piece(*bottom[0], top, [&](int i, int from, int to, int size) {
-      std::copy_n(x + from, size, top[i]->mutable_cpu_data() + to);
-    });
+void SliceLayer::forward(const Blobs& bottom, const Blobs& top) {
+  if (top.size() == 1) return top[0]->share_data(*bottom[0]);
+  const float* x = bottom[0]->cpu_data();
+  for_each_piece(*bottom[0], top, [&](int i, int from, int to, int size) {
+    std::copy_n(x + from, size, top[i]->mutable_cpu_data() + to);
+  });
+}
+
+void SliceLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                          const Blobs& bottom) {
+  if (!propagate_down[0]) return;
+  if (top.size() == 1) return bottom[0]->share_diff(*top[0]);
+  float* dx = bottom[0]->mutable_cpu_diff();
+  for_each_piece(*bottom[0], top, [&](int i, int from, int to, int size) {
+    std::copy_n(top[i]->cpu_diff() + to, size, dx + from);
+  });
+}
+
+std::vector<int> SliceLayer::find_ends(int size, int parts) const {
+  const auto& points = parameter_.slice_param().slice_point();
+  std::vector<int> ends(points.begin(), points.end());
+  if (ends.empty()) return equal_ends(size, parts);
+  ends.push_back(size);
+  if (static_cast<int>(ends.size()) != parts)
+    fail("needs ", parts - 1, " slice_point for ", parts, " tops, and has ", ends.size() - 1);
+  for (std::size_t i = 0; i < ends.size(); ++i)
+    if (ends[i] <= (i == 0 ? 0 : ends[i - 1]))
+      fail("slice_point must rise and stay under the axis' size, ", size);
+  return ends;
+}
+
+std::vector<int> SliceLayer::equal_ends(int size, int parts) const {
+  if (size % parts != 0)
+    fail("cannot cut ", size, " into ", parts, " equal parts; give slice_point");
+  std::vector<int> ends;
+  for (int i = 1; i <= parts; ++i) ends.push_back(i * (size / parts));
+  return ends;
+}
+
+template <typename Visit>
+void SliceLayer::for_each_piece(const Blob& bottom, const Blobs& top, const Visit& visit) const {
+  const int outer = bottom.count(0, axis_);
+  int offset = 0;
+  for (std::size_t i = 0; i < top.size(); ++i) {
+    const int size = top[i]->count(axis_);
+    for (int row = 0; row < outer; ++row)
+      visit(static_cast<int>(i), row * bottom.count(axis_) + offset, row * size, size);
+    offset += size;
   }
-
-  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override {
-    if (!propagate_down[0]) return;
-    if (top.size() == 1) return bottom[0]->share_diff(*top[0]);
-    float* dx = bottom[0]->mutable_cpu_diff();
-    for_each_piece(*bottom[0], top, [&](int i, int from, int to, int size) {
-      std::copy_n(top[i]->cpu_diff() + to, size, dx + from);
-    });
-  }
-
- private:
-  std::vector<int> find_ends(int size, int parts) const {
-    const auto& points = parameter_.slice_param().slice_point();
-    std::vector<int> ends(points.begin(), points.end());
-    if (ends.empty()) return equal_ends(size, parts);
-    ends.push_back(size);
-    if (static_cast<int>(ends.size()) != parts)
-      fail("needs ", parts - 1, " slice_point for ", parts, " tops, and has ", ends.size() - 1);
-    for (std::size_t i = 0; i < ends.size(); ++i)
-      if (ends[i] <= (i == 0 ? 0 : ends[i - 1]))
-        fail("slice_point must rise and stay under the axis' size, ", size);
-    return ends;
-  }
-
-  std::vector<int> equal_ends(int size, int parts) const {
-    if (size % parts != 0)
-      fail("cannot cut ", size, " into ", parts, " equal parts; give slice_point");
-    std::vector<int> ends;
-    for (int i = 1; i <= parts; ++i) ends.push_back(i * (size / parts));
-    return ends;
-  }
-
-  /// visit(top, the bottom's offset, its offset, values) for every run of values that stays
-  /// together.
-  template <typename Visit>
-  void for_each_piece(const Blob& bottom, const Blobs& top, const Visit& visit) const {
-    const int outer = bottom.count(0, axis_);
-    int offset = 0;
-    for (std::size_t i = 0; i < top.size(); ++i) {
-      const int size = top[i]->count(axis_);
-      for (int row = 0; row < outer; ++row)
-        visit(static_cast<int>(i), row * bottom.count(axis_) + offset, row * size, size);
-      offset += size;
-    }
-  }
-
-  int axis_ = 1;
-};
+}
 
 REGISTER_LAYER(Slice, CPU, SliceLayer);
 

@@ -23,9 +23,8 @@ class SoftmaxWithLossLayer : public LabelledLayer {
                 const Blobs& bottom) override;
 
  protected:
-  /// What the summed loss is divided by, given how many labels were not ignored.
-  float normalizer(int valid) const {
-    return loss_normalizer(parameter_.loss_param(), LossParameter::VALID, {rows(), valid, outer_});
+  LossNormalizer normalizer() const {
+    return loss_normalizer(parameter_.loss_param(), LossParameter::VALID, rows(), outer_);
   }
 
   Blob probabilities_;

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "vibnet/host_device.h"
+
 namespace vibnet {
 
 /// How a window moves along one axis.
@@ -15,10 +17,14 @@ struct WindowAxis {
   int dilation = 1;
 
   /// What the kernel spans, its holes included.
-  std::int64_t reach() const { return std::int64_t{dilation} * (kernel - 1) + 1; }
+  VIBNET_HOST_DEVICE std::int64_t reach() const {
+    return std::int64_t{dilation} * (kernel - 1) + 1;
+  }
   /// Whether the kernel reaches beyond the padded axis by less than a stride, as Caffe allows.
   bool fits() const { return size + 2LL * pad - reach() > -stride; }
-  int outputs() const { return static_cast<int>((size + 2LL * pad - reach()) / stride + 1); }
+  VIBNET_HOST_DEVICE int outputs() const {
+    return static_cast<int>((size + 2LL * pad - reach()) / stride + 1);
+  }
 };
 
 /// How a window moves over C planes, or volumes, of any number of axes.

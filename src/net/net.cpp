@@ -289,6 +289,7 @@ float Net::forward() {
   double loss = 0;
   for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
     forward_layer(i);
+    layers_[i]->check(bottoms_[i]);
     for (std::size_t top = 0; top < tops_[i].size(); ++top) {
       if (loss_weights_[i][top] == 0) continue;
       const float* values = tops_[i][top]->cpu_data();

@@ -42,10 +42,9 @@ class PassesGPU : public Passes {
   void run(Net* net) override {
     if (net != net_) recorded_ = std::make_unique<RecordedWork>();
     net_ = net;
-    // What reads data waits for it, and is not recorded.
-    forward_layers(true);
+    read_data();
     recorded_->run([this] {
-      forward_layers(false);
+      forward_layers();
       add_losses();
       net_->backward();
     });
@@ -78,9 +77,20 @@ class PassesGPU : public Passes {
     bool is_there = false;
   };
 
-  void forward_layers(bool sources) {
-    for (int i = 0; i < static_cast<int>(net_->layers().size()); ++i)
-      if (net_->bottoms(i).empty() == sources) net_->forward_layer(i);
+  int layers() const { return static_cast<int>(net_->layers().size()); }
+
+  /// Runs what has no bottoms. It waits for its data, so it is not recorded.
+  void read_data() {
+    for (int i = 0; i < layers(); ++i) {
+      if (!net_->bottoms(i).empty()) continue;
+      net_->forward_layer(i);
+      for (const Blob* top : net_->tops(i)) top->gpu_data();
+    }
+  }
+
+  void forward_layers() {
+    for (int i = 0; i < layers(); ++i)
+      if (!net_->bottoms(i).empty()) net_->forward_layer(i);
   }
 
   void add_losses() {

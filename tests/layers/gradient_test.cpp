@@ -1,15 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "support/layer_cases.h"
-#include "vibnet/device.h"
-#include "vibnet/proto_io.h"
-#include "vibnet/registry.h"
+#include "support/near.h"
 
 namespace vibnet {
 namespace {
@@ -167,47 +163,6 @@ TEST_P(Gradient, EqualsFiniteDifferences) {
 INSTANTIATE_TEST_SUITE_P(Layers, Gradient, testing::ValuesIn(gradient_cases()),
                          [](const auto& info) { return std::string(info.param.name); });
 
-std::vector<float> values(const float* data, const Blob& blob) {
-  return {data, data + blob.count()};
-}
-
-void expect_near(const std::vector<float>& expected, const std::vector<float>& found,
-                 const std::string& what) {
-  ASSERT_EQ(expected.size(), found.size()) << what;
-  float largest = 1;
-  for (const float value : expected) largest = std::max(largest, std::fabs(value));
-  for (std::size_t i = 0; i < expected.size(); ++i)
-    ASSERT_NEAR(expected[i], found[i], 1e-5f * largest) << what << ", value " << i;
-}
-
-/// Tops, gradients and penalty of the layer on the GPU against those on the CPU.
-void compare_devices(const GradientCase& one) {
-  LayerFixture cpu(one.prototxt, one.bottoms, one.tops, training_context());
-  LayerFixture gpu(one.prototxt, one.bottoms, one.tops, training_context({DeviceType::GPU, 0}));
-  for (LayerFixture* fixture : {&cpu, &gpu}) {
-    if (one.prepare) one.prepare(fixture);
-    fixture->forward();
-    fixture->backward();
-  }
-  for (int t = 0; t < cpu.tops(); ++t)
-    expect_near(values(cpu.top(t).cpu_data(), cpu.top(t)),
-                values(gpu.top(t).cpu_data(), gpu.top(t)), "top");
-  for (int b = 0; b < cpu.bottoms(); ++b)
-    if (cpu.layer().has_gradient(b))
-      expect_near(values(cpu.bottom(b).cpu_diff(), cpu.bottom(b)),
-                  values(gpu.bottom(b).cpu_diff(), gpu.bottom(b)), "gradient of the bottom");
-  for (std::size_t i = 0; i < cpu.layer().blobs().size(); ++i) {
-    const Blob& expected = *cpu.layer().blobs()[i];
-    const Blob& found = *gpu.layer().blobs()[i];
-    expect_near(values(expected.cpu_data(), expected), values(found.cpu_data(), found),
-                "parameter");
-    if (cpu.layer().is_learnable(static_cast<int>(i)))
-      expect_near(values(expected.cpu_diff(), expected), values(found.cpu_diff(), found),
-                  "gradient of the parameter");
-  }
-  EXPECT_NEAR(cpu.layer().penalty(), gpu.layer().penalty(), 1e-5 * (1 + cpu.layer().penalty()));
-}
-
 /// The gradients and blobs of the layer with its first bottom as its top, against those with a top
 /// of its own.
 void compare_in_place(const GradientCase& one) {
@@ -227,17 +182,17 @@ void compare_in_place(const GradientCase& one) {
   const Blobs tops = {bottoms[0]};
   layer.reshape(bottoms, tops);
   layer.forward(bottoms, tops);
-  expect_near(values(apart.top().cpu_data(), apart.top()), values(tops[0]->cpu_data(), *tops[0]),
-              "top");
+  expect_near(values_of(apart.top().cpu_data(), apart.top()),
+              values_of(tops[0]->cpu_data(), *tops[0]), "top");
   std::copy_n(apart.top().cpu_diff(), apart.top().count(), tops[0]->mutable_cpu_diff());
   for (const auto& blob : layer.blobs()) blob->set_diff(0);
   layer.backward(tops, propagate_down, bottoms);
   for (int b = 0; b < in_place.bottoms(); ++b)
-    expect_near(values(apart.bottom(b).cpu_diff(), apart.bottom(b)),
-                values(bottoms[b]->cpu_diff(), *bottoms[b]), "gradient of the bottom");
+    expect_near(values_of(apart.bottom(b).cpu_diff(), apart.bottom(b)),
+                values_of(bottoms[b]->cpu_diff(), *bottoms[b]), "gradient of the bottom");
   for (std::size_t i = 0; i < layer.blobs().size(); ++i)
-    expect_near(values(apart.layer().blobs()[i]->cpu_diff(), *layer.blobs()[i]),
-                values(layer.blobs()[i]->cpu_diff(), *layer.blobs()[i]),
+    expect_near(values_of(apart.layer().blobs()[i]->cpu_diff(), *layer.blobs()[i]),
+                values_of(layer.blobs()[i]->cpu_diff(), *layer.blobs()[i]),
                 "gradient of the parameter");
 }
 
@@ -251,37 +206,6 @@ TEST(InPlace, ComputesWhatItComputesApart) {
     ++layers;
   }
   EXPECT_GT(layers, 0);
-}
-
-/// The types that have a GPU implementation in this build.
-std::set<std::string> gpu_types() {
-  std::set<std::string> types;
-  for (const RegisteredLayer& layer : registered_layers())
-    for (const DeviceType device : layer.devices)
-      if (device == DeviceType::GPU) types.insert(layer.type);
-  return types;
-}
-
-std::string type_of(const GradientCase& one) {
-  LayerParameter parameter;
-  parse_prototxt(one.prototxt, one.name, &parameter);
-  return parameter.type();
-}
-
-TEST(Gpu, ComputesWhatTheCpuComputes) {
-  std::set<std::string> untested = gpu_types();
-  if (gpu_count() == 0)
-    GTEST_SKIP() << (untested.empty() ? "this build has no GPU layers"
-                                      : "no GPU here: its layers were compiled, not run");
-  for (const GradientCase& one : gradient_cases()) {
-    const std::string type = type_of(one);
-    if (gpu_types().count(type) == 0) continue;
-    SCOPED_TRACE(one.name);
-    compare_devices(one);
-    untested.erase(type);
-  }
-  EXPECT_TRUE(untested.empty()) << *untested.begin()
-                                << " has a GPU implementation and no case here";
 }
 
 }  // namespace
