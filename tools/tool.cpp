@@ -58,7 +58,8 @@ void require_flag(const char* name, const std::string& value) {
   if (value.empty()) throw UsageError("--" + std::string(name) + " is missing; see --help");
 }
 
-Device device_flag(const std::string& value) {
+Device device_flag(const std::string& value, const GpuMath& math) {
+  gpu_math() = math;
   Device device;
   try {
     device = parse_device(value);

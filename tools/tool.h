@@ -30,8 +30,8 @@ int run_tool(const Tool& tool, int argc, char** argv,
 /// Throws UsageError when a flag that the tool cannot do without is empty.
 void require_flag(const char* name, const std::string& value);
 
-/// What --device says, made current. Throws UsageError when it is neither cpu, gpu nor gpu:N, Error
-/// when there is no such GPU.
-Device device_flag(const std::string& value);
+/// What --device says, made current, and how a GPU is to compute. Throws UsageError when it is
+/// neither cpu, gpu nor gpu:N, Error when there is no such GPU.
+Device device_flag(const std::string& value, const GpuMath& math = GpuMath());
 
 }  // namespace vibnet

@@ -16,6 +16,8 @@ DEFINE_string(weights, "", "the trained caffemodel");
 DEFINE_int32(iterations, 0,
              "batches to run; 0 is one pass over the data, 50 where that is unknown");
 DEFINE_string(device, "cpu", "cpu, gpu or gpu:N");
+DEFINE_bool(tf32, false, "on a GPU, products in TF32: faster, with 10 bits behind the point");
+DEFINE_bool(deterministic, false, "on a GPU, the same bits in each run");
 
 namespace {
 
@@ -44,7 +46,7 @@ int test(const std::vector<std::string>& arguments) {
   vibnet::require_flag("weights", FLAGS_weights);
   if (FLAGS_iterations < 0) throw vibnet::UsageError("--iterations cannot be negative");
   vibnet::NetOptions options;
-  options.device = vibnet::device_flag(FLAGS_device);
+  options.device = vibnet::device_flag(FLAGS_device, {FLAGS_tf32, FLAGS_deterministic});
   options.fills_parameters = false;
   options.keeps_blobs = false;
   vibnet::Net net = vibnet::make_net(vibnet::read_net_prototxt(FLAGS_model), FLAGS_model, options);

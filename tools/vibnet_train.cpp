@@ -13,6 +13,8 @@ DEFINE_string(solver, "", "the solver's prototxt");
 DEFINE_string(weights, "", "caffemodel to start from; several with commas");
 DEFINE_string(resume, "", "solverstate to go on from");
 DEFINE_string(device, "cpu", "cpu, gpu or gpu:N");
+DEFINE_bool(tf32, false, "on a GPU, products in TF32: faster, with 10 bits behind the point");
+DEFINE_bool(deterministic, false, "on a GPU, the same bits in each run");
 DECLARE_string(log_dir);
 
 namespace {
@@ -37,7 +39,9 @@ int train(const std::vector<std::string>& arguments) {
   if (!FLAGS_weights.empty() && !FLAGS_resume.empty())
     throw vibnet::UsageError("--weights and --resume exclude each other");
   const vibnet::SolverParameter parameter = vibnet::read_solver(FLAGS_solver, assignments);
-  vibnet::Solver solver(parameter, FLAGS_solver, vibnet::device_flag(FLAGS_device), FLAGS_resume);
+  vibnet::Solver solver(parameter, FLAGS_solver,
+                        vibnet::device_flag(FLAGS_device, {FLAGS_tf32, FLAGS_deterministic}),
+                        FLAGS_resume);
   copy_weights(&solver);
   LOG_IF(WARNING, parameter.has_solver_mode() && FLAGS_device == "cpu" &&
                       parameter.solver_mode() == vibnet::SolverParameter::GPU)
@@ -58,7 +62,8 @@ int main(int argc, char** argv) {
   const vibnet::Tool tool{
       "vibnet-train", "trains a net as a solver says",
       "vibnet-train --solver S.prototxt [--weights W.caffemodel | --resume S.solverstate]\n"
-      "         [--device cpu|gpu|gpu:N] [--log_dir DIR] [--set field=value]...",
+      "         [--device cpu|gpu|gpu:N [--tf32] [--deterministic]] [--log_dir DIR]\n"
+      "         [--set field=value]...",
       "vibnet-train --solver models/lenet5/solver.prototxt --set max_iter=1000"};
   assignments = vibnet::take_assignments(&argc, argv);
   return vibnet::run_tool(tool, argc, argv, train);

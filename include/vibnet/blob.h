@@ -57,6 +57,8 @@ class Blob {
   float* mutable_cpu_diff() { return static_cast<float*>(diff_->mutable_cpu_data()); }
   float* mutable_gpu_diff() { return static_cast<float*>(diff_->mutable_gpu_data()); }
 
+  const SyncedMemory& data_memory() const { return *data_; }
+  const SyncedMemory& diff_memory() const { return *diff_; }
   /// See SyncedMemory::stamp.
   std::uint64_t data_stamp() const { return data_->stamp(); }
 
@@ -67,6 +69,8 @@ class Blob {
   void use_data(std::shared_ptr<SyncedMemory> memory);
   void use_diff(std::shared_ptr<SyncedMemory> memory);
 
+  /// Takes over the other's values, on the device where they are. The counts must be equal.
+  void copy_data(const Blob& other);
   void set_data(float value);
   void set_diff(float value);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 namespace vibnet {
@@ -21,6 +22,18 @@ const char* name(DeviceType type);
 
 /// Reads "cpu", "gpu" or "gpu:N". Throws Error on anything else.
 Device parse_device(const std::string& text);
+
+/// How GPUs compute, for the whole program; set before the first net is made.
+struct GpuMath {
+  /// Products in TF32, whose factors have 10 bits behind the point: faster, but not the CPU's
+  /// numbers to within rounding.
+  bool tf32 = false;
+  /// The same bits in each run. Else convolutions take what a clock says is fastest.
+  bool deterministic = false;
+  /// Bytes that a convolution may work in.
+  std::size_t workspace = std::size_t{1} << 30;
+};
+GpuMath& gpu_math();
 
 /// How many GPUs this build and machine can use.
 int gpu_count();

@@ -15,6 +15,7 @@ namespace vibnet {
 
 class ChannelPass;
 class GateLayer;
+class GpuOutOfMemory;
 class Net;
 
 struct NetOptions {
@@ -49,6 +50,12 @@ class Net {
   /// Runs all layers. Returns the objective: the loss tops by their weights, and in TRAIN the
   /// layers' penalties.
   float forward();
+  /// The tops that are losses, and their weights: forward()'s result but for the penalties.
+  struct Loss {
+    const Blob* blob;
+    float weight;
+  };
+  std::vector<Loss> losses() const;
   /// Runs the gradients of the last forward back. Adds to the diffs of the parameters.
   void backward();
   void clear_gradients();
@@ -140,6 +147,7 @@ class Net {
   void share_diffs();
   void share_data();
   void plan_memory();
+  [[noreturn]] void explain(const GpuOutOfMemory& error, int layer) const;
   void log_forward(int layer) const;
   void log_backward(int layer) const;
 

@@ -54,7 +54,9 @@ enum class SolverAction { NONE, SNAPSHOT, STOP };
 
 class Steering;
 class DeadUnits;
+class Passes;
 class UpdateRule;
+class Updater;
 struct SolverNets;
 
 /// Trains a net as a SolverParameter says (Caffe's Solver): by SGD, Nesterov, AdaGrad, RMSProp,
@@ -111,6 +113,7 @@ class Solver {
   void make_nets();
   void make_history();
   int check_interval() const;
+  void make_updater();
   void make_dead_units(const std::string& path);
   void check_dead_units();
   void compact();
@@ -121,17 +124,14 @@ class Solver {
   void step_until(std::int64_t end);
   void take_action();
   void step_once();
-  double forward_backward();
+  void forward_backward();
+  void check_bottoms() const;
   void update();
   void apply_update();
-  void normalize_gradients();
-  void clip_gradients();
-  double smoothed_loss(double loss);
   TrainingStep describe(double loss) const;
   TestResult test_net(int index);
   double learning_rate() const;
   double kl_weight() const;
-  void check_loss(double loss) const;
   void check_snapshot_folder() const;
   void restore(const SolverState& state, const std::string& path);
   void check_state(const SolverState& state, const std::string& path) const;
@@ -151,10 +151,11 @@ class Solver {
   std::unique_ptr<Steering> steering_;
   /// One list a parameter: what the rule remembers of it.
   std::vector<std::vector<std::unique_ptr<Blob>>> history_;
+  std::unique_ptr<Updater> updater_;
+  std::unique_ptr<Passes> passes_;
   /// Of the nets before the last compaction.
   double seconds_waited_ = 0;
   std::int64_t iteration_ = 0;
-  std::vector<double> recent_losses_;
   SolverObserver* observer_ = nullptr;
   std::function<SolverAction()> action_source_;
   bool is_stopped_ = false;

@@ -19,7 +19,13 @@ class SyncedMemory {
   const void* gpu_data();
   void* mutable_gpu_data();
 
+  /// Copies the other's first `bytes` to the front: on the GPU where the thread has one in use and
+  /// the other's newest values are there, else on the host.
+  void copy_from(SyncedMemory* other, std::size_t bytes);
+
   std::size_t bytes() const { return bytes_; }
+  /// Whether a GPU holds memory for it.
+  bool is_on_gpu() const { return gpu_ != nullptr; }
 
   /// Changes each time memory is asked for to be written, and is never that of another memory: what
   /// has been computed from the values holds while this stays.

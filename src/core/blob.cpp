@@ -79,6 +79,11 @@ void Blob::use_diff(std::shared_ptr<SyncedMemory> memory) {
   capacity_ = std::min(data_->bytes(), diff_->bytes());
 }
 
+void Blob::copy_data(const Blob& other) {
+  CHECK_EQ(count_, other.count_);
+  data_->copy_from(other.data_.get(), count_ * sizeof(float));
+}
+
 void Blob::set_data(float value) { std::fill_n(mutable_cpu_data(), count_, value); }
 
 void Blob::set_diff(float value) { std::fill_n(mutable_cpu_diff(), count_, value); }

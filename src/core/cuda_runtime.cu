@@ -1,17 +1,35 @@
+#include <memory>
+
 #include "core/cuda.h"
 #include "core/gpu_runtime.h"
 
 namespace vibnet {
 namespace {
 
+/// The oldest compute capability of CMAKE_CUDA_ARCHITECTURES.
+constexpr int kOldest = 80;
+
 class CudaRuntime : public GpuRuntime {
  public:
   int device_count() override {
     int count = 0;
-    return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+    return count_devices(&count) == cudaSuccess ? count : 0;
   }
 
-  void use(int index) override { check_cuda(cudaSetDevice(index), "cudaSetDevice"); }
+  std::string why_none() override {
+    int count = 0;
+    const cudaError_t status = count_devices(&count);
+    return cudaGetErrorString(status == cudaSuccess ? cudaErrorNoDevice : status);
+  }
+
+  void use(int index) override {
+    const int major = attribute(cudaDevAttrComputeCapabilityMajor, index);
+    const int minor = attribute(cudaDevAttrComputeCapabilityMinor, index);
+    if (10 * major + minor < kOldest)
+      fail("device gpu:", index, ": has compute capability ", major, ".", minor, ", and ",
+           kOldest / 10, ".", kOldest % 10, " or newer is needed");
+    check_cuda(cudaSetDevice(index), "cudaSetDevice");
+  }
 
   void* allocate(std::size_t bytes) override {
     void* pointer = nullptr;
@@ -21,8 +39,7 @@ class CudaRuntime : public GpuRuntime {
       std::size_t free = 0;
       std::size_t total = 0;
       cudaMemGetInfo(&free, &total);
-      fail("the GPU is out of memory: ", bytes, " bytes were asked for and ", free, " of ", total,
-           " are free; use a smaller batch_size");
+      throw GpuOutOfMemory(bytes, free, total);
     }
     check_cuda(status, "cudaMalloc");
     return pointer;
@@ -31,8 +48,16 @@ class CudaRuntime : public GpuRuntime {
   // A failure here means the process is ending or lost the device: nothing is left to be done.
   void release(void* pointer) override { cudaFree(pointer); }
 
+  void* allocate_pinned(std::size_t bytes) override {
+    void* pointer = nullptr;
+    if (cudaMallocHost(&pointer, bytes) == cudaSuccess) return pointer;
+    cudaGetLastError();
+    return nullptr;
+  }
+  void release_pinned(void* pointer) override { cudaFreeHost(pointer); }
+
   void fill_zero(void* pointer, std::size_t bytes) override {
-    check_cuda(cudaMemset(pointer, 0, bytes), "cudaMemset");
+    check_cuda(cudaMemsetAsync(pointer, 0, bytes, cudaStreamPerThread), "cudaMemset");
   }
   void copy_to_device(void* device, const void* host, std::size_t bytes) override {
     check_cuda(cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice), "copy to the device");
@@ -41,9 +66,38 @@ class CudaRuntime : public GpuRuntime {
     check_cuda(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost), "copy to the host");
   }
   void copy_on_device(void* to, const void* from, std::size_t bytes) override {
-    check_cuda(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToDevice), "copy on the device");
+    check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cudaStreamPerThread),
+               "copy on the device");
   }
-  void synchronize() override { check_cuda(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); }
+  void set_mark(std::shared_ptr<void>* mark) override {
+    if (*mark == nullptr) {
+      cudaEvent_t event = nullptr;
+      check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync),
+                 "cudaEventCreate");
+      mark->reset(event, [](void* e) { cudaEventDestroy(static_cast<cudaEvent_t>(e)); });
+    }
+    check_cuda(cudaEventRecord(static_cast<cudaEvent_t>(mark->get()), cudaStreamPerThread),
+               "cudaEventRecord");
+  }
+  void wait_for(const void* mark) override {
+    check_cuda(cudaEventSynchronize(static_cast<cudaEvent_t>(const_cast<void*>(mark))),
+               "cudaEventSynchronize");
+  }
+  void synchronize() override {
+    check_cuda(cudaStreamSynchronize(cudaStreamPerThread), "cudaStreamSynchronize");
+  }
+
+ private:
+  static int attribute(cudaDeviceAttr attribute, int index) {
+    int value = 0;
+    check_cuda(cudaDeviceGetAttribute(&value, attribute, index), "cudaDeviceGetAttribute");
+    return value;
+  }
+  static cudaError_t count_devices(int* count) {
+    const cudaError_t status = cudaGetDeviceCount(count);
+    cudaGetLastError();
+    return status;
+  }
 };
 
 CudaRuntime cuda_runtime;

@@ -11,7 +11,15 @@ GpuRuntime*& registered_runtime() {
   return runtime;
 }
 
+thread_local bool uses_gpu = false;
+
 }  // namespace
+
+GpuOutOfMemory::GpuOutOfMemory(std::size_t asked, std::size_t free, std::size_t total)
+    : Error("the GPU is out of memory: " + std::to_string(asked) + " bytes were asked for and " +
+            std::to_string(free) + " of " + std::to_string(total) + " are free"),
+      asked_(asked),
+      free_(free) {}
 
 GpuRuntime* gpu_runtime() { return registered_runtime(); }
 
@@ -21,6 +29,11 @@ bool register_gpu_runtime(GpuRuntime* runtime) {
 }
 
 const char* name(DeviceType type) { return type == DeviceType::CPU ? "CPU" : "GPU"; }
+
+GpuMath& gpu_math() {
+  static GpuMath math;
+  return math;
+}
 
 int gpu_count() { return gpu_runtime() == nullptr ? 0 : gpu_runtime()->device_count(); }
 
@@ -33,13 +46,20 @@ Device parse_device(const std::string& text) {
   return {DeviceType::GPU, std::stoi(digits)};
 }
 
+bool thread_uses_gpu() { return uses_gpu; }
+
 void use_device(const Device& device) {
+  uses_gpu = false;
   if (device.type == DeviceType::CPU) return;
   if (gpu_runtime() == nullptr)
     fail("device gpu:", device.index, ": this vibnet was built without CUDA; use cpu");
+  if (gpu_count() == 0)
+    fail("device gpu:", device.index,
+         ": this machine has no usable GPU: ", gpu_runtime()->why_none());
   if (device.index >= gpu_count())
     fail("device gpu:", device.index, ": this machine has ", gpu_count(), " usable GPU(s)");
   gpu_runtime()->use(device.index);
+  uses_gpu = true;
 }
 
 }  // namespace vibnet

@@ -10,6 +10,9 @@
 namespace vibnet {
 namespace {
 
+/// What may be read beyond the end on the host: see SyncedMemory.
+constexpr std::size_t kReadBeyond = 64;
+
 std::atomic<std::size_t> current_bytes{0};
 std::atomic<std::size_t> peak_bytes{0};
 
@@ -25,7 +28,20 @@ std::uint64_t next_stamp() {
   return ++stamp;
 }
 
+/// Null for a thread that uses no GPU, and where none is left.
+std::shared_ptr<void> allocate_pinned(std::size_t bytes) {
+  if (!thread_uses_gpu()) return nullptr;
+  void* pointer = gpu_runtime()->allocate_pinned(bytes);
+  if (pointer == nullptr) return nullptr;
+  count_allocated(bytes);
+  return {pointer, [bytes](void* p) {
+            gpu_runtime()->release_pinned(p);
+            current_bytes -= bytes;
+          }};
+}
+
 std::shared_ptr<void> allocate_on_cpu(std::size_t bytes) {
+  if (std::shared_ptr<void> pinned = allocate_pinned(bytes + kReadBeyond)) return pinned;
   constexpr std::size_t kCacheLine = 64;
   // With room for a vector that is read beyond the end.
   void* pointer = std::aligned_alloc(kCacheLine, (bytes / kCacheLine + 2) * kCacheLine);
@@ -94,6 +110,14 @@ void* SyncedMemory::mutable_gpu_data() {
   head_ = Head::AT_GPU;
   stamp_ = next_stamp();
   return gpu_.get();
+}
+
+void SyncedMemory::copy_from(SyncedMemory* other, std::size_t bytes) {
+  const bool is_on_gpu = other->head_ == Head::AT_GPU || other->head_ == Head::SYNCED;
+  if (thread_uses_gpu() && is_on_gpu)
+    gpu_runtime()->copy_on_device(mutable_gpu_data(), other->gpu_data(), bytes);
+  else
+    std::memcpy(mutable_cpu_data(), other->cpu_data(), bytes);
 }
 
 MemoryUsage memory_usage() { return {current_bytes, peak_bytes}; }

@@ -4,10 +4,25 @@
 #include <chrono>
 #include <utility>
 
+#include "core/gpu_runtime.h"
+
 namespace vibnet {
 
-Prefetcher::Prefetcher(Read read, int depth)
-    : read_(std::move(read)), depth_(std::max(1, depth)), thread_([this] { run(); }) {}
+void Batch::copy_to(const Blobs& top) {
+  top[0]->reshape_like(data);
+  top[0]->copy_data(data);
+  if (top.size() > 1) {
+    top[1]->reshape_like(labels);
+    top[1]->copy_data(labels);
+  }
+  if (thread_uses_gpu()) gpu_runtime()->set_mark(&is_read);
+}
+
+Prefetcher::Prefetcher(Read read, int depth, const Device& device)
+    : read_(std::move(read)),
+      device_(device),
+      depth_(std::max(1, depth)),
+      thread_([this] { run(); }) {}
 
 Prefetcher::~Prefetcher() {
   {
@@ -31,7 +46,7 @@ void Prefetcher::run() {
     }
     lock.unlock();
     try {
-      read_(item.index, &item.batch);
+      read(&item);
     } catch (...) {
       item.error = std::current_exception();
     }
@@ -41,6 +56,16 @@ void Prefetcher::run() {
     ready_.push_back(std::move(item));
     changed_.notify_all();
   }
+}
+
+void Prefetcher::read(Item* item) {
+  use_device(device_);
+  Batch& batch = item->batch;
+  if (batch.is_read != nullptr) gpu_runtime()->wait_for(batch.is_read.get());
+  read_(item->index, &batch);
+  if (device_.type == DeviceType::CPU) return;
+  batch.data.gpu_data();
+  batch.labels.gpu_data();
 }
 
 void Prefetcher::take(std::int64_t index, Batch* batch) {

@@ -5,30 +5,38 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "vibnet/blob.h"
+#include "vibnet/device.h"
+#include "vibnet/layer.h"
 
 namespace vibnet {
 
 /// One batch as a data layer hands it on.
 struct Batch {
-  /// Of one sample: C x H x W.
-  Shape sample_shape;
-  std::vector<float> data;
-  std::vector<float> labels;
+  /// N x C x H x W.
+  Blob data;
+  /// N.
+  Blob labels;
+  /// Where a GPU is done with reading it.
+  std::shared_ptr<void> is_read;
+
+  /// Shapes and fills the tops: the data, and the labels if there is a second one.
+  void copy_to(const Blobs& top);
 };
 
-/// Reads batches ahead in a thread of its own: after batch i is taken, i + 1 and on. Taking another
-/// one than the next starts over there.
+/// Reads batches ahead in a thread of its own, to the device: after batch i is taken, i + 1 and on.
+/// Taking another one than the next starts over there.
 class Prefetcher {
  public:
   /// Fills a batch by its number; called from the thread.
   using Read = std::function<void(std::int64_t index, Batch* batch)>;
 
-  Prefetcher(Read read, int depth);
+  Prefetcher(Read read, int depth, const Device& device = Device());
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
   ~Prefetcher();
@@ -48,8 +56,10 @@ class Prefetcher {
   };
 
   void run();
+  void read(Item* item);
 
   Read read_;
+  Device device_;
   std::size_t depth_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -16,7 +16,7 @@ struct ChannelLayout {
 
   /// The channel of the blob's i-th value.
   VIBNET_HOST_DEVICE int channel_of(int i) const { return i / values % channels; }
-  int values_of_channel() const { return samples * values; }
+  VIBNET_HOST_DEVICE int values_of_channel() const { return samples * values; }
   /// Where the i-th of a channel's values stands in the blob.
   VIBNET_HOST_DEVICE int index_of(int channel, int i) const {
     return (i / values * channels + channel) * values + i % values;

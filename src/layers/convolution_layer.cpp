@@ -63,7 +63,7 @@ void ConvolutionLayer::reshape(const Blobs& bottom, const Blobs& top) {
   samples_ = bottom[0]->count(0, channel_axis_);
   output_size_ = top[0]->count(channel_axis_ + 1);
   if (kernel_ != nullptr && made_for_ == shape) return;
-  kernel_ = make_convolution({samples_, groups_, filters_, window_}, weights_change());
+  kernel_ = make_kernel({samples_, groups_, filters_, window_});
   made_for_ = shape;
   prepared_of_ = 0;
 }

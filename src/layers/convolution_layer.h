@@ -38,27 +38,33 @@ class ConvolutionLayer : public WindowedLayer {
   /// True where the bottoms hold the places and the tops the maps.
   virtual bool is_transposed() const { return false; }
   virtual int groups(int channels) const;
+  /// Made anew where the shapes change.
+  virtual std::unique_ptr<ConvolutionKernel> make_kernel(const Convolution& convolution) {
+    return make_convolution(convolution, weights_change());
+  }
 
- private:
   bool has_bias() const { return parameter_.convolution_param().bias_term(); }
   bool weights_change() const { return context_.phase == TRAIN; }
+
+  int samples_ = 0;
+  int outputs_ = 0;
+  /// Values of one output channel.
+  int output_size_ = 0;
+  std::unique_ptr<ConvolutionKernel> kernel_;
+
+ private:
   /// What the kernel's forward_prepared wants of the weights as they are now.
   const float* prepared_weights();
   Shape map_shape(const Shape& bottom) const;
   void add_bias(const float* bias, float* y) const;
   void add_bias_gradient(const float* dy);
 
-  int samples_ = 0;
   int channels_ = 0;
-  int outputs_ = 0;
   int groups_ = 1;
   /// Of one group; window_ moves over one group's map.
   int filters_ = 0;
-  /// Values of one output channel.
-  int output_size_ = 0;
   /// The bottoms' shape that kernel_ is for.
   Shape made_for_;
-  std::unique_ptr<ConvolutionKernel> kernel_;
   std::unique_ptr<SyncedMemory> prepared_;
   std::uint64_t prepared_of_ = 0;
 };

@@ -39,6 +39,9 @@ class GateLayer : public ChannelwiseLayer {
 
   /// What the units cost the more the further they are open, summed, times the layer's kl_scale.
   virtual double kl() const = 0;
+  /// kl() as a value on the GPU in use, by work of this thread's stream; null for a gate that runs
+  /// on the CPU.
+  virtual const float* kl_on_gpu() { return nullptr; }
   /// The weight of kl() in the objective: the layer's gamma times the solver's kl_weight, times the
   /// cost factor.
   double gamma() const { return gamma_ * context_.kl_weight * cost_factor_; }

@@ -114,6 +114,21 @@ class GateOnGPU : public Gate {
         });
   }
 
+  /// Of what the last forward left.
+  const float* kl_on_gpu() override {
+    const auto* kls = static_cast<const double*>(kls_->gpu_data());
+    const double scale = this->kl_scale_;
+    kl_.reshape({});
+    float* kl = kl_.mutable_gpu_data();
+    sum_rows_gpu(
+        1, this->channels_,
+        [=] __device__(int, int c) {
+          return Sums{kls[c], 0};
+        },
+        [=] __device__(int, const Sums& sums) { *kl = static_cast<float>(sums.first * scale); });
+    return kl;
+  }
+
   /// From what the last forward left, as long as the parameters are what it read.
   double kl() const override {
     if (stamps() != stamps_of_kls_) return Gate::kl();
@@ -164,6 +179,7 @@ class GateOnGPU : public Gate {
   }
 
   std::unique_ptr<SyncedMemory> kls_;
+  Blob kl_;
   std::vector<std::uint64_t> stamps_of_kls_;
 };
 

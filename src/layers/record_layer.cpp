@@ -21,9 +21,9 @@ void RecordLayer::set_up(const Blobs& /*bottom*/, const Blobs& top) {
       std::make_unique<DataTransformer>(parameter_.transform_param(), context_.phase, random_key());
   sample_shape_ = read_record(order_.position_of(skip_));
   shape_tops(sample_shape_, top);
-  prefetcher_ =
-      std::make_unique<Prefetcher>([this](std::int64_t index, Batch* batch) { read(index, batch); },
-                                   static_cast<int>(std::min(reading.ahead, kMostAhead)));
+  prefetcher_ = std::make_unique<Prefetcher>(
+      [this](std::int64_t index, Batch* batch) { read(index, batch); },
+      static_cast<int>(std::min(reading.ahead, kMostAhead)), context_.device);
 }
 
 std::int64_t RecordLayer::drawn_skip() const {
@@ -54,28 +54,26 @@ Shape RecordLayer::read_record(std::int64_t position) {
 }
 
 void RecordLayer::read(std::int64_t index, Batch* batch) {
-  batch->labels.resize(batch_size_);
+  batch->labels.reshape({batch_size_});
+  float* labels = batch->labels.mutable_cpu_data();
   for (int i = 0; i < batch_size_; ++i) {
     const std::int64_t sample = skip_ + index * batch_size_ + i;
     const std::int64_t position = order_.position_of(sample);
-    batch->sample_shape = read_record(position);
-    if (batch_size_ > 1 && batch->sample_shape != sample_shape_)
-      vibnet::fail(records_->name_of(position), " comes out as ", to_string(batch->sample_shape),
+    const Shape shape = read_record(position);
+    if (batch_size_ > 1 && shape != sample_shape_)
+      vibnet::fail(records_->name_of(position), " comes out as ", to_string(shape),
                    ", and the first as ", to_string(sample_shape_),
                    "; only batch_size: 1 can mix sizes");
-    const std::size_t values = count(batch->sample_shape, 0, 3);
-    batch->data.resize(batch_size_ * values);
-    transformer_->transform(datum_, batch->sample_shape, sample, &batch->data[i * values]);
-    batch->labels[i] = static_cast<float>(datum_.label());
+    batch->data.reshape({batch_size_, shape[0], shape[1], shape[2]});
+    float* values = batch->data.mutable_cpu_data() + std::ptrdiff_t{i} * batch->data.count(1);
+    transformer_->transform(datum_, shape, sample, values);
+    labels[i] = static_cast<float>(datum_.label());
   }
 }
 
 void RecordLayer::forward(const Blobs& /*bottom*/, const Blobs& top) try {
   prefetcher_->take(context_.batch(), &batch_);
-  shape_tops(batch_.sample_shape, top);
-  std::copy(batch_.data.begin(), batch_.data.end(), top[0]->mutable_cpu_data());
-  if (top.size() > 1)
-    std::copy(batch_.labels.begin(), batch_.labels.end(), top[1]->mutable_cpu_data());
+  batch_.copy_to(top);
 } catch (const Error& error) {
   fail(error.what());
 }

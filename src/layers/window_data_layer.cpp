@@ -39,13 +39,12 @@ class WindowDataLayer : public DatasetLayer {
     top[1]->reshape({batch_size()});
     prefetcher_ = std::make_unique<Prefetcher>(
         [this](std::int64_t index, Batch* batch) { read(index, batch); },
-        static_cast<int>(DataParameter().prefetch()));
+        static_cast<int>(DataParameter().prefetch()), context_.device);
   }
 
   void forward(const Blobs& /*bottom*/, const Blobs& top) override try {
     prefetcher_->take(context_.batch(), &batch_);
-    std::copy(batch_.data.begin(), batch_.data.end(), top[0]->mutable_cpu_data());
-    std::copy(batch_.labels.begin(), batch_.labels.end(), top[1]->mutable_cpu_data());
+    batch_.copy_to(top);
   } catch (const Error& error) {
     fail(error.what());
   }
@@ -137,16 +136,19 @@ class WindowDataLayer : public DatasetLayer {
 
   void read(std::int64_t index, Batch* batch) {
     const std::size_t values = mean_.size();
-    batch->data.assign(batch_size() * values, 0);
-    batch->labels.resize(batch_size());
+    batch->data.reshape({batch_size(), kChannels, cut_.side, cut_.side});
+    batch->data.set_data(0);
+    batch->labels.reshape({batch_size()});
+    float* data = batch->data.mutable_cpu_data();
+    float* labels = batch->labels.mutable_cpu_data();
     const int background = batch_size() - foreground_of_batch();
     for (int i = 0; i < batch_size(); ++i) {
       const std::vector<Window>& windows = i < background ? background_ : foreground_;
       RandomSequence random(random_key(), static_cast<std::uint64_t>(index) * batch_size() + i);
       const Window& window = windows[random.below(static_cast<std::uint32_t>(windows.size()))];
       const bool is_mirrored = transform().mirror() && random.below(2) == 1;
-      write(cut_out(window, is_mirrored), &batch->data[i * values]);
-      batch->labels[i] = static_cast<float>(window.label);
+      write(cut_out(window, is_mirrored), data + i * values);
+      labels[i] = static_cast<float>(window.label);
     }
   }
 

@@ -1,10 +1,16 @@
+#include <cstddef>
 #include <map>
 
 #include "core/cuda.h"
+#include "core/gpu_runtime.h"
 #include "math/gemm_gpu.h"
+#include "vibnet/device.h"
 
 namespace vibnet {
 namespace {
+
+/// What NVIDIA names for its newest devices.
+constexpr std::size_t kWorkspace = std::size_t{32} << 20;
 
 /// One handle for each thread and device, kept to the end of the program.
 cublasHandle_t handle() {
@@ -12,7 +18,15 @@ cublasHandle_t handle() {
   int device = 0;
   check_cuda(cudaGetDevice(&device), "cudaGetDevice");
   cublasHandle_t& handle = handles[device];
-  if (handle == nullptr) check_cublas(cublasCreate(&handle), "cublasCreate");
+  if (handle == nullptr) {
+    check_cublas(cublasCreate(&handle), "cublasCreate");
+    check_cublas(cublasSetStream(handle, cudaStreamPerThread), "cublasSetStream");
+    // Its own would be taken anew each time that work is recorded.
+    void* workspace = gpu_runtime()->allocate(kWorkspace);
+    check_cublas(cublasSetWorkspace(handle, workspace, kWorkspace), "cublasSetWorkspace");
+  }
+  const cublasMath_t math = gpu_math().tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH;
+  check_cublas(cublasSetMathMode(handle, math), "cublasSetMathMode");
   return handle;
 }
 

@@ -1,63 +1,67 @@
 #include "math/softmax_gpu.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "core/cuda.h"
 
 namespace vibnet {
 namespace {
 
-constexpr int kMostThreads = 256;
+constexpr int kWarp = 32;
 
-/// A thread for each row, where neighbouring rows lie side by side.
-__global__ void softmax_of_threads(int rows, int classes, int inner, const float* x, float* y) {
-  const int row = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-  if (row >= rows) return;
-  const int first = row / inner * classes * inner + row % inner;
-  float largest = x[first];
-  for (int c = 1; c < classes; ++c) largest = std::max(largest, x[first + c * inner]);
-  float sum = 0;
-  for (int c = 0; c < classes; ++c) sum += expf(x[first + c * inner] - largest);
-  for (int c = 0; c < classes; ++c)
-    y[first + c * inner] = expf(x[first + c * inner] - largest) / sum;
-}
-
-struct Larger {
-  __device__ float operator()(float a, float b) const { return std::max(a, b); }
-};
-struct Plus {
-  __device__ float operator()(float a, float b) const { return a + b; }
+/// The threads that share a row: the warp where a row's values stand side by side, else one, for
+/// then those of neighbouring rows do.
+struct Sharing {
+  int lanes;
+  explicit Sharing(int inner) : lanes(inner == 1 ? kWarp : 1) {}
+  int blocks(int rows) const { return blocks_for(1LL * rows * lanes); }
 };
 
-/// What the values of a block's threads come to, in each of them.
-template <typename Operation>
-__device__ float combined(float value, Operation operation, float* shared) {
-  __syncthreads();
-  shared[threadIdx.x] = value;
-  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half)
-      shared[threadIdx.x] = operation(shared[threadIdx.x], shared[threadIdx.x + half]);
+/// A row's classes as one thread goes through them.
+struct Row {
+  int index, first, lane, step;
+
+  __device__ Row(int lanes, int classes, int inner) {
+    const int thread = blockIdx.x * blockDim.x + threadIdx.x;
+    index = thread / lanes;
+    lane = thread % lanes;
+    first = index / inner * classes * inner + index % inner;
+    step = inner;
   }
-  __syncthreads();
-  return shared[0];
+  __device__ int at(int c) const { return first + c * step; }
+};
+
+/// Over the lanes of a row, the same in all of them; whole warps call it.
+__device__ float sum_over(int lanes, float value) {
+  for (int distance = lanes / 2; distance > 0; distance /= 2)
+    value += __shfl_xor_sync(0xffffffffu, value, distance);
+  return value;
+}
+__device__ float largest_over(int lanes, float value) {
+  for (int distance = lanes / 2; distance > 0; distance /= 2)
+    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, distance));
+  return value;
 }
 
-/// A block for each row of classes that lie side by side.
-__global__ void softmax_of_blocks(int classes, const float* x, float* y) {
-  __shared__ float shared[kMostThreads];
-  const float* from = x + static_cast<long long>(blockIdx.x) * classes;
-  float* to = y + static_cast<long long>(blockIdx.x) * classes;
-  const int thread = static_cast<int>(threadIdx.x);
-  const int threads = static_cast<int>(blockDim.x);
-  float largest = -INFINITY;
-  for (int c = thread; c < classes; c += threads) largest = std::max(largest, from[c]);
-  largest = combined(largest, Larger{}, shared);
+__global__ void softmax(int rows, int lanes, int classes, int inner, const float* x, float* y) {
+  const Row row(lanes, classes, inner);
+  if (row.index >= rows) return;
+  float largest = x[row.at(0)];
+  for (int c = row.lane; c < classes; c += lanes) largest = fmaxf(largest, x[row.at(c)]);
+  largest = largest_over(lanes, largest);
   float sum = 0;
-  for (int c = thread; c < classes; c += threads) sum += expf(from[c] - largest);
-  sum = combined(sum, Plus{}, shared);
-  for (int c = thread; c < classes; c += threads) to[c] = expf(from[c] - largest) / sum;
+  for (int c = row.lane; c < classes; c += lanes) sum += expf(x[row.at(c)] - largest);
+  sum = sum_over(lanes, sum);
+  for (int c = row.lane; c < classes; c += lanes) y[row.at(c)] = expf(x[row.at(c)] - largest) / sum;
+}
+
+__global__ void softmax_gradient(int rows, int lanes, int classes, int inner, const float* y,
+                                 const float* dy, float* dx) {
+  const Row row(lanes, classes, inner);
+  if (row.index >= rows) return;
+  float dot = 0;
+  for (int c = row.lane; c < classes; c += lanes) dot += dy[row.at(c)] * y[row.at(c)];
+  dot = sum_over(lanes, dot);
+  for (int c = row.lane; c < classes; c += lanes)
+    dx[row.at(c)] = (dy[row.at(c)] - dot) * y[row.at(c)];
 }
 
 }  // namespace
@@ -65,14 +69,19 @@ __global__ void softmax_of_blocks(int classes, const float* x, float* y) {
 void softmax_gpu(const float* x, int outer, int classes, int inner, float* y) {
   const int rows = outer * inner;
   if (rows == 0 || classes == 0) return;
-  if (inner > 1) {
-    softmax_of_threads<<<blocks_for(rows), kThreadsPerBlock>>>(rows, classes, inner, x, y);
-  } else {
-    int threads = 32;
-    while (threads < kMostThreads && threads < classes) threads *= 2;
-    softmax_of_blocks<<<rows, threads>>>(classes, x, y);
-  }
-  check_launch("softmax_gpu");
+  const Sharing sharing(inner);
+  softmax<<<sharing.blocks(rows), kThreadsPerBlock>>>(rows, sharing.lanes, classes, inner, x, y);
+  check_launch("softmax");
+}
+
+void softmax_gradient_gpu(const float* y, const float* dy, int outer, int classes, int inner,
+                          float* dx) {
+  const int rows = outer * inner;
+  if (rows == 0 || classes == 0) return;
+  const Sharing sharing(inner);
+  softmax_gradient<<<sharing.blocks(rows), kThreadsPerBlock>>>(rows, sharing.lanes, classes, inner,
+                                                               y, dy, dx);
+  check_launch("softmax_gradient");
 }
 
 }  // namespace vibnet

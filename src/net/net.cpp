@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "core/gpu_runtime.h"
 #include "core/nan_field.h"
 #include "layers/channel_pass.h"
 #include "layers/gate_layer.h"
@@ -85,9 +86,9 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   pass_of_.resize(layers_.size());
   std::iota(pass_of_.begin(), pass_of_.end(), 0);
   passes_.resize(layers_.size());
-  keeps_blobs_ = options.keeps_blobs || debug_info_ || options.device.type == DeviceType::GPU;
+  keeps_blobs_ = options.keeps_blobs || debug_info_;
   if (keeps_blobs_) return;
-  fuse_layers();
+  if (options.device.type == DeviceType::CPU) fuse_layers();
   plan_memory();
 }
 
@@ -271,7 +272,7 @@ int Net::last_of_pass(int first) const {
 
 void Net::reshape_layer(int index) { layers_[index]->reshape(bottoms_[index], tops_[index]); }
 
-void Net::forward_layer(int index) {
+void Net::forward_layer(int index) try {
   if (pass_of_[index] != index) return;
   const int last = last_of_pass(index);
   for (int i = index; i <= last; ++i) reshape_layer(i);
@@ -280,6 +281,8 @@ void Net::forward_layer(int index) {
   else
     layers_[index]->forward(bottoms_[index], tops_[index]);
   if (debug_info_) log_forward(index);
+} catch (const GpuOutOfMemory& error) {
+  explain(error, index);
 }
 
 float Net::forward() {
@@ -297,7 +300,15 @@ float Net::forward() {
   return static_cast<float>(loss);
 }
 
-void Net::backward_layer(int index) {
+std::vector<Net::Loss> Net::losses() const {
+  std::vector<Loss> losses;
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    for (std::size_t top = 0; top < tops_[i].size(); ++top)
+      if (loss_weights_[i][top] != 0) losses.push_back({tops_[i][top], loss_weights_[i][top]});
+  return losses;
+}
+
+void Net::backward_layer(int index) try {
   if (!layer_needs_backward_[index] || pass_of_[index] != index) return;
   if (passes_[index] != nullptr)
     passes_[index]->backward(tops_[last_of_pass(index)], propagate_down_[index],
@@ -305,6 +316,8 @@ void Net::backward_layer(int index) {
   else
     layers_[index]->backward(tops_[index], propagate_down_[index], bottoms_[index]);
   if (debug_info_) log_backward(index);
+} catch (const GpuOutOfMemory& error) {
+  explain(error, index);
 }
 
 void Net::backward() {
@@ -313,7 +326,13 @@ void Net::backward() {
 }
 
 void Net::clear_gradients() {
-  for (const Parameter& parameter : parameters_) parameter.blob->set_diff(0);
+  for (const Parameter& parameter : parameters_) {
+    Blob* blob = parameter.blob;
+    if (context_.device.type == DeviceType::CPU)
+      blob->set_diff(0);
+    else
+      gpu_runtime()->fill_zero(blob->mutable_gpu_diff(), blob->count() * sizeof(float));
+  }
 }
 
 void Net::reshape() {

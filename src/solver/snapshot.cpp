@@ -10,6 +10,7 @@
 
 #include "core/stored_net.h"
 #include "solver/compaction.h"
+#include "solver/passes.h"
 #include "solver/solver_nets.h"
 #include "solver/steering.h"
 #include "solver/update_rule.h"
@@ -44,7 +45,9 @@ std::string Solver::snapshot() {
   state.set_iter(static_cast<int>(iteration_));
   state.set_learned_net(base + ".caffemodel");
   state.set_random_seed(static_cast<std::int64_t>(seed_));
-  state.mutable_recent_loss()->Add(recent_losses_.begin(), recent_losses_.end());
+  check_bottoms();
+  const std::vector<double>& losses = passes_->recent();
+  state.mutable_recent_loss()->Add(losses.begin(), losses.end());
   if (steering_ != nullptr) *state.mutable_steering() = steering_->to_proto(*net_);
   // Caffe's order: the first history blob of every parameter, then the second of every one.
   for (int i = 0; i < rule_->history_count(); ++i)
@@ -98,7 +101,7 @@ void Solver::restore(const SolverState& state, const std::string& path) {
     Blob& history = *history_[i % history_.size()][i / history_.size()];
     copy_values(state.history(i), history.count(), history.mutable_cpu_data());
   }
-  recent_losses_.assign(state.recent_loss().begin(), state.recent_loss().end());
+  passes_->set_recent({state.recent_loss().begin(), state.recent_loss().end()});
   iteration_ = state.iter();
   try {
     if (dead_units_ != nullptr) dead_units_->from_state(state, *net_);

@@ -4,18 +4,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <random>
 
 #include "core/nan_field.h"
 #include "layers/gate_layer.h"
-#include "math/parallel.h"
 #include "solver/compaction.h"
 #include "solver/learning_rate.h"
+#include "solver/passes.h"
 #include "solver/snapshot.h"
 #include "solver/solver_nets.h"
 #include "solver/steering.h"
 #include "solver/update_rule.h"
+#include "solver/updater.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
 
@@ -59,50 +59,6 @@ void check(const SolverParameter& p) {
     fail("compact_interval needs one net of all phases: net or net_param, and no test_net");
 }
 
-void add_decay(std::int64_t begin, std::int64_t end, float l1, float l2, const float* data,
-               float* gradient) {
-  for (std::int64_t i = begin; i < end; ++i) {
-    const float sign = static_cast<float>((data[i] > 0) - (data[i] < 0));
-    gradient[i] += l1 * sign + l2 * data[i];
-  }
-}
-
-/// A parameter as it is updated.
-struct Update {
-  std::int64_t count;
-  float* data;
-  float* gradient;
-  std::vector<float*> history;
-  float rate;
-  /// What is added to the gradient: l1 times the sign, and l2 times the value.
-  float l1;
-  float l2;
-  /// The share of each value that is taken away apart from the gradient.
-  float shrink;
-
-  void regularize(std::int64_t begin, std::int64_t end) const {
-    if (l1 != 0 || l2 != 0) add_decay(begin, end, l1, l2, data, gradient);
-    if (shrink == 0) return;
-    const float share = shrink;
-    for (float* value = data + begin; value < data + end; ++value) *value -= share * *value;
-  }
-};
-
-/// Some values of an update, which stay in a core's cache.
-struct UpdatePiece {
-  const Update* update;
-  std::int64_t begin, end;
-};
-
-std::vector<UpdatePiece> pieces_of(const std::vector<Update>& updates) {
-  constexpr std::int64_t kPiece = 8192;
-  std::vector<UpdatePiece> pieces;
-  for (const Update& update : updates)
-    for (std::int64_t begin = 0; begin < update.count; begin += kPiece)
-      pieces.push_back({&update, begin, std::min(update.count, begin + kPiece)});
-  return pieces;
-}
-
 }  // namespace
 
 Solver::Solver(const SolverParameter& parameter, const std::string& path, const Device& device,
@@ -121,6 +77,7 @@ Solver::Solver(const SolverParameter& parameter, const std::string& path, const 
   read_nets(path, state);
   make_nets();
   make_history();
+  passes_ = make_passes(device_, parameter_.average_loss());
   for (const GateLayer* gate : net_->gates()) gates_.push_back({gate->name(), gate->whole_units()});
   if (check_interval() > 0) make_dead_units(path);
   if (Steering::is_asked(parameter_)) make_steering(path, resume.empty());
@@ -156,6 +113,23 @@ void Solver::make_history() {
     for (int i = 0; i < rule_->history_count(); ++i)
       history_.back().push_back(std::make_unique<Blob>(parameter.blob->shape()));
   }
+  make_updater();
+}
+
+void Solver::make_updater() {
+  std::vector<UpdatedParameter> updated;
+  for (std::size_t i = 0; i < history_.size(); ++i) {
+    const Net::Parameter& parameter = net_->parameters()[i];
+    updated.push_back({parameter.blob,
+                       {},
+                       parameter.lr_mult,
+                       parameter_.weight_decay() * parameter.decay_mult,
+                       parameter.l1_decay});
+    for (const auto& blob : history_[i]) updated.back().history.push_back(blob.get());
+  }
+  updater_ = vibnet::make_updater(device_, *rule_, std::move(updated),
+                                  {parameter_.regularization_type() == "L1",
+                                   parameter_.clip_gradients(), parameter_.iter_size()});
 }
 
 void Solver::make_steering(const std::string& path, bool begins) {
@@ -212,41 +186,29 @@ void Solver::take_action() {
 
 void Solver::step_once() {
   if (steering_ != nullptr) steering_->steer(iteration_, net_.get());
-  const double loss = forward_backward();
-  check_loss(loss);
-  const double smoothed = smoothed_loss(loss);
+  forward_backward();
   const bool shows = parameter_.display() > 0 && iteration_ % parameter_.display() == 0;
-  if (shows && observer_ != nullptr) observer_->on_step(describe(smoothed));
+  if (shows) check_bottoms();
+  if (shows && observer_ != nullptr) observer_->on_step(describe(passes_->mean()));
   update();
   ++iteration_;
   if (dead_units_ != nullptr && iteration_ % check_interval() == 0) check_dead_units();
 }
 
-double Solver::forward_backward() {
-  net_->clear_gradients();
+/// Says what a GPU's layers have met that cannot be; no more often than somebody waits anyhow.
+void Solver::check_bottoms() const {
+  for (std::size_t i = 0; i < net_->layers().size(); ++i)
+    net_->layers()[i]->check(net_->bottoms(static_cast<int>(i)));
+}
+
+void Solver::forward_backward() {
+  updater_->clear_gradients();
   Context& context = net_->context();
   context.iteration = iteration_;
   context.passes = parameter_.iter_size();
   context.kl_weight = static_cast<float>(kl_weight());
-  double loss = 0;
-  for (context.pass = 0; context.pass < context.passes; ++context.pass) {
-    loss += net_->forward();
-    net_->backward();
-  }
-  return loss / context.passes;
-}
-
-void Solver::check_loss(double loss) const {
-  if (std::isfinite(loss)) return;
-  fail("iteration ", iteration_, ": the loss is ", loss, "; lower base_lr, or set clip_gradients");
-}
-
-double Solver::smoothed_loss(double loss) {
-  recent_losses_.push_back(loss);
-  if (static_cast<int>(recent_losses_.size()) > parameter_.average_loss())
-    recent_losses_.erase(recent_losses_.begin());
-  return std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) /
-         static_cast<double>(recent_losses_.size());
+  for (context.pass = 0; context.pass < context.passes; ++context.pass) passes_->run(net_.get());
+  passes_->end(iteration_, context.passes);
 }
 
 TrainingStep Solver::describe(double loss) const {
@@ -257,75 +219,13 @@ TrainingStep Solver::describe(double loss) const {
   return step;
 }
 
-void Solver::normalize_gradients() {
-  if (parameter_.iter_size() == 1) return;
-  const float scale = 1 / static_cast<float>(parameter_.iter_size());
-  for (const Net::Parameter& parameter : net_->parameters()) {
-    float* gradient = parameter.blob->mutable_cpu_diff();
-    for (int i = 0; i < parameter.blob->count(); ++i) gradient[i] *= scale;
-  }
-}
-
-/// Scales all gradients so that their L2 norm together is at most clip_gradients.
-void Solver::clip_gradients() {
-  if (parameter_.clip_gradients() < 0) return;
-  double squares = 0;
-  for (const Net::Parameter& parameter : net_->parameters()) {
-    const float* gradient = parameter.blob->cpu_diff();
-    squares += parallel_sum(parameter.blob->count(), [=](std::int64_t begin, std::int64_t end) {
-      double sum = 0;
-      for (std::int64_t i = begin; i < end; ++i) sum += double{gradient[i]} * gradient[i];
-      return sum;
-    });
-  }
-  const double norm = std::sqrt(squares);
-  if (norm <= parameter_.clip_gradients()) return;
-  const float scale = static_cast<float>(parameter_.clip_gradients() / norm);
-  for (const Net::Parameter& parameter : net_->parameters()) {
-    float* gradient = parameter.blob->mutable_cpu_diff();
-    for (int i = 0; i < parameter.blob->count(); ++i) gradient[i] *= scale;
-  }
-}
-
 void Solver::update() {
   if (steering_ == nullptr) return apply_update();
   steering_->update([this] { apply_update(); }, net_.get());
 }
 
 void Solver::apply_update() {
-  clip_gradients();
-  normalize_gradients();
-  std::vector<Update> updates;
-  for (std::size_t i = 0; i < history_.size(); ++i) {
-    const Net::Parameter& parameter = net_->parameters()[i];
-    if (parameter.lr_mult == 0) continue;
-    Update update{parameter.blob->count(),
-                  parameter.blob->mutable_cpu_data(),
-                  parameter.blob->mutable_cpu_diff(),
-                  {},
-                  static_cast<float>(learning_rate() * parameter.lr_mult),
-                  // A part of the gradient in every rule, that of one with decoupled decay too.
-                  static_cast<float>(parameter.l1_decay * net_->context().kl_weight),
-                  0,
-                  0};
-    for (const auto& blob : history_[i]) update.history.push_back(blob->mutable_cpu_data());
-    const float decay = parameter_.weight_decay() * parameter.decay_mult;
-    if (rule_->decouples_decay())
-      update.shrink = update.rate * decay;
-    else
-      (parameter_.regularization_type() == "L1" ? update.l1 : update.l2) += decay;
-    updates.push_back(std::move(update));
-  }
-  const std::vector<UpdatePiece> pieces = pieces_of(updates);
-  parallel_for(static_cast<std::int64_t>(pieces.size()), 2,
-               [&](std::int64_t first, std::int64_t last) {
-                 for (std::int64_t i = first; i < last; ++i) {
-                   const auto& [update, begin, end] = pieces[i];
-                   update->regularize(begin, end);
-                   rule_->update(begin, end, update->rate, iteration_, update->gradient,
-                                 update->history, update->data);
-                 }
-               });
+  updater_->update(iteration_, learning_rate(), net_->context().kl_weight);
 }
 
 double Solver::seconds_waited() const {

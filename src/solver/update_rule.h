@@ -2,9 +2,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
+#include "solver/update_steps.h"
 #include "vibnet.pb.h"
 
 namespace vibnet {
@@ -12,16 +12,22 @@ namespace vibnet {
 /// How a solver turns gradients into steps. Caffe's formulas and order of history blobs.
 class UpdateRule {
  public:
-  virtual ~UpdateRule() = default;
+  UpdateRule(const UpdateSteps& steps, bool decouples_decay)
+      : steps_(steps), decouples_decay_(decouples_decay) {}
+
   /// Blobs of history for each parameter.
-  virtual int history_count() const = 0;
+  int history_count() const;
   /// True for a rule whose weight decay is no part of the gradient: data -= rate decay data.
-  virtual bool decouples_decay() const { return false; }
+  bool decouples_decay() const { return decouples_decay_; }
+  const UpdateSteps& steps() const { return steps_; }
   /// Over the values [begin, end): data -= step. `rate` has lr_mult in it; `iteration` counts from
   /// 0.
-  virtual void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t iteration,
-                      const float* gradient, const std::vector<float*>& history,
-                      float* data) const = 0;
+  void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t iteration,
+              const float* gradient, const std::vector<float*>& history, float* data) const;
+
+ private:
+  UpdateSteps steps_;
+  bool decouples_decay_;
 };
 
 /// The rule that `type` (or the older solver_type) names. Throws Error for an unknown one.

@@ -12,13 +12,14 @@ namespace vibnet {
 namespace {
 
 void write_index(std::int64_t index, Batch* batch) {
-  batch->labels.assign(1, static_cast<float>(index));
+  batch->labels.reshape({1});
+  batch->labels.set_data(static_cast<float>(index));
 }
 
 float take(Prefetcher* prefetcher, std::int64_t index) {
   Batch batch;
   prefetcher->take(index, &batch);
-  return batch.labels[0];
+  return batch.labels.cpu_data()[0];
 }
 
 TEST(Prefetcher, HandsOutWhatIsAskedForWhateverWasReadAhead) {

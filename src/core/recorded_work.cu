@@ -1,0 +1,59 @@
+#include "core/recorded_work.h"
+
+#include "core/cuda.h"
+
+namespace vibnet {
+namespace {
+
+constexpr int kRunsBefore = 2;
+constexpr int kMostFailures = 3;
+
+}  // namespace
+
+RecordedWork::~RecordedWork() {
+  if (executable_ != nullptr) cudaGraphExecDestroy(executable_);
+}
+
+void RecordedWork::run(const std::function<void()>& work) {
+  if (runs_++ < kRunsBefore || failures_ == kMostFailures) return work();
+  const cudaGraph_t graph = record(work);
+  if (graph == nullptr) {
+    ++failures_;
+    return work();
+  }
+  failures_ = 0;
+  bring_up_to_date(graph);
+  cudaGraphDestroy(graph);
+  check_cuda(cudaGraphLaunch(executable_, cudaStreamPerThread), "cudaGraphLaunch");
+}
+
+/// Null where the work cannot be recorded. Nothing of it has been done in either case.
+cudaGraph_t RecordedWork::record(const std::function<void()>& work) {
+  check_cuda(cudaStreamBeginCapture(cudaStreamPerThread, cudaStreamCaptureModeThreadLocal),
+             "cudaStreamBeginCapture");
+  bool is_recorded = true;
+  try {
+    work();
+  } catch (const Error&) {
+    is_recorded = false;  // what is wrong in earnest is wrong again when the work is done
+  }
+  cudaGraph_t graph = nullptr;
+  const cudaError_t status = cudaStreamEndCapture(cudaStreamPerThread, &graph);
+  cudaGetLastError();
+  if (is_recorded && status == cudaSuccess) return graph;
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  return nullptr;
+}
+
+void RecordedWork::bring_up_to_date(cudaGraph_t graph) {
+  if (executable_ != nullptr) {
+    cudaGraphExecUpdateResultInfo result;
+    if (cudaGraphExecUpdate(executable_, graph, &result) == cudaSuccess) return;
+    cudaGetLastError();
+    cudaGraphExecDestroy(executable_);
+    executable_ = nullptr;
+  }
+  check_cuda(cudaGraphInstantiate(&executable_, graph, 0), "cudaGraphInstantiate");
+}
+
+}  // namespace vibnet

@@ -1,0 +1,375 @@
+#include "math/convolution_gpu.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "core/block_sum.h"
+#include "core/cuda.h"
+#include "core/cudnn.h"
+#include "core/gpu_runtime.h"
+#include "math/scratch_gpu.h"
+#include "vibnet/device.h"
+
+namespace vibnet {
+namespace {
+
+/// One handle for each thread and device, kept to the end of the program.
+cudnnHandle_t cudnn() {
+  thread_local std::map<int, cudnnHandle_t> handles;
+  int device = 0;
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  cudnnHandle_t& handle = handles[device];
+  if (handle != nullptr) return handle;
+  check_cudnn(cudnnCreate(&handle), "cudnnCreate");
+  check_cudnn(cudnnSetStream(handle, cudaStreamPerThread), "cudnnSetStream");
+  return handle;
+}
+
+/// A descriptor that destroys itself.
+template <typename Descriptor>
+using Owned = std::unique_ptr<std::remove_pointer_t<Descriptor>, cudnnStatus_t (*)(Descriptor)>;
+
+template <typename Descriptor>
+Owned<Descriptor> own(cudnnStatus_t (*create)(Descriptor*), cudnnStatus_t (*destroy)(Descriptor)) {
+  Descriptor descriptor = nullptr;
+  check_cudnn(create(&descriptor), "a descriptor");
+  return Owned<Descriptor>(descriptor, destroy);
+}
+
+Owned<cudnnTensorDescriptor_t> tensor(const std::vector<int>& sizes) {
+  auto owned = own(cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor);
+  std::vector<int> strides(sizes.size(), 1);
+  for (std::size_t i = sizes.size() - 1; i > 0; --i) strides[i - 1] = strides[i] * sizes[i];
+  check_cudnn(
+      cudnnSetTensorNdDescriptor(owned.get(), CUDNN_DATA_FLOAT, static_cast<int>(sizes.size()),
+                                 sizes.data(), strides.data()),
+      "cudnnSetTensorNdDescriptor");
+  return owned;
+}
+
+Owned<cudnnFilterDescriptor_t> filter(const std::vector<int>& sizes) {
+  auto owned = own(cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor);
+  check_cudnn(cudnnSetFilterNdDescriptor(owned.get(), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW,
+                                         static_cast<int>(sizes.size()), sizes.data()),
+              "cudnnSetFilterNdDescriptor");
+  return owned;
+}
+
+Owned<cudnnConvolutionDescriptor_t> window_of(const Convolution& convolution) {
+  auto owned = own(cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor);
+  std::vector<int> pads, strides, dilations;
+  for (const WindowAxis& axis : convolution.window.axes) {
+    pads.push_back(axis.pad);
+    strides.push_back(axis.stride);
+    dilations.push_back(axis.dilation);
+  }
+  check_cudnn(cudnnSetConvolutionNdDescriptor(owned.get(), static_cast<int>(pads.size()),
+                                              pads.data(), strides.data(), dilations.data(),
+                                              CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
+              "cudnnSetConvolutionNdDescriptor");
+  check_cudnn(cudnnSetConvolutionGroupCount(owned.get(), convolution.groups),
+              "cudnnSetConvolutionGroupCount");
+  check_cudnn(cudnnSetConvolutionMathType(owned.get(),
+                                          gpu_math().tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH),
+              "cudnnSetConvolutionMathType");
+  return owned;
+}
+
+/// Device memory that only a measurement needs.
+class Temporary {
+ public:
+  explicit Temporary(std::size_t bytes)
+      : memory_(bytes == 0 ? nullptr : gpu_runtime()->allocate(bytes)), bytes_(bytes) {}
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  ~Temporary() {
+    if (memory_ != nullptr) gpu_runtime()->release(memory_);
+  }
+  void* get() const { return memory_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  void* memory_;
+  std::size_t bytes_;
+};
+
+/// As much of the workspace that a convolution may have as there is.
+std::unique_ptr<Temporary> largest_workspace() {
+  for (std::size_t bytes = gpu_math().workspace; bytes > (1 << 20); bytes /= 2) try {
+      return std::make_unique<Temporary>(bytes);
+    } catch (const GpuOutOfMemory&) {
+    }
+  return std::make_unique<Temporary>(0);
+}
+
+/// An algorithm of cuDNN's, and the bytes that it works in.
+struct Algorithm {
+  int number = -1;
+  std::size_t workspace = 0;
+  cudnnMathType_t math = CUDNN_DEFAULT_MATH;
+};
+
+enum class Direction { FORWARD, DATA, WEIGHTS };
+
+/// What has been chosen for equal convolutions, so that a net measures each kind once.
+class Choices {
+ public:
+  using Key = std::vector<int>;
+
+  template <typename Choose>
+  Algorithm of(const Key& key, const Choose& choose) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = choices_.find(key);
+    return found != choices_.end() ? found->second : choices_.emplace(key, choose()).first->second;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<Key, Algorithm> choices_;
+};
+
+Choices& choices() {
+  static Choices all;
+  return all;
+}
+
+/// The first that works within the limits: cuDNN lists the fastest first.
+template <typename Result>
+Algorithm first_of(const std::vector<Result>& results, const char* what) {
+  for (const Result& result : results) {
+    if (result.status != CUDNN_STATUS_SUCCESS || result.memory > gpu_math().workspace) continue;
+    if (gpu_math().deterministic && result.determinism != CUDNN_DETERMINISTIC) continue;
+    return {static_cast<int>(result.algo), result.memory, result.mathType};
+  }
+  fail("GPU: cuDNN has no ", what, " of this shape within ", gpu_math().workspace,
+       " bytes of workspace");
+}
+
+/// What `list` makes of room for as many results as it likes to give.
+template <typename Result, typename List>
+Algorithm choose(const char* what, const List& list) {
+  constexpr int kMost = 16;
+  std::vector<Result> results(kMost);
+  int count = 0;
+  check_cudnn(list(kMost, &count, results.data()), what);
+  results.resize(count);
+  return first_of(results, what);
+}
+
+class CudnnConvolution : public ConvolutionKernel {
+ public:
+  explicit CudnnConvolution(const Convolution& convolution);
+
+  void forward(const float* maps, const float* weights, const float* bias,
+               float* results) const override;
+  void backward_data(const float* results, const float* weights, float* maps) const override;
+  void backward_weights(const float* maps, const float* results, float* weights) const override;
+
+ private:
+  bool is_empty() const { return of_.samples == 0 || of_.map_size() == 0; }
+  void use(const Algorithm& algorithm) const {
+    check_cudnn(cudnnSetConvolutionMathType(window_.get(), algorithm.math),
+                "cudnnSetConvolutionMathType");
+  }
+  Choices::Key key(Direction direction) const;
+  Algorithm find_forward(const float* maps, const float* weights, float* results) const;
+  Algorithm find_data(const float* results, const float* weights, float* maps) const;
+  Algorithm find_weights(const float* maps, const float* results) const;
+
+  Convolution of_;
+  Owned<cudnnTensorDescriptor_t> maps_;
+  Owned<cudnnTensorDescriptor_t> results_;
+  Owned<cudnnFilterDescriptor_t> weights_;
+  Owned<cudnnConvolutionDescriptor_t> window_;
+  std::size_t weight_bytes_;
+  // Chosen when first needed: to measure takes the blobs.
+  mutable Algorithm forward_, data_, for_weights_;
+};
+
+std::vector<int> with_axes(std::vector<int> sizes, const Window& window,
+                           int (*size)(const WindowAxis&)) {
+  for (const WindowAxis& axis : window.axes) sizes.push_back(size(axis));
+  return sizes;
+}
+
+std::vector<int> map_sizes(const Convolution& of) {
+  return with_axes({std::max(1, of.samples), of.groups * of.window.channels}, of.window,
+                   [](const WindowAxis& axis) { return axis.size; });
+}
+std::vector<int> result_sizes(const Convolution& of) {
+  return with_axes({std::max(1, of.samples), of.groups * of.filters}, of.window,
+                   [](const WindowAxis& axis) { return axis.outputs(); });
+}
+std::vector<int> weight_sizes(const Convolution& of) {
+  return with_axes({of.groups * of.filters, of.window.channels}, of.window,
+                   [](const WindowAxis& axis) { return axis.kernel; });
+}
+
+CudnnConvolution::CudnnConvolution(const Convolution& convolution)
+    : of_(convolution),
+      maps_(tensor(map_sizes(of_))),
+      results_(tensor(result_sizes(of_))),
+      weights_(filter(weight_sizes(of_))),
+      window_(window_of(of_)),
+      weight_bytes_(sizeof(float) * of_.groups * of_.filters * of_.window.taps()) {}
+
+Choices::Key CudnnConvolution::key(Direction direction) const {
+  Choices::Key key = {static_cast<int>(direction),
+                      gpu_math().tf32,
+                      gpu_math().deterministic,
+                      of_.samples,
+                      of_.groups,
+                      of_.filters,
+                      of_.window.channels};
+  int device = 0;
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  key.push_back(device);
+  for (const WindowAxis& axis : of_.window.axes)
+    key.insert(key.end(), {axis.size, axis.kernel, axis.pad, axis.stride, axis.dilation});
+  return key;
+}
+
+Algorithm CudnnConvolution::find_forward(const float* maps, const float* weights,
+                                         float* results) const {
+  using Result = cudnnConvolutionFwdAlgoPerf_t;
+  const char* what = "cudnnConvolutionForward";
+  if (gpu_math().deterministic)
+    return choose<Result>(what, [&](int most, int* count, Result* found) {
+      return cudnnGetConvolutionForwardAlgorithm_v7(
+          cudnn(), maps_.get(), weights_.get(), window_.get(), results_.get(), most, count, found);
+    });
+  const auto workspace = largest_workspace();
+  return choose<Result>(what, [&](int most, int* count, Result* found) {
+    return cudnnFindConvolutionForwardAlgorithmEx(
+        cudnn(), maps_.get(), maps, weights_.get(), weights, window_.get(), results_.get(), results,
+        most, count, found, workspace->get(), workspace->bytes());
+  });
+}
+
+Algorithm CudnnConvolution::find_data(const float* results, const float* weights,
+                                      float* maps) const {
+  using Result = cudnnConvolutionBwdDataAlgoPerf_t;
+  const char* what = "cudnnConvolutionBackwardData";
+  if (gpu_math().deterministic)
+    return choose<Result>(what, [&](int most, int* count, Result* found) {
+      return cudnnGetConvolutionBackwardDataAlgorithm_v7(
+          cudnn(), weights_.get(), results_.get(), window_.get(), maps_.get(), most, count, found);
+    });
+  const auto workspace = largest_workspace();
+  return choose<Result>(what, [&](int most, int* count, Result* found) {
+    return cudnnFindConvolutionBackwardDataAlgorithmEx(
+        cudnn(), weights_.get(), weights, results_.get(), results, window_.get(), maps_.get(), maps,
+        most, count, found, workspace->get(), workspace->bytes());
+  });
+}
+
+/// The gradients so far are not to be lost to a measurement: it writes to memory of its own.
+Algorithm CudnnConvolution::find_weights(const float* maps, const float* results) const {
+  using Result = cudnnConvolutionBwdFilterAlgoPerf_t;
+  const char* what = "cudnnConvolutionBackwardFilter";
+  if (gpu_math().deterministic)
+    return choose<Result>(what, [&](int most, int* count, Result* found) {
+      return cudnnGetConvolutionBackwardFilterAlgorithm_v7(
+          cudnn(), maps_.get(), results_.get(), window_.get(), weights_.get(), most, count, found);
+    });
+  const Temporary gradient(weight_bytes_);
+  const auto workspace = largest_workspace();
+  return choose<Result>(what, [&](int most, int* count, Result* found) {
+    return cudnnFindConvolutionBackwardFilterAlgorithmEx(
+        cudnn(), maps_.get(), maps, results_.get(), results, window_.get(), weights_.get(),
+        gradient.get(), most, count, found, workspace->get(), workspace->bytes());
+  });
+}
+
+void CudnnConvolution::forward(const float* maps, const float* weights, const float* bias,
+                               float* results) const {
+  if (is_empty()) return;
+  if (forward_.number < 0)
+    forward_ =
+        choices().of(key(Direction::FORWARD), [&] { return find_forward(maps, weights, results); });
+  use(forward_);
+  const float one = 1, zero = 0;
+  check_cudnn(cudnnConvolutionForward(cudnn(), &one, maps_.get(), maps, weights_.get(), weights,
+                                      window_.get(),
+                                      static_cast<cudnnConvolutionFwdAlgo_t>(forward_.number),
+                                      scratch_gpu(forward_.workspace), forward_.workspace, &zero,
+                                      results_.get(), results),
+              "cudnnConvolutionForward");
+  if (bias != nullptr)
+    add_bias_gpu(of_.samples, of_.groups * of_.filters, of_.places(), bias, results);
+}
+
+void CudnnConvolution::backward_data(const float* results, const float* weights,
+                                     float* maps) const {
+  if (is_empty()) return;
+  if (data_.number < 0)
+    data_ = choices().of(key(Direction::DATA), [&] { return find_data(results, weights, maps); });
+  use(data_);
+  const float one = 1, zero = 0;
+  check_cudnn(cudnnConvolutionBackwardData(
+                  cudnn(), &one, weights_.get(), weights, results_.get(), results, window_.get(),
+                  static_cast<cudnnConvolutionBwdDataAlgo_t>(data_.number),
+                  scratch_gpu(data_.workspace), data_.workspace, &zero, maps_.get(), maps),
+              "cudnnConvolutionBackwardData");
+}
+
+void CudnnConvolution::backward_weights(const float* maps, const float* results,
+                                        float* weights) const {
+  if (is_empty()) return;
+  if (for_weights_.number < 0)
+    for_weights_ =
+        choices().of(key(Direction::WEIGHTS), [&] { return find_weights(maps, results); });
+  use(for_weights_);
+  const float one = 1;
+  check_cudnn(cudnnConvolutionBackwardFilter(
+                  cudnn(), &one, maps_.get(), maps, results_.get(), results, window_.get(),
+                  static_cast<cudnnConvolutionBwdFilterAlgo_t>(for_weights_.number),
+                  scratch_gpu(for_weights_.workspace), for_weights_.workspace, &one, weights_.get(),
+                  weights),
+              "cudnnConvolutionBackwardFilter");
+}
+
+__global__ void add_bias(int count, int channels, int values, const float* bias, float* y) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) y[i] += bias[i / values % channels];
+}
+
+/// A block for each channel.
+__global__ void add_channel_sums(int samples, int channels, int values, const float* dy,
+                                 float* sums) {
+  const int channel = blockIdx.x;
+  float sum = 0;
+  for (int i = threadIdx.x; i < samples * values; i += kThreadsPerBlock)
+    sum += dy[(i / values * channels + channel) * values + i % values];
+  sum = sum_over_block<kThreadsPerBlock>(sum);
+  if (threadIdx.x == 0) sums[channel] += sum;
+}
+
+}  // namespace
+
+std::unique_ptr<ConvolutionKernel> make_convolution_gpu(const Convolution& convolution) {
+  constexpr std::size_t kMostAxes = 3;
+  if (convolution.window.axes.size() > kMostAxes) return nullptr;
+  for (const WindowAxis& axis : convolution.window.axes)
+    if (axis.size + 2LL * axis.pad < axis.reach()) return nullptr;
+  return std::make_unique<CudnnConvolution>(convolution);
+}
+
+void add_bias_gpu(int samples, int channels, int values, const float* bias, float* y) {
+  const int count = samples * channels * values;
+  if (count == 0) return;
+  add_bias<<<blocks_for(count), kThreadsPerBlock>>>(count, channels, values, bias, y);
+  check_launch("add_bias");
+}
+
+void add_bias_gradient_gpu(int samples, int channels, int values, const float* dy, float* d_bias) {
+  add_channel_sums<<<channels, kThreadsPerBlock>>>(samples, channels, values, dy, d_bias);
+  check_launch("add_channel_sums");
+}
+
+}  // namespace vibnet

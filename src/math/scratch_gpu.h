@@ -1,0 +1,11 @@
+#pragma once
+
+#include <cstddef>
+
+namespace vibnet {
+
+/// Device memory of so many bytes for the calling thread's stream to work in, until the thread's
+/// next call: see scratch().
+void* scratch_gpu(std::size_t bytes);
+
+}  // namespace vibnet

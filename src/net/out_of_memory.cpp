@@ -1,0 +1,60 @@
+// What a net says when a GPU's memory does not do; a part of Net.
+
+#include <cstddef>
+#include <set>
+
+#include "core/gpu_runtime.h"
+#include "net/layer_set_up.h"
+#include "vibnet/net.h"
+
+namespace vibnet {
+namespace {
+
+/// Bytes of some memories, each counted once.
+class Bytes {
+ public:
+  void add(const SyncedMemory& memory) {
+    if (!seen_.insert(&memory).second) return;
+    all_ += static_cast<double>(memory.bytes());
+    if (memory.is_on_gpu()) on_gpu_ += static_cast<double>(memory.bytes());
+  }
+  double all() const { return all_; }
+  double on_gpu() const { return on_gpu_; }
+
+ private:
+  std::set<const SyncedMemory*> seen_;
+  double all_ = 0;
+  double on_gpu_ = 0;
+};
+
+/// What is left aside for workspaces and the gaps between memories.
+constexpr double kUsable = 0.9;
+
+}  // namespace
+
+/// Blobs grow with the batch, and parameters do not. What is free, and what the blobs hold already,
+/// is for those that are still missing.
+void Net::explain(const GpuOutOfMemory& error, int layer) const {
+  const bool trains = context_.phase == TRAIN;
+  Bytes blobs;
+  Bytes parameters;
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    for (const Blob* top : tops_[i]) {
+      blobs.add(top->data_memory());
+      if (trains && layer_needs_backward_[i]) blobs.add(top->diff_memory());
+    }
+  for (const Parameter& parameter : parameters_) {
+    parameters.add(parameter.blob->data_memory());
+    if (trains) parameters.add(parameter.blob->diff_memory());
+  }
+  const Blob* first = tops_[0].empty() ? nullptr : tops_[0][0];
+  const int batch = first == nullptr || first->axes() == 0 ? 0 : first->shape(0);
+  const double missing = parameters.all() - parameters.on_gpu();
+  const double room = kUsable * (static_cast<double>(error.free()) + blobs.on_gpu() - missing);
+  const int fits = blobs.all() > 0 ? static_cast<int>(batch * room / blobs.all()) : 0;
+  if (fits < 1 || fits >= batch) fail(title(layers_[layer]->parameter()), ": ", error.what());
+  fail(title(layers_[layer]->parameter()), ": ", error.what(), "; the batch is ", batch,
+       ", and one of ", fits, " would fit");
+}
+
+}  // namespace vibnet

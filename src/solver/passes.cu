@@ -1,0 +1,133 @@
+#include "solver/passes.h"
+
+#include <memory>
+#include <vector>
+
+#include "core/cuda.h"
+#include "core/gpu_runtime.h"
+#include "core/recorded_work.h"
+#include "layers/gate_layer.h"
+#include "vibnet/synced_memory.h"
+
+namespace vibnet {
+namespace {
+
+constexpr int kTerms = 32;
+
+/// Parts of the objective: the sum of some values on the device, times a weight.
+struct Terms {
+  int count = 0;
+  const float* values[kTerms] = {};
+  int sizes[kTerms] = {};
+  double weights[kTerms] = {};
+};
+
+/// A warp, with a lane for each term.
+__global__ void add_terms(Terms terms, bool begins, double* loss) {
+  const int lane = threadIdx.x;
+  double sum = 0;
+  if (lane < terms.count)
+    for (int i = 0; i < terms.sizes[lane]; ++i) sum += terms.weights[lane] * terms.values[lane][i];
+  for (int distance = kTerms / 2; distance > 0; distance /= 2)
+    sum += __shfl_down_sync(0xffffffffu, sum, distance);
+  if (lane == 0) *loss = begins ? sum : *loss + sum;
+}
+
+}  // namespace
+
+class PassesGPU : public Passes {
+ public:
+  explicit PassesGPU(int average) : Passes(average) {}
+
+  void run(Net* net) override {
+    if (net != net_) recorded_ = std::make_unique<RecordedWork>();
+    net_ = net;
+    read_data();
+    recorded_->run([this] {
+      forward_layers();
+      add_losses();
+      net_->backward();
+    });
+    begins_ = false;
+  }
+
+  void end(std::int64_t iteration, int passes) override {
+    read();
+    pending_ = {iteration, passes, true};
+    begins_ = true;
+    check_cuda(cudaMemcpyAsync(result_.mutable_cpu_data(), sum_.gpu_data(), sizeof(double),
+                               cudaMemcpyDeviceToHost, cudaStreamPerThread),
+               "copy of the loss");
+    gpu_runtime()->set_mark(&mark_);
+  }
+
+ protected:
+  void read() override {
+    if (!pending_.is_there) return;
+    pending_.is_there = false;
+    gpu_runtime()->wait_for(mark_.get());
+    const double sum = *static_cast<const double*>(result_.cpu_data());
+    append(pending_.iteration, sum / pending_.passes);
+  }
+
+ private:
+  struct Pending {
+    std::int64_t iteration = 0;
+    int passes = 1;
+    bool is_there = false;
+  };
+
+  int layers() const { return static_cast<int>(net_->layers().size()); }
+
+  /// Runs what has no bottoms. It waits for its data, so it is not recorded.
+  void read_data() {
+    for (int i = 0; i < layers(); ++i) {
+      if (!net_->bottoms(i).empty()) continue;
+      net_->forward_layer(i);
+      for (const Blob* top : net_->tops(i)) top->gpu_data();
+    }
+  }
+
+  void forward_layers() {
+    for (int i = 0; i < layers(); ++i)
+      if (!net_->bottoms(i).empty()) net_->forward_layer(i);
+  }
+
+  void add_losses() {
+    std::vector<Terms> all(1);
+    const auto add = [&](const float* values, int size, double weight) {
+      if (all.back().count == kTerms) all.emplace_back();
+      Terms& terms = all.back();
+      terms.values[terms.count] = values;
+      terms.sizes[terms.count] = size;
+      terms.weights[terms.count++] = weight;
+    };
+    for (const Net::Loss& loss : net_->losses())
+      add(loss.blob->gpu_data(), loss.blob->count(), loss.weight);
+    for (GateLayer* gate : net_->gates()) add(gate->kl_on_gpu(), 1, gate->gamma());
+    bool begins = begins_;
+    for (const Terms& terms : all) {
+      add_terms<<<1, kTerms>>>(terms, begins, static_cast<double*>(sum_.mutable_gpu_data()));
+      check_launch("add_terms");
+      begins = false;
+    }
+  }
+
+  Net* net_ = nullptr;
+  std::unique_ptr<RecordedWork> recorded_;
+  /// Of this iteration's passes so far.
+  SyncedMemory sum_{sizeof(double)};
+  bool begins_ = true;
+  /// Of the iteration before, on its way to the host.
+  SyncedMemory result_{sizeof(double)};
+  std::shared_ptr<void> mark_;
+  Pending pending_;
+};
+
+namespace {
+
+const bool registered = register_gpu_passes(
+    [](int average) -> std::unique_ptr<Passes> { return std::make_unique<PassesGPU>(average); });
+
+}  // namespace
+}  // namespace vibnet

@@ -1,0 +1,204 @@
+#include "solver/updater.h"
+
+#include <cstring>
+#include <utility>
+
+#include "core/block_sum.h"
+#include "core/cuda.h"
+#include "core/gpu_runtime.h"
+#include "vibnet/synced_memory.h"
+
+namespace vibnet {
+namespace {
+
+/// A parameter on the device. It is cut into blocks of kBlock values; those of all parameters count
+/// on from one to the next.
+struct Entry {
+  float* data;
+  float* gradient;
+  float* h;
+  float* s;
+  int count;
+  int first_block;
+  float lr_mult;
+  float decay;
+  float l1_decay;
+};
+
+struct Entries {
+  const Entry* all;
+  int count;
+
+  /// The last one that begins at the block or before.
+  __device__ const Entry& of(int block) const {
+    int low = 0;
+    int high = count - 1;
+    while (low < high) {
+      const int middle = (low + high + 1) / 2;
+      if (all[middle].first_block <= block)
+        low = middle;
+      else
+        high = middle - 1;
+    }
+    return all[low];
+  }
+};
+
+constexpr int kPerThread = 8;
+constexpr int kBlock = kThreadsPerBlock * kPerThread;
+
+/// Calls body(entry, i) for the values of this block.
+template <typename Body>
+__device__ void each_value(const Entries& entries, const Body& body) {
+  const Entry& entry = entries.of(blockIdx.x);
+  const int begin = (blockIdx.x - entry.first_block) * kBlock;
+  const int end = min(begin + kBlock, entry.count);
+  for (int i = begin + threadIdx.x; i < end; i += kThreadsPerBlock) body(entry, i);
+}
+
+__global__ void clear_gradients(Entries entries) {
+  each_value(entries, [](const Entry& entry, int i) { entry.gradient[i] = 0; });
+}
+
+__global__ void sum_squares(Entries entries, double* sums) {
+  double sum = 0;
+  each_value(entries, [&](const Entry& entry, int i) {
+    sum += double(entry.gradient[i]) * entry.gradient[i];
+  });
+  sum = sum_over_block<kThreadsPerBlock>(sum);
+  if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
+
+/// One block: what the gradients are to be multiplied by so that their norm is at most `clip`.
+__global__ void find_scale(int count, const double* sums, double clip, float* scale) {
+  double sum = 0;
+  for (int i = threadIdx.x; i < count; i += kThreadsPerBlock) sum += sums[i];
+  sum = sum_over_block<kThreadsPerBlock>(sum);
+  if (threadIdx.x != 0) return;
+  const double norm = sqrt(sum);
+  *scale = norm > clip ? static_cast<float>(clip / norm) : 1;
+}
+
+/// What an update does beside its rule.
+struct Frame {
+  double rate;
+  float kl_weight;
+  /// Null where gradients are not clipped.
+  const float* clip_scale;
+  float pass_scale;
+  bool decays_signs;
+  bool decouples_decay;
+};
+
+template <typename Rule>
+__global__ void update(Entries entries, Frame frame, Rule rule) {
+  const Entry& own = entries.of(blockIdx.x);
+  if (own.lr_mult == 0) return;
+  const float rate = static_cast<float>(frame.rate * own.lr_mult);
+  float l1 = own.l1_decay * frame.kl_weight;
+  float l2 = 0;
+  if (!frame.decouples_decay) (frame.decays_signs ? l1 : l2) += own.decay;
+  const float shrink = frame.decouples_decay ? rate * own.decay : 0;
+  const float scale = frame.clip_scale == nullptr ? 1 : *frame.clip_scale;
+  const Rule step = rule.with(rate);
+  each_value(entries, [&](const Entry& entry, int i) {
+    float value = entry.data[i];
+    float gradient = entry.gradient[i] * scale * frame.pass_scale;
+    gradient += l1 * float((value > 0) - (value < 0)) + l2 * value;
+    value -= shrink * value;
+    float none = 0;
+    value -= step.step(gradient, entry.h[i], Rule::kHistory == 2 ? entry.s[i] : none);
+    entry.data[i] = value;
+  });
+}
+
+}  // namespace
+
+/// All parameters in one launch; whatever number the clipping takes stays on the device.
+class UpdaterGPU : public Updater {
+ public:
+  using Updater::Updater;
+
+  void clear_gradients() override {
+    vibnet::clear_gradients<<<blocks(), kThreadsPerBlock>>>(entries());
+    check_launch("clear_gradients");
+  }
+
+  void update(std::int64_t iteration, double rate, float kl_weight) override {
+    const Frame frame{rate,
+                      kl_weight,
+                      settings_.clip < 0 ? nullptr : clip_scale(),
+                      1 / static_cast<float>(settings_.passes),
+                      settings_.decays_signs,
+                      rule_.decouples_decay()};
+    const Entries all = entries();
+    std::visit(
+        [&](const auto& rule) {
+          vibnet::update<<<blocks(), kThreadsPerBlock>>>(all, frame, rule.at(iteration));
+        },
+        rule_.steps());
+    check_launch("update");
+  }
+
+ private:
+  /// The table on the device, written anew where a blob's memory is another.
+  Entries entries() {
+    std::vector<Entry> now;
+    int first_block = 0;
+    for (const UpdatedParameter& parameter : parameters_) {
+      const auto history = [&](std::size_t h) {
+        return h < parameter.history.size() ? parameter.history[h]->mutable_gpu_data() : nullptr;
+      };
+      now.push_back({parameter.blob->mutable_gpu_data(), parameter.blob->mutable_gpu_diff(),
+                     history(0), history(1), parameter.blob->count(), first_block,
+                     parameter.lr_mult, parameter.decay, parameter.l1_decay});
+      first_block += (parameter.blob->count() + kBlock - 1) / kBlock;
+    }
+    blocks_ = first_block;
+    const std::size_t bytes = now.size() * sizeof(Entry);
+    if (table_ == nullptr || std::memcmp(now.data(), host_.data(), bytes) != 0) {
+      table_ = std::make_unique<SyncedMemory>(bytes);
+      std::memcpy(table_->mutable_cpu_data(), now.data(), bytes);
+      host_ = std::move(now);
+    }
+    return {static_cast<const Entry*>(table_->gpu_data()), static_cast<int>(host_.size())};
+  }
+
+  int blocks() {
+    if (blocks_ == 0) entries();
+    return blocks_;
+  }
+
+  const float* clip_scale() {
+    const Entries all = entries();
+    if (sums_ == nullptr) {
+      sums_ = std::make_unique<SyncedMemory>(blocks_ * sizeof(double));
+      scale_ = std::make_unique<SyncedMemory>(sizeof(float));
+    }
+    auto* sums = static_cast<double*>(sums_->mutable_gpu_data());
+    auto* scale = static_cast<float*>(scale_->mutable_gpu_data());
+    sum_squares<<<blocks_, kThreadsPerBlock>>>(all, sums);
+    check_launch("sum_squares");
+    find_scale<<<1, kThreadsPerBlock>>>(blocks_, sums, settings_.clip, scale);
+    check_launch("find_scale");
+    return scale;
+  }
+
+  std::vector<Entry> host_;
+  std::unique_ptr<SyncedMemory> table_;
+  int blocks_ = 0;
+  /// Of squares, one a block; and what the gradients are multiplied by.
+  std::unique_ptr<SyncedMemory> sums_;
+  std::unique_ptr<SyncedMemory> scale_;
+};
+
+namespace {
+
+const bool registered =
+    register_gpu_updater([](const UpdateRule& rule, std::vector<UpdatedParameter> parameters,
+                            const UpdateSettings& settings) -> std::unique_ptr<Updater> {
+      return std::make_unique<UpdaterGPU>(rule, std::move(parameters), settings);
+    });
+
+}  // namespace
+}  // namespace vibnet

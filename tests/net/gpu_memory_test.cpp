@@ -1,0 +1,35 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "support/error_of.h"
+#include "vibnet/net.h"
+#include "vibnet/proto_io.h"
+
+namespace vibnet {
+namespace {
+
+/// A hundred blobs of 2 GB each are more than any GPU holds.
+TEST(GpuMemory, WhatDoesNotFitNamesTheLayerAndABatchThatWould) {
+  if (gpu_count() == 0) GTEST_SKIP() << "no GPU here";
+  std::string text =
+      "layer { name: 'in' type: 'Input' top: 'x0' input_param { shape { dim: 1000 "
+      "dim: 500000 } } }";
+  for (int i = 0; i < 100; ++i)
+    text += "layer { name: 'relu" + std::to_string(i) + "' type: 'ReLU' bottom: 'x" +
+            std::to_string(i) + "' top: 'x" + std::to_string(i + 1) + "' }";
+  NetParameter parameter;
+  parse_prototxt(text, "net", &parameter);
+  NetOptions options;
+  options.device = {DeviceType::GPU, 0};
+  Net net(parameter, options);
+  const std::string error = error_of([&] { net.forward(); });
+  EXPECT_THAT(error, testing::ContainsRegex(
+                         "^layer 'relu[0-9]+' \\(ReLU\\): the GPU is out of memory: 2000000000 "
+                         "bytes were asked for and [0-9]+ of [0-9]+ are free; the batch is 1000, "
+                         "and one of [0-9]+ would fit$"));
+}
+
+}  // namespace
+}  // namespace vibnet

@@ -1,0 +1,195 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "support/error_of.h"
+#include "support/temporary_folder.h"
+#include "support/write_lmdb.h"
+#include "vibnet/proto_io.h"
+#include "vibnet/solver.h"
+
+namespace vibnet {
+namespace {
+
+const Device kGpu{DeviceType::GPU, 0};
+
+/// Records of 2 x 8 x 8 bytes with five labels, cropped and mirrored; a net with noise of each
+/// kind.
+class GpuSolverTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (gpu_count() == 0) GTEST_SKIP() << "no GPU here";
+    std::vector<Datum> datums;
+    for (int i = 0; i < 30; ++i) {
+      std::string bytes(2 * 8 * 8, '\0');
+      for (std::size_t b = 0; b < bytes.size(); ++b)
+        bytes[b] = static_cast<char>((i * 37 + static_cast<int>(b) * (3 + i % 5)) % 256);
+      datums.push_back(make_datum(2, 8, 8, bytes, i % 5));
+    }
+    write_lmdb(folder_ / "records", datums);
+  }
+
+  SolverParameter parameter(const std::string& fields) const {
+    SolverParameter parameter;
+    parse_prototxt(
+        "lr_policy: 'fixed' max_iter: 20 random_seed: 3 average_loss: 3 base_lr: 0.01 " + fields,
+        "solver", &parameter);
+    parameter.set_snapshot_prefix(folder_ / "run");
+    parse_prototxt(R"(
+      layer { name: 'data' type: 'Data' top: 'data' top: 'label'
+        transform_param { crop_size: 7 mirror: true scale: 0.01 mean_value: 128 }
+        data_param { source: ')" +
+                       folder_ / "records" + R"(' batch_size: 6 backend: LMDB } }
+      layer { name: 'conv' type: 'Convolution' bottom: 'data' top: 'conv' convolution_param {
+        num_output: 6 kernel_size: 3 pad: 1 bias_term: false weight_filler { type: 'msra' } } }
+      layer { name: 'bn' type: 'BatchNorm' bottom: 'conv' top: 'conv' }
+      layer { name: 'relu' type: 'ReLU' bottom: 'conv' top: 'conv' }
+      layer { name: 'ib1' type: 'InformationBottleneck' bottom: 'conv' top: 'ib1'
+        information_bottleneck_param { gamma: 0.001 } }
+      layer { name: 'pool' type: 'Pooling' bottom: 'ib1' top: 'pool'
+        pooling_param { kernel_size: 3 stride: 2 } }
+      layer { name: 'ip1' type: 'InnerProduct' bottom: 'pool' top: 'ip1' inner_product_param {
+        num_output: 20 weight_filler { type: 'xavier' } } }
+      layer { name: 'l0' type: 'HardConcrete' bottom: 'ip1' top: 'l0'
+        hard_concrete_param { gamma: 0.001 } }
+      layer { name: 'drop' type: 'Dropout' bottom: 'l0' top: 'l0' }
+      layer { name: 'ip2' type: 'InnerProduct' bottom: 'l0' top: 'ip2' inner_product_param {
+        num_output: 5 weight_filler { type: 'xavier' } } }
+      layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 'ip2' bottom: 'label' top: 'loss' })",
+                   "net", parameter.mutable_net_param());
+    return parameter;
+  }
+
+  TemporaryFolder folder_;
+};
+
+/// What is shown of each iteration.
+class Shown : public SolverObserver {
+ public:
+  void on_step(const TrainingStep& step) override {
+    losses.push_back(step.loss);
+    kls.push_back(step.kl);
+  }
+  std::vector<double> losses;
+  std::vector<double> kls;
+};
+
+void expect_near(const std::vector<double>& expected, const std::vector<double>& found) {
+  ASSERT_EQ(expected.size(), found.size());
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_NEAR(expected[i], found[i], 1e-4 * (1 + std::fabs(expected[i]))) << "value " << i;
+}
+
+void expect_same_weights(const Solver& expected, const Solver& found) {
+  const NetParameter expected_net = expected.net().to_proto();
+  const NetParameter found_net = found.net().to_proto();
+  for (int i = 0; i < expected_net.layer_size(); ++i)
+    for (int b = 0; b < expected_net.layer(i).blobs_size(); ++b) {
+      const auto& values = expected_net.layer(i).blobs(b).data();
+      const auto& others = found_net.layer(i).blobs(b).data();
+      for (int v = 0; v < values.size(); ++v)
+        ASSERT_NEAR(values[v], others[v], 2e-4 * (1 + std::fabs(values[v])))
+            << expected_net.layer(i).name() << ", blob " << b << ", value " << v;
+    }
+}
+
+TEST_F(GpuSolverTest, EachRuleTakesTheCpusSteps) {
+  for (const char* fields :
+       {"type: 'SGD' momentum: 0.9 weight_decay: 0.01",
+        "type: 'Nesterov' momentum: 0.9 iter_size: 3 clip_gradients: 1",
+        "type: 'Adam' momentum: 0.9 kl_warmup: 10 regularization_type: 'L1' weight_decay: 0.001",
+        "type: 'AdaGrad' weight_decay: 0.01 warmup_iter: 8 delta: 1e-3",
+        "type: 'RMSProp' rms_decay: 0.9 iter_size: 2 delta: 1e-3",
+        "type: 'AdaDelta' momentum: 0.95 delta: 1e-3",
+        "type: 'AdamW' momentum: 0.9 weight_decay: 0.1 delta: 1e-3"}) {
+    SCOPED_TRACE(fields);
+    const SolverParameter run = parameter(std::string(fields) + " display: 1");
+    Solver cpu(run, "solver", Device());
+    Solver gpu(run, "solver", kGpu);
+    Shown on_cpu, on_gpu;
+    cpu.set_observer(&on_cpu);
+    gpu.set_observer(&on_gpu);
+    cpu.step(6);
+    gpu.step(6);
+    expect_near(on_cpu.losses, on_gpu.losses);
+    expect_near(on_cpu.kls, on_gpu.kls);
+    expect_same_weights(cpu, gpu);
+  }
+}
+
+/// No layer waits for the device here, and so the passes are recorded as graphs.
+TEST_F(GpuSolverTest, RecordedPassesTakeTheCpusSteps) {
+  for (const char* fields :
+       {"type: 'SGD' momentum: 0.9 kl_warmup: 5", "type: 'Adam' momentum: 0.9 iter_size: 2",
+        "type: 'SGD' compact_interval: 3 compact_patience: 1"}) {
+    SCOPED_TRACE(fields);
+    SolverParameter run = parameter(std::string(fields) + " display: 1");
+    run.mutable_net_param()->mutable_layer()->RemoveLast();
+    run.mutable_net_param()->mutable_layer()->rbegin()->add_loss_weight(0.001f);
+    Solver cpu(run, "solver", Device());
+    Solver gpu(run, "solver", kGpu);
+    Shown on_cpu, on_gpu;
+    cpu.set_observer(&on_cpu);
+    gpu.set_observer(&on_gpu);
+    for (Solver* solver : {&cpu, &gpu}) {
+      std::fill_n(solver->net().layer("ib1")->blobs()[1]->mutable_cpu_data(), 2, 5.0f);
+      solver->step(8);
+    }
+    expect_near(on_cpu.losses, on_gpu.losses);
+    expect_near(on_cpu.kls, on_gpu.kls);
+    expect_same_weights(cpu, gpu);
+  }
+}
+
+TEST_F(GpuSolverTest, ASnapshotMovesBetweenTheDevices) {
+  const SolverParameter run = parameter("type: 'SGD' momentum: 0.9");
+  Solver whole(run, "solver", Device());
+  whole.step(9);
+  Solver first(run, "solver", kGpu);
+  first.step(3);
+  Solver second(run, "solver", Device(), first.snapshot());
+  second.step(3);
+  Solver third(run, "solver", kGpu, second.snapshot());
+  third.step(3);
+  expect_same_weights(whole, third);
+}
+
+TEST_F(GpuSolverTest, TwoRunsAreOneBitForBit) {
+  gpu_math().deterministic = true;
+  const SolverParameter run = parameter("type: 'Adam' momentum: 0.9 clip_gradients: 0.5");
+  Solver first(run, "solver", kGpu);
+  Solver second(run, "solver", kGpu);
+  first.step(5);
+  second.step(5);
+  gpu_math().deterministic = false;
+  EXPECT_EQ(first.net().to_proto().SerializeAsString(),
+            second.net().to_proto().SerializeAsString());
+}
+
+TEST_F(GpuSolverTest, ALossThatIsNotFiniteEndsTheRunAtMostAnIterationLater) {
+  SolverParameter run = parameter("type: 'SGD'");
+  Solver solver(run, "solver", kGpu);
+  solver.step(2);
+  Blob& mu = *solver.net().layer("ib1")->blobs()[0];
+  mu.mutable_cpu_data()[0] = std::numeric_limits<float>::quiet_NaN();
+  const std::string error = error_of([&] { solver.step(2); });
+  EXPECT_NE(error.find("iteration 2: the loss is "), std::string::npos) << error;
+}
+
+TEST_F(GpuSolverTest, GoesOnWithACompactedNet) {
+  const SolverParameter run = parameter("type: 'SGD' compact_interval: 2 compact_patience: 1");
+  Solver cpu(run, "solver", Device());
+  Solver gpu(run, "solver", kGpu);
+  for (Solver* solver : {&cpu, &gpu}) {
+    Blob& log_sigma2 = *solver->net().layer("ib1")->blobs()[1];
+    std::fill_n(log_sigma2.mutable_cpu_data(), 3, 5.0f);
+    solver->step(5);
+    EXPECT_EQ(solver->net().layer("ib1")->blobs()[0]->count(), 3);
+  }
+  expect_same_weights(cpu, gpu);
+}
+
+}  // namespace
+}  // namespace vibnet
