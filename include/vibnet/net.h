@@ -49,6 +49,8 @@ class Net {
   /// Runs all layers. Returns the objective: the loss tops by their weights, and in TRAIN the
   /// layers' penalties.
   float forward();
+  /// Layer::check of all layers. forward() does it; who runs layer by layer, when a loss is read.
+  void check();
   /// Runs the gradients of the last forward back. Adds to the diffs of the parameters.
   void backward();
   void clear_gradients();
