@@ -289,7 +289,6 @@ float Net::forward() {
   double loss = 0;
   for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
     forward_layer(i);
-    layers_[i]->check(bottoms_[i]);
     for (std::size_t top = 0; top < tops_[i].size(); ++top) {
       if (loss_weights_[i][top] == 0) continue;
       const float* values = tops_[i][top]->cpu_data();
@@ -297,6 +296,7 @@ float Net::forward() {
     }
     if (context_.phase == TRAIN) loss += layers_[i]->penalty();
   }
+  check();
   return static_cast<float>(loss);
 }
 
@@ -306,6 +306,10 @@ std::vector<Net::Loss> Net::losses() const {
     for (std::size_t top = 0; top < tops_[i].size(); ++top)
       if (loss_weights_[i][top] != 0) losses.push_back({tops_[i][top], loss_weights_[i][top]});
   return losses;
+}
+
+void Net::check() {
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i]->check(bottoms_[i]);
 }
 
 void Net::backward_layer(int index) try {
