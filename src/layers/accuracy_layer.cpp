@@ -1,3 +1,6 @@
+#include <numeric>
+#include <vector>
+
 #include "layers/labelled_layer.h"
 #include "vibnet/registry.h"
 
@@ -26,24 +29,26 @@ class AccuracyLayer : public LabelledLayer {
 
   void forward(const Blobs& bottom, const Blobs& top) override {
     read_labels(*bottom[1], parameter_.accuracy_param());
-    std::vector<int> seen(classes_);
-    std::vector<int> right(classes_);
-    int all_right = 0;
+    std::vector<double> seen(classes_);
+    std::vector<double> right(classes_);
     for (int row = 0; row < rows(); ++row) {
       const int label = classes_of_rows_[row];
       if (label == kLeftOut) continue;
-      const int one = is_right(bottom[0]->cpu_data(), row, label) ? 1 : 0;
       ++seen[label];
-      right[label] += one;
-      all_right += one;
+      right[label] += is_right(bottom[0]->cpu_data(), row, label) ? 1 : 0;
     }
-    top[0]->mutable_cpu_data()[0] = share(all_right, valid_);
+    context_.ranks->sum(seen.data(), seen.size());
+    context_.ranks->sum(right.data(), right.size());
+    const auto sum = [](const std::vector<double>& counts) {
+      return std::accumulate(counts.begin(), counts.end(), 0.0);
+    };
+    top[0]->mutable_cpu_data()[0] = share(sum(right), sum(seen));
     if (top.size() == 1) return;
     for (int c = 0; c < classes_; ++c) top[1]->mutable_cpu_data()[c] = share(right[c], seen[c]);
   }
 
  private:
-  static float share(int part, int whole) {
+  static float share(double part, double whole) {
     return whole == 0 ? 0 : static_cast<float>(part) / static_cast<float>(whole);
   }
 

@@ -52,6 +52,9 @@ class BatchNormLayer : public ChannelwiseLayer {
                       float* dx) override;
   bool finishes_blocks() const override { return !uses_global_stats(); }
   void finish_block(const ChannelBlock& block, const float* x, float* dx) override;
+  bool joins_ranks() const override { return context_.ranks->size() > 1 && !uses_global_stats(); }
+  void join_looks() override;
+  void join_sums() override;
 
  private:
   bool uses_global_stats() const {
@@ -59,8 +62,9 @@ class BatchNormLayer : public ChannelwiseLayer {
     return parameter.has_use_global_stats() ? parameter.use_global_stats() : context_.phase == TEST;
   }
   int channels() const { return layout().channels; }
-  /// Of a channel.
-  int values() const { return std::max(1, layout().samples * layout().values); }
+  /// Of a channel, and of its share that this rank has.
+  int values() const { return own_values() * context_.ranks->size(); }
+  int own_values() const { return std::max(1, layout().samples * layout().values); }
   float mean(int channel) const { return static_cast<float>(mean_[channel]); }
   float inverse_deviation(int channel) const {
     return 1 /
@@ -96,9 +100,27 @@ void BatchNormLayer::look(int number, const ChannelBlock& block, const float* x)
   const BlockKernels& loops = kernels().blocks;
   const int c = block.channel;
   if (number == 0)
-    mean_[c] += double{loops.sum(x, block.count())} / values();
+    mean_[c] += double{loops.sum(x, block.count())} / own_values();
   else
-    variance_[c] += double{loops.squares(x, mean(c), block.count())} / values();
+    variance_[c] += double{loops.squares(x, mean(c), block.count())} / own_values();
+}
+
+/// A rank's variance around the whole batch's mean is that around its own and the means' difference
+/// squared.
+void BatchNormLayer::join_looks() {
+  const double ranks = context_.ranks->size();
+  const std::vector<double> own = mean_;
+  context_.ranks->sum(mean_.data(), mean_.size());
+  for (int c = 0; c < channels(); ++c) {
+    mean_[c] /= ranks;
+    variance_[c] = (variance_[c] + (own[c] - mean_[c]) * (own[c] - mean_[c])) / ranks;
+  }
+  context_.ranks->sum(variance_.data(), variance_.size());
+}
+
+void BatchNormLayer::join_sums() {
+  context_.ranks->sum(sums_.values(), mean_.size());
+  context_.ranks->sum(products_.values(), mean_.size());
 }
 
 void BatchNormLayer::forward_block(const ChannelBlock& block, const float* x, float* y) {

@@ -45,14 +45,15 @@ class ContrastiveLossLayer : public Layer {
       else
         loss += is_legacy() ? lacking : lacking * lacking;
     }
-    top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / 2 / std::max(1, pairs_));
+    context_.ranks->sum(&loss, 1);
+    top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / 2 / batch());
   }
 
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     const float* a = bottom[0]->cpu_data();
     const float* b = bottom[1]->cpu_data();
-    const float scale = top[0]->cpu_diff()[0] / static_cast<float>(std::max(1, pairs_));
+    const float scale = top[0]->cpu_diff()[0] / static_cast<float>(batch());
     for (int side = 0; side < 2; ++side) {
       if (!propagate_down[side]) continue;
       float* dx = bottom[side]->mutable_cpu_diff();
@@ -66,6 +67,9 @@ class ContrastiveLossLayer : public Layer {
  private:
   double margin() const { return parameter_.contrastive_loss_param().margin(); }
   bool is_legacy() const { return parameter_.contrastive_loss_param().legacy_version(); }
+
+  /// The pairs of all ranks.
+  int batch() const { return std::max(1, pairs_ * context_.ranks->size()); }
 
   static bool are_similar(const Blobs& bottom, int pair) {
     return std::trunc(bottom[2]->cpu_data()[pair]) != 0;

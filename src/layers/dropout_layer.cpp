@@ -54,7 +54,8 @@ class DropoutLayer : public Layer {
   void draw_factors() {
     const int samples = factor_.axes() > 0 ? factor_.shape(0) : 1;
     const int size = samples > 0 ? factor_.count() / samples : 0;
-    const std::uint32_t first_sample = static_cast<std::uint32_t>(context_.pass) * samples;
+    const auto first_sample =
+        static_cast<std::uint32_t>(context_.first_sample(context_.pass, samples));
     const float kept = 1 / (1 - ratio());
     const RandomKey key = random_key();
     float* factor = factor_.mutable_cpu_data();

@@ -51,7 +51,7 @@ class HardConcreteLayerGPU : public GateOnGPU<HardConcreteLayer> {
   void add_gradients_gpu() override {
     if (!learns(0)) return;
     add_hard_concrete_gradients<<<blocks_for(channels_), kThreadsPerBlock>>>(
-        samples_, channels_, gamma() * kl_scale_, open_shift(), numbers_gpu(),
+        samples_, channels_, gradient_gamma() * kl_scale_, open_shift(), numbers_gpu(),
         blobs_[0]->gpu_data(), slopes_.gpu_data(), sums_.gpu_data(), diff_gpu(0));
     check_launch("add_hard_concrete_gradients");
   }

@@ -29,14 +29,15 @@ class HingeLossLayer : public LabelledLayer {
       const double excess = std::max(0.0f, 1 + sign(i) * x[i]);
       loss += is_squared() ? excess * excess : excess;
     }
-    top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / std::max(1, rows()));
+    context_.ranks->sum(&loss, 1);
+    top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / batch());
   }
 
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
     const float* x = bottom[0]->cpu_data();
-    const float scale = top[0]->cpu_diff()[0] / static_cast<float>(std::max(1, rows()));
+    const float scale = top[0]->cpu_diff()[0] / static_cast<float>(batch());
     float* dx = bottom[0]->mutable_cpu_diff();
     for (int i = 0; i < bottom[0]->count(); ++i) {
       const float excess = std::max(0.0f, 1 + sign(i) * x[i]);
@@ -46,6 +47,8 @@ class HingeLossLayer : public LabelledLayer {
   }
 
  private:
+  /// The samples of all ranks.
+  int batch() const { return std::max(1, rows() * context_.ranks->size()); }
   bool is_squared() const { return parameter_.hinge_loss_param().norm() == HingeLossParameter::L2; }
   float sign(int i) const { return classes_of_rows_[i / classes_] == i % classes_ ? -1.0f : 1.0f; }
 };

@@ -57,7 +57,10 @@ class InfogainLossLayer : public LabelledLayer {
       for (int c = 0; c < classes_; ++c)
         loss -= weights[c] * std::log(std::max(probability[index_of(row, c)], kLeastProbability));
     }
-    top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / normalizer());
+    LossCounts counts{rows(), valid_, outer_};
+    sum_over_ranks(context_.ranks, &loss, &counts);
+    normalizer_ = loss_normalizer(parameter_.loss_param(), LossParameter::VALID, counts);
+    top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / normalizer_);
     if (top.size() > 1) top[1]->share_data(probabilities_);
   }
 
@@ -66,7 +69,7 @@ class InfogainLossLayer : public LabelledLayer {
     if (!propagate_down[0]) return;
     bottom[0]->set_diff(0);
     const float* probability = probabilities_.cpu_data();
-    const float scale = top[0]->cpu_diff()[0] / normalizer();
+    const float scale = top[0]->cpu_diff()[0] / normalizer_;
     float* dx = bottom[0]->mutable_cpu_diff();
     for (int row = 0; row < rows(); ++row) {
       if (classes_of_rows_[row] == kLeftOut) continue;
@@ -88,10 +91,8 @@ class InfogainLossLayer : public LabelledLayer {
   const float* weights_of(const Blobs& bottom, int label) const {
     return weights(bottom).cpu_data() + label * classes_;
   }
-  float normalizer() const {
-    return loss_normalizer(parameter_.loss_param(), LossParameter::VALID, {rows(), valid_, outer_});
-  }
 
+  float normalizer_ = 1;
   Blob own_weights_;
   Blob probabilities_;
 };

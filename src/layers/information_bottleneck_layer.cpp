@@ -68,7 +68,7 @@ void InformationBottleneckLayer::add_gradients() {
       if (learns(0) && kept[c]) d_mu[c] += by_mu[c];
       continue;
     }
-    const double weight = gamma() * kl_scale_ / second_moment(mu[c], log_sigma2[c]);
+    const double weight = gradient_gamma() * kl_scale_ / second_moment(mu[c], log_sigma2[c]);
     const double half_sigma = 0.5 * std::exp(0.5 * log_sigma2[c]);
     if (learns(0)) d_mu[c] += static_cast<float>(by_mu[c] + weight * mu[c]);
     if (learns(1))

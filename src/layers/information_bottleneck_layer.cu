@@ -50,7 +50,7 @@ class InformationBottleneckLayerGPU : public GateOnGPU<InformationBottleneckLaye
   }
   void add_gradients_gpu() override {
     add_bottleneck_gradients<<<blocks_for(channels_), kThreadsPerBlock>>>(
-        samples_, channels_, gamma() * kl_scale_, numbers_gpu(), blobs_[0]->gpu_data(),
+        samples_, channels_, gradient_gamma() * kl_scale_, numbers_gpu(), blobs_[0]->gpu_data(),
         blobs_[1]->gpu_data(), slopes_.gpu_data(), sums_.gpu_data(), diff_gpu(0), diff_gpu(1));
     check_launch("add_bottleneck_gradients");
   }

@@ -4,6 +4,15 @@
 
 namespace vibnet {
 
+void sum_over_ranks(Communicator* ranks, double* loss, LossCounts* counts) {
+  if (ranks->size() == 1) return;
+  double sums[] = {*loss, static_cast<double>(counts->full), static_cast<double>(counts->valid),
+                   static_cast<double>(counts->batch)};
+  ranks->sum(sums, 4);
+  *loss = sums[0];
+  *counts = {static_cast<int>(sums[1]), static_cast<int>(sums[2]), static_cast<int>(sums[3])};
+}
+
 float loss_normalizer(const LossParameter& parameter, LossParameter::NormalizationMode mode,
                       const LossCounts& counts) {
   if (parameter.has_normalization())

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "vibnet.pb.h"
+#include "vibnet/communicator.h"
 
 namespace vibnet {
 
@@ -20,6 +21,9 @@ struct LossCounts {
   int valid = 0;
   int batch = 0;
 };
+
+/// Adds what the other ranks have summed and counted of the batch.
+void sum_over_ranks(Communicator* ranks, double* loss, LossCounts* counts);
 
 /// What the summed loss is divided by, never less than 1; `mode` is for a parameter that says
 /// nothing.

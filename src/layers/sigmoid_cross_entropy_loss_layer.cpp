@@ -36,7 +36,7 @@ class SigmoidCrossEntropyLossLayer : public Layer {
     const float* x = bottom[0]->cpu_data();
     const float* targets = bottom[1]->cpu_data();
     const int count = bottom[0]->count();
-    const double loss = parallel_sum(count, [&](std::int64_t begin, std::int64_t end) {
+    double loss = parallel_sum(count, [&](std::int64_t begin, std::int64_t end) {
       double part = 0;
       for (std::int64_t i = begin; i < end; ++i)
         if (!ignores(targets[i]))
@@ -45,8 +45,9 @@ class SigmoidCrossEntropyLossLayer : public Layer {
     });
     const auto valid =
         std::count_if(targets, targets + count, [&](float target) { return !ignores(target); });
-    normalizer_ = loss_normalizer(parameter_.loss_param(), LossParameter::BATCH_SIZE,
-                                  {count, static_cast<int>(valid), bottom[0]->shape(0)});
+    LossCounts counts{count, static_cast<int>(valid), bottom[0]->shape(0)};
+    sum_over_ranks(context_.ranks, &loss, &counts);
+    normalizer_ = loss_normalizer(parameter_.loss_param(), LossParameter::BATCH_SIZE, counts);
     top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / normalizer_);
   }
 

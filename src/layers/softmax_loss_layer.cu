@@ -75,7 +75,7 @@ class SoftmaxWithLossLayerGPU : public SoftmaxWithLossLayer {
       loss += losses[row];
       ++valid_;
     }
-    top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / normalizer(valid_));
+    top[0]->mutable_cpu_data()[0] = mean(loss);
     if (top.size() > 1) top[1]->share_data(probabilities_);
   }
 
@@ -83,7 +83,7 @@ class SoftmaxWithLossLayerGPU : public SoftmaxWithLossLayer {
                 const Blobs& bottom) override {
     const int count = bottom[0]->count();
     if (!propagate_down[0] || count == 0) return;
-    const float scale = top[0]->cpu_diff()[0] / normalizer(valid_);
+    const float scale = top[0]->cpu_diff()[0] / normalizer_;
     softmax_loss_backward<<<blocks_for(count), kThreadsPerBlock>>>(
         count, classes_, inner_, probabilities_.gpu_data(), labels(*bottom[1]), scale,
         bottom[0]->mutable_gpu_diff());

@@ -23,11 +23,16 @@ class SoftmaxWithLossLayer : public LabelledLayer {
                 const Blobs& bottom) override;
 
  protected:
-  /// What the summed loss is divided by, given how many labels were not ignored.
-  float normalizer(int valid) const {
-    return loss_normalizer(parameter_.loss_param(), LossParameter::VALID, {rows(), valid, outer_});
+  /// The mean over the batch, of the rows' losses that were summed and the labels that were read.
+  float mean(double loss) {
+    LossCounts counts{rows(), valid_, outer_};
+    sum_over_ranks(context_.ranks, &loss, &counts);
+    normalizer_ = loss_normalizer(parameter_.loss_param(), LossParameter::VALID, counts);
+    return static_cast<float>(loss / normalizer_);
   }
 
+  /// What the summed loss is divided by.
+  float normalizer_ = 1;
   Blob probabilities_;
 };
 
