@@ -5,7 +5,7 @@ set -eu
 packages="g++ cmake ninja-build ccache protobuf-compiler libprotobuf-dev libopenblas-openmp-dev
   libgoogle-glog-dev libgflags-dev liblmdb-dev libhdf5-dev librandom123-dev zlib1g-dev
   libopencv-imgcodecs-dev libopencv-imgproc-dev libopencv-dnn-dev libonnx-dev libgtest-dev
-  libgmock-dev python3-venv"
+  libgmock-dev libopenmpi-dev openmpi-bin python3-venv"
 
 missing=""
 for package in $packages; do

@@ -1,8 +1,16 @@
 #include "training.h"
 
+#include <glog/logging.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
+#include <thread>
 
 #include "layers/dataset_layer.h"
+#include "solver/ranks.h"
 #include "solver/set_field.h"
 #include "tool.h"
 #include "vibnet/error.h"
@@ -55,6 +63,20 @@ SolverAction asked_action() {
   if (snapshot_asked == 0) return SolverAction::NONE;
   snapshot_asked = 0;
   return SolverAction::SNAPSHOT;
+}
+
+void set_up_rank(const Communicator& ranks) {
+  if (!ranks.is_first()) FLAGS_minloglevel = google::GLOG_ERROR;
+  if (ranks.size() == 1 || std::getenv("OMP_NUM_THREADS") != nullptr) return;
+  const int share = static_cast<int>(std::thread::hardware_concurrency()) / ranks.size_here();
+  omp_set_num_threads(std::clamp(share, 1, omp_get_max_threads()));
+}
+
+void let_first_speak(const Communicator& ranks) {
+  for (int waits = std::min(40, 10 + 2 * ranks.rank()); !ranks.is_first() && waits > 0; --waits) {
+    if (stop_asked != 0 || first_has_ended(ranks)) std::_Exit(1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
 }
 
 int images_of_iteration(const Solver& solver) {

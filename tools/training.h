@@ -23,6 +23,12 @@ void watch_signals();
 /// What was asked for since the last time.
 SolverAction asked_action();
 
+/// Only the first of several ranks logs, and those of one machine share its processors.
+void set_up_rank(const Communicator& ranks);
+/// An error that all ranks come to is told by the first, whose end ends the others: they wait for
+/// that, and speak up only where it does not come.
+void let_first_speak(const Communicator& ranks);
+
 /// Samples an iteration works on; 0 where no data layer says.
 int images_of_iteration(const Solver& solver);
 

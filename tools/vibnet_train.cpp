@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "solver/ranks.h"
 #include "solver/training_log.h"
 #include "tool.h"
 #include "training.h"
@@ -33,27 +34,42 @@ void copy_weights(vibnet::Solver* solver) {
   for (std::string name; std::getline(names, name, ',');) solver->copy_weights(name);
 }
 
-int train(const std::vector<std::string>& arguments) {
-  if (!arguments.empty()) throw vibnet::UsageError("knows no argument '" + arguments[0] + "'");
-  vibnet::require_flag("solver", FLAGS_solver);
-  if (!FLAGS_weights.empty() && !FLAGS_resume.empty())
-    throw vibnet::UsageError("--weights and --resume exclude each other");
+/// Returns false when ^C stopped it.
+bool train(vibnet::Communicator* ranks) {
   const vibnet::SolverParameter parameter = vibnet::read_solver(FLAGS_solver, assignments);
   vibnet::Solver solver(parameter, FLAGS_solver,
                         vibnet::device_flag(FLAGS_device, {FLAGS_tf32, FLAGS_deterministic}),
-                        FLAGS_resume);
+                        FLAGS_resume, ranks);
   copy_weights(&solver);
   LOG_IF(WARNING, parameter.has_solver_mode() && FLAGS_device == "cpu" &&
                       parameter.solver_mode() == vibnet::SolverParameter::GPU)
       << FLAGS_solver << ": solver_mode: GPU is not looked at; --device gpu says so";
   vibnet::watch_signals();
+  solver.set_action_source(vibnet::asked_action);
+  if (!ranks->is_first()) return solver.solve();
   vibnet::TrainingLog log(solver, log_folder(solver), vibnet::images_of_iteration(solver),
                           !FLAGS_resume.empty());
   solver.set_observer(&log);
-  solver.set_action_source(vibnet::asked_action);
   const bool done = solver.solve();
   log.finish();
-  return done ? 0 : vibnet::kStopped;
+  return done;
+}
+
+int train(const std::vector<std::string>& arguments) {
+  if (!arguments.empty()) throw vibnet::UsageError("knows no argument '" + arguments[0] + "'");
+  vibnet::require_flag("solver", FLAGS_solver);
+  if (!FLAGS_weights.empty() && !FLAGS_resume.empty())
+    throw vibnet::UsageError("--weights and --resume exclude each other");
+  vibnet::Communicator* ranks = vibnet::join_ranks();
+  vibnet::set_up_rank(*ranks);
+  try {
+    const bool done = train(ranks);
+    ranks->leave();
+    return done ? 0 : vibnet::kStopped;
+  } catch (const std::exception&) {
+    vibnet::let_first_speak(*ranks);
+    throw;
+  }
 }
 
 }  // namespace

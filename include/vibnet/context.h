@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "vibnet.pb.h"
+#include "vibnet/communicator.h"
 #include "vibnet/device.h"
 
 namespace vibnet {
@@ -21,9 +22,15 @@ struct Context {
   float kl_weight = 1;
   /// False while a layer is made that will use another net's parameters: it fills none of its own.
   bool fills_parameters = true;
+  /// Who shares each batch: a rank has its samples in one piece, in the order of the ranks.
+  Communicator* ranks = &one_rank();
 
   /// Counts forward passes over the whole run.
   std::int64_t batch() const { return iteration * passes + pass; }
+  /// The number of the first of so many samples that this rank has of a batch.
+  std::int64_t first_sample(std::int64_t batch, int samples) const {
+    return (batch * ranks->size() + ranks->rank()) * samples;
+  }
 };
 
 }  // namespace vibnet

@@ -108,6 +108,9 @@ class Layer {
   /// A field's value as a size. Throws an Error that names the field for one beyond any real layer.
   int size_of(const char* field, std::uint32_t value) const;
 
+  /// This rank's share of a batch. Throws Error where the ranks' would not be alike.
+  int share_of(int batch_size) const;
+
   /// Appends a parameter blob of this shape, filled; a null filler leaves it zero.
   void add_blob(const Shape& shape, const FillerParameter* filler);
 

@@ -40,6 +40,8 @@ class MemoryDataLayer : public Layer {
   /// Of one row.
   Shape shape_;
   int batch_size_ = 0;
+  /// This rank's of a batch.
+  int samples_ = 0;
   std::vector<float> data_;
   std::vector<float> labels_;
   /// The Context::batch() that the data's first row is read at, once known.

@@ -30,6 +30,8 @@ struct NetOptions {
   /// and blobs share memory: only inputs, outputs and parameters are to be looked at, and a TEST
   /// net runs no backward.
   bool keeps_blobs = true;
+  /// Those who share each batch.
+  Communicator* ranks = &one_rank();
   /// A net whose parameter memory this one uses, layer by layer name; none if null.
   const Net* weights_of = nullptr;
 };

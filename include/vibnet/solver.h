@@ -54,6 +54,7 @@ enum class SolverAction { NONE, SNAPSHOT, STOP };
 
 class Steering;
 class DeadUnits;
+class GradientSum;
 class Passes;
 class UpdateRule;
 class Updater;
@@ -66,13 +67,14 @@ class Solver {
   /// Makes the train and test nets, and starts from the parameter's `weights` if it names any.
   /// `path` is the solver's file, for messages. With `resume`, a solverstate, goes on from there
   /// and from the caffemodel that it names. Throws Error for what the parameter cannot mean, and
-  /// for a solverstate that does not fit.
+  /// for a solverstate that does not fit. Each of several `ranks` makes such a solver, and calls
+  /// the same; they work on shares of each batch, and have the same net at all times.
   Solver(const SolverParameter& parameter, const std::string& path, const Device& device,
-         const std::string& resume = "");
+         const std::string& resume = "", Communicator* ranks = &one_rank());
   ~Solver();
 
   void set_observer(SolverObserver* observer) { observer_ = observer; }
-  /// Asked before each batch of training or testing.
+  /// Asked before each batch of training or testing. What any rank is asked, all do.
   void set_action_source(std::function<SolverAction()> source) {
     action_source_ = std::move(source);
   }
@@ -85,7 +87,8 @@ class Solver {
   /// Runs this many iterations.
   void step(std::int64_t iterations);
   /// Writes PREFIX_iter_N.caffemodel and .solverstate; returns the latter's path. PREFIX is the
-  /// parameter's snapshot_prefix, else the solver's file without its extension.
+  /// parameter's snapshot_prefix, else the solver's file without its extension. The first of
+  /// several ranks writes. Throws Error where they have come to different nets.
   std::string snapshot();
   /// One result per test net; none when an action stopped it.
   std::vector<TestResult> test();
@@ -122,6 +125,7 @@ class Solver {
   std::vector<bool> kept_units(const Gate& gate) const;
   void make_steering(const std::string& path, bool begins);
   void step_until(std::int64_t end);
+  SolverAction next_action();
   void take_action();
   void step_once();
   void forward_backward();
@@ -129,6 +133,8 @@ class Solver {
   void apply_update();
   TrainingStep describe(double loss) const;
   TestResult test_net(int index);
+  void check_that_ranks_agree();
+  void write_snapshot(const std::string& base);
   double learning_rate() const;
   double kl_weight() const;
   void check_snapshot_folder() const;
@@ -138,6 +144,7 @@ class Solver {
   SolverParameter parameter_;
   std::uint64_t seed_ = 0;
   Device device_;
+  Communicator* ranks_;
   std::unique_ptr<SolverNets> nets_;
   std::unique_ptr<Net> net_;
   std::vector<std::unique_ptr<Net>> test_nets_;
@@ -146,6 +153,8 @@ class Solver {
   std::unique_ptr<DeadUnits> dead_units_;
   bool is_compacted_ = false;
   std::unique_ptr<UpdateRule> rule_;
+  /// None for one rank.
+  std::unique_ptr<GradientSum> gradient_sum_;
   /// None without target and kl_cost.
   std::unique_ptr<Steering> steering_;
   /// One list a parameter: what the rule remembers of it.

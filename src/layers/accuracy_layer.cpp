@@ -1,5 +1,8 @@
 #include "layers/accuracy_layer.h"
 
+#include <numeric>
+#include <vector>
+
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -15,23 +18,23 @@ void AccuracyLayer::reshape(const Blobs& bottom, const Blobs& top) {
 
 void AccuracyLayer::forward(const Blobs& bottom, const Blobs& top) {
   read_labels(*bottom[1], parameter_.accuracy_param());
-  std::vector<int> seen(classes_);
-  std::vector<int> right(classes_);
-  int all_right = 0;
+  std::vector<double> seen(classes_);
+  std::vector<double> right(classes_);
   for (int row = 0; row < rows(); ++row) {
     const int label = classes_of_rows_[row];
     if (label == kLeftOut) continue;
-    const int one = is_right(bottom[0]->cpu_data(), row, label) ? 1 : 0;
     ++seen[label];
-    right[label] += one;
-    all_right += one;
+    right[label] += is_right(bottom[0]->cpu_data(), row, label) ? 1 : 0;
   }
-  top[0]->mutable_cpu_data()[0] = share(all_right, valid_);
+  context_.ranks->sum(seen.data(), seen.size());
+  context_.ranks->sum(right.data(), right.size());
+  top[0]->mutable_cpu_data()[0] = share(std::accumulate(right.begin(), right.end(), 0.0),
+                                        std::accumulate(seen.begin(), seen.end(), 0.0));
   if (top.size() == 1) return;
   for (int c = 0; c < classes_; ++c) top[1]->mutable_cpu_data()[c] = share(right[c], seen[c]);
 }
 
-float AccuracyLayer::share(int part, int whole) {
+float AccuracyLayer::share(double part, double whole) {
   return whole == 0 ? 0 : static_cast<float>(part) / static_cast<float>(whole);
 }
 

@@ -19,7 +19,7 @@ class AccuracyLayer : public LabelledLayer {
   void forward(const Blobs& bottom, const Blobs& top) override;
 
  protected:
-  static float share(int part, int whole);
+  static float share(double part, double whole);
   bool is_right(const float* scores, int row, int label) const;
 
   int top_k_ = 1;

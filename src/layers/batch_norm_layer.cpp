@@ -25,9 +25,9 @@ void BatchNormLayer::look(int number, const ChannelBlock& block, const float* x)
   const BlockKernels& loops = kernels().blocks;
   const int c = block.channel;
   if (number == 0)
-    mean_[c] += double{loops.sum(x, block.count())} / values();
+    mean_[c] += double{loops.sum(x, block.count())} / own_values();
   else
-    variance_[c] += double{loops.squares(x, mean(c), block.count())} / values();
+    variance_[c] += double{loops.squares(x, mean(c), block.count())} / own_values();
 }
 
 void BatchNormLayer::forward_block(const ChannelBlock& block, const float* x, float* y) {
@@ -73,6 +73,24 @@ void BatchNormLayer::finish_block(const ChannelBlock& block, const float* x, flo
   const float of_mean = static_cast<float>(sums_[c] / values()) * scale;
   const float of_variance = static_cast<float>(products_[c] / values()) * scale * scale;
   kernels().blocks.subtract(x, mean(c), of_variance, of_mean, dx, block.count());
+}
+
+/// A rank's variance around the whole batch's mean is that around its own and the means' difference
+/// squared.
+void BatchNormLayer::join_looks() {
+  const double ranks = context_.ranks->size();
+  const std::vector<double> own = mean_;
+  context_.ranks->sum(mean_.data(), mean_.size());
+  for (int c = 0; c < channels(); ++c) {
+    mean_[c] /= ranks;
+    variance_[c] = (variance_[c] + (own[c] - mean_[c]) * (own[c] - mean_[c])) / ranks;
+  }
+  context_.ranks->sum(variance_.data(), variance_.size());
+}
+
+void BatchNormLayer::join_sums() {
+  context_.ranks->sum(sums_.values(), mean_.size());
+  context_.ranks->sum(products_.values(), mean_.size());
 }
 
 REGISTER_LAYER(BatchNorm, CPU, BatchNormLayer);

@@ -52,6 +52,9 @@ class BatchNormLayer : public ChannelwiseLayer {
                       float* dx) override;
   bool finishes_blocks() const override { return !uses_global_stats(); }
   void finish_block(const ChannelBlock& block, const float* x, float* dx) override;
+  bool joins_ranks() const override { return context_.ranks->size() > 1 && !uses_global_stats(); }
+  void join_looks() override;
+  void join_sums() override;
 
  protected:
   bool uses_global_stats() const {
@@ -59,8 +62,9 @@ class BatchNormLayer : public ChannelwiseLayer {
     return parameter.has_use_global_stats() ? parameter.use_global_stats() : context_.phase == TEST;
   }
   int channels() const { return layout().channels; }
-  /// Of a channel.
-  int values() const { return std::max(1, layout().samples * layout().values); }
+  /// Of a channel, and of its share that this rank has.
+  int values() const { return own_values() * context_.ranks->size(); }
+  int own_values() const { return std::max(1, layout().samples * layout().values); }
 
  private:
   float mean(int channel) const { return static_cast<float>(mean_[channel]); }

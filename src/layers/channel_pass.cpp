@@ -104,6 +104,15 @@ class ChannelPass::Tiling {
   int values_;
 };
 
+/// Calls body(group) for each, on all threads.
+template <typename Body>
+void ChannelPass::for_each_group(const Tiling& tiling, const Body& body) {
+  parallel_for(tiling.groups(), grain_of(tiling.group_size()),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (int group = static_cast<int>(begin); group < end; ++group) body(group);
+               });
+}
+
 ChannelPass::Tiling ChannelPass::tiling(const Blobs& bottom) const {
   for (const ChannelwiseLayer* layer : layers_)
     if (!layer->is_uniform()) return Tiling(layer->layout());
@@ -148,13 +157,22 @@ void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
                      y);
     });
   } else {
-    parallel_for(tiling.groups(), grain_of(tiling.group_size()),
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (int group = static_cast<int>(begin); group < end; ++group) {
-                     for (int number = 0; number < looks; ++number) look(tiling, number, group, x);
-                     for (int t = 0; t < tiles; ++t) forward_tile(tiling.tile(group, t), x, y);
-                   }
-                 });
+    const auto look_at = [&](int group) {
+      for (int number = 0; number < looks; ++number) look(tiling, number, group, x);
+    };
+    const auto forward_group = [&](int group) {
+      for (int t = 0; t < tiles; ++t) forward_tile(tiling.tile(group, t), x, y);
+    };
+    if (layers_[0]->joins_ranks()) {
+      for_each_group(tiling, look_at);
+      layers_[0]->join_looks();
+      for_each_group(tiling, forward_group);
+    } else {
+      for_each_group(tiling, [&](int group) {
+        look_at(group);
+        forward_group(group);
+      });
+    }
   }
   for (ChannelwiseLayer* layer : layers_) layer->end_forward();
 }
@@ -213,20 +231,27 @@ void ChannelPass::backward(const Blobs& top, const std::vector<bool>& propagate_
   const bool finishes = dx != nullptr && layers_[0]->finishes_blocks();
   const bool uniform = std::all_of(layers_.begin(), layers_.end(),
                                    [](const auto* layer) { return layer->is_uniform(); });
-  const auto backward_group = [&](int group, int first, int end) {
-    for (int t = first; t < end; ++t) backward_tile(tiling.tile(group, t), x, y, dy, dx);
-    for (int t = first; finishes && t < end; ++t) finish_tile(tiling.tile(group, t), x, dx);
+  const auto backward_group = [&](int group) {
+    for (int t = 0; t < tiles; ++t) backward_tile(tiling.tile(group, t), x, y, dy, dx);
   };
-  if (uniform)  // one group, and no sums over it
+  const auto finish_group = [&](int group) {
+    for (int t = 0; finishes && t < tiles; ++t) finish_tile(tiling.tile(group, t), x, dx);
+  };
+  if (uniform) {  // one group, and no sums over it
     parallel_for(tiles, grain_of(tiling.tile_size()), [&](std::int64_t begin, std::int64_t end) {
-      backward_group(0, static_cast<int>(begin), static_cast<int>(end));
+      for (int t = static_cast<int>(begin); t < end; ++t)
+        backward_tile(tiling.tile(0, t), x, y, dy, dx);
     });
-  else
-    parallel_for(tiling.groups(), grain_of(tiling.group_size()),
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (int group = static_cast<int>(begin); group < end; ++group)
-                     backward_group(group, 0, tiles);
-                 });
+  } else if (finishes && layers_[0]->joins_ranks()) {
+    for_each_group(tiling, backward_group);
+    layers_[0]->join_sums();
+    for_each_group(tiling, finish_group);
+  } else {
+    for_each_group(tiling, [&](int group) {
+      backward_group(group);
+      finish_group(group);
+    });
+  }
   for (std::size_t i = 0; i < layers_.size(); ++i)
     layers_[i]->end_backward(i == 0 ? propagate_down : std::vector<bool>{true}, bottom);
 }

@@ -25,6 +25,8 @@ class ChannelPass {
   struct Tile;
   class Tiling;
 
+  template <typename Body>
+  static void for_each_group(const Tiling& tiling, const Body& body);
   Tiling tiling(const Blobs& bottom) const;
   void look(const Tiling& tiling, int number, int group, const float* x);
   void forward_tile(const Tile& tile, const float* x, float* y);

@@ -76,6 +76,11 @@ class ChannelwiseLayer : public Layer {
   /// Whether finish_block shall change dx once backward_block has had the whole channel.
   virtual bool finishes_blocks() const { return false; }
   virtual void finish_block(const ChannelBlock& /*block*/, const float* /*x*/, float* /*dx*/) {}
+  /// Whether what the layer finds in a channel is for the batch of several ranks. Then these two
+  /// put it together, once all channels were looked at, and before finish_block.
+  virtual bool joins_ranks() const { return false; }
+  virtual void join_looks() {}
+  virtual void join_sums() {}
   /// Adds to the parameters' gradients, or writes those of further bottoms.
   virtual void end_backward(const std::vector<bool>& /*propagate_down*/, const Blobs& /*bottom*/) {}
 

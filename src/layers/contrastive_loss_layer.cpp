@@ -26,7 +26,8 @@ void ContrastiveLossLayer::forward(const Blobs& bottom, const Blobs& top) {
   double loss = 0;
   for (int pair = 0; pair < pairs_; ++pair)
     loss += rule.loss(are_similar(bottom, pair), squared_distance(bottom, pair));
-  top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / 2 / std::max(1, pairs_));
+  context_.ranks->sum(&loss, 1);
+  top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / 2 / batch());
 }
 
 void ContrastiveLossLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
@@ -34,7 +35,7 @@ void ContrastiveLossLayer::backward(const Blobs& top, const std::vector<bool>& p
   const float* a = bottom[0]->cpu_data();
   const float* b = bottom[1]->cpu_data();
   const ContrastiveRule rule = this->rule();
-  const float scale = top[0]->cpu_diff()[0] / static_cast<float>(std::max(1, pairs_));
+  const float scale = top[0]->cpu_diff()[0] / static_cast<float>(batch());
   for (int side = 0; side < 2; ++side) {
     if (!propagate_down[side]) continue;
     float* dx = bottom[side]->mutable_cpu_diff();

@@ -53,6 +53,8 @@ class ContrastiveLossLayer : public Layer {
     const ContrastiveLossParameter& parameter = parameter_.contrastive_loss_param();
     return {parameter.margin(), parameter.legacy_version()};
   }
+  /// The pairs of all ranks.
+  int batch() const { return std::max(1, pairs_ * context_.ranks->size()); }
   static bool are_similar(const Blobs& bottom, int pair);
   double squared_distance(const Blobs& bottom, int pair) const;
 

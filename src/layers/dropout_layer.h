@@ -34,7 +34,7 @@ class DropoutLayer : public Layer {
  protected:
   float ratio() const { return parameter_.dropout_param().dropout_ratio(); }
   std::uint32_t first_sample(int samples) const {
-    return static_cast<std::uint32_t>(context_.pass) * static_cast<std::uint32_t>(samples);
+    return static_cast<std::uint32_t>(context_.first_sample(context_.pass, samples));
   }
 
  private:

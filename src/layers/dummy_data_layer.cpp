@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cstddef>
+
 #include "vibnet/filler.h"
 #include "vibnet/layer.h"
 #include "vibnet/registry.h"
@@ -5,7 +8,8 @@
 namespace vibnet {
 
 /// Tops filled by fillers, anew each pass but for constants (Caffe's DummyData): `shape` (or num,
-/// channels, height, width) and data_filler, one for all tops or one for each.
+/// channels, height, width) and data_filler, one for all tops or one for each. The first axis is
+/// the batch.
 class DummyDataLayer : public Layer {
  public:
   using Layer::Layer;
@@ -19,7 +23,9 @@ class DummyDataLayer : public Layer {
     if (fillers > 1 && fillers != tops)
       fail("has ", fillers, " data_filler for ", tops, " tops; give one, or one per top");
     for (int i = 0; i < tops; ++i) {
-      top[i]->reshape(shape_of_top(i, tops));
+      Shape shape = shape_of_top(i, tops);
+      if (!shape.empty()) shape[0] = share_of(shape[0]);
+      top[i]->reshape(shape);
       fill_top(i, top[i]);
     }
   }
@@ -63,7 +69,16 @@ class DummyDataLayer : public Layer {
   void fill_top(int index, Blob* top) const {
     const std::string user =
         name() + "/top" + std::to_string(index) + "/" + std::to_string(context_.batch());
-    fill(filler(index), vibnet::random_key(context_.seed, user), top);
+    const RandomKey key = vibnet::random_key(context_.seed, user);
+    const int ranks = context_.ranks->size();
+    if (ranks == 1) return fill(filler(index), key, top);
+    Shape shape = top->shape();
+    if (shape.empty()) fail("a top without a batch cannot be shared by ", ranks, " ranks");
+    shape[0] *= ranks;
+    Blob whole(shape);
+    fill(filler(index), key, &whole);
+    std::copy_n(whole.cpu_data() + std::ptrdiff_t{context_.ranks->rank()} * top->count(),
+                top->count(), top->mutable_cpu_data());
   }
 };
 

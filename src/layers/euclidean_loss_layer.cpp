@@ -18,11 +18,12 @@ void EuclideanLossLayer::reshape(const Blobs& bottom, const Blobs& top) {
 void EuclideanLossLayer::forward(const Blobs& bottom, const Blobs& top) {
   const float* a = bottom[0]->cpu_data();
   const float* b = bottom[1]->cpu_data();
-  const double sum = parallel_sum(bottom[0]->count(), [=](std::int64_t begin, std::int64_t end) {
+  double sum = parallel_sum(bottom[0]->count(), [=](std::int64_t begin, std::int64_t end) {
     double part = 0;
     for (std::int64_t i = begin; i < end; ++i) part += (a[i] - b[i]) * (a[i] - b[i]);
     return part;
   });
+  context_.ranks->sum(&sum, 1);
   top[0]->mutable_cpu_data()[0] = static_cast<float>(sum / 2 / batch(bottom));
 }
 
@@ -41,8 +42,8 @@ void EuclideanLossLayer::backward(const Blobs& top, const std::vector<bool>& pro
   }
 }
 
-float EuclideanLossLayer::batch(const Blobs& bottom) {
-  return static_cast<float>(std::max(1, bottom[0]->shape(0)));
+float EuclideanLossLayer::batch(const Blobs& bottom) const {
+  return static_cast<float>(std::max(1, bottom[0]->shape(0) * context_.ranks->size()));
 }
 
 REGISTER_LAYER(EuclideanLoss, CPU, EuclideanLossLayer);

@@ -20,7 +20,8 @@ class EuclideanLossLayer : public Layer {
                 const Blobs& bottom) override;
 
  protected:
-  static float batch(const Blobs& bottom);
+  /// The samples of all ranks.
+  float batch(const Blobs& bottom) const;
 };
 
 }  // namespace vibnet

@@ -45,6 +45,8 @@ class GateLayer : public ChannelwiseLayer {
   /// The weight of kl() in the objective: the layer's gamma times the solver's kl_weight, times the
   /// cost factor.
   double gamma() const { return gamma_ * context_.kl_weight * cost_factor_; }
+  /// The same for its gradient, which the ranks sum: on the first alone.
+  double gradient_gamma() const { return context_.ranks->is_first() ? gamma() : 0; }
   /// What kl_cost multiplies gamma by.
   void set_cost_factor(double factor) { cost_factor_ = factor; }
 
@@ -93,7 +95,7 @@ class GateLayer : public ChannelwiseLayer {
   bool is_training() const { return context_.phase == TRAIN; }
   void set_test_factors();
   std::uint32_t first_sample() const {
-    return static_cast<std::uint32_t>(context_.pass) * static_cast<std::uint32_t>(samples_);
+    return static_cast<std::uint32_t>(context_.first_sample(context_.pass, samples_));
   }
   /// Per unit: the number that its noise hangs on, or kFrozen.
   const int* numbers() const { return static_cast<const int*>(numbers_->cpu_data()); }

@@ -82,7 +82,7 @@ class GateOnGPU : public Gate {
     const GateFactors<Rule> factors = this->factors();
     const ChannelLayout at{this->samples_, this->channels_, this->spatial_};
     const int lanes = this->lanes();
-    const double kl_weight = this->is_training() ? this->gamma() * this->kl_scale_ : 0;
+    const double kl_weight = this->is_training() ? this->gradient_gamma() * this->kl_scale_ : 0;
     const float* x = bottom[0]->gpu_data();
     const float* dy = top[0]->gpu_diff();
     float* dx = propagate_down[0] ? bottom[0]->mutable_gpu_diff() : nullptr;

@@ -64,7 +64,7 @@ void HardConcreteLayer::add_gradients() {
       continue;
     }
     const double open = open_probability(c);
-    const double of_penalty = gamma() * kl_scale_ * pressures()[c] * open * (1 - open);
+    const double of_penalty = gradient_gamma() * kl_scale_ * pressures()[c] * open * (1 - open);
     d_log_alpha[c] += static_cast<float>(by_log_alpha[c] + of_penalty);
   }
 }

@@ -31,6 +31,7 @@ class HDF5DataLayer : public DatasetLayer {
       fail("takes no transform_param: HDF5 data come as they are");
     if (parameter_.hdf5_data_param().source().empty()) fail("hdf5_data_param has no source");
     if (batch_size() < 1) fail("needs a batch_size of at least 1");
+    samples_ = share_of(batch_size());
     read_list();
     for (std::size_t file = 0; file < files_.size(); ++file) read_shapes(file, top.size());
     if (size_ == 0) fail(parameter_.hdf5_data_param().source(), ": no file in it has a row");
@@ -38,14 +39,14 @@ class HDF5DataLayer : public DatasetLayer {
     blobs_of_file_.resize(top.size());
     for (std::size_t i = 0; i < top.size(); ++i) {
       Shape shape = row_shapes_[i];
-      shape.insert(shape.begin(), batch_size());
+      shape.insert(shape.begin(), samples_);
       top[i]->reshape(shape);
     }
   }
 
   void forward(const Blobs& /*bottom*/, const Blobs& top) override try {
-    for (int i = 0; i < batch_size(); ++i) {
-      const std::int64_t row = go_to(context_.batch() * batch_size() + i);
+    for (int i = 0; i < samples_; ++i) {
+      const std::int64_t row = go_to(context_.first_sample(context_.batch(), samples_) + i);
       for (std::size_t t = 0; t < top.size(); ++t) {
         const std::int64_t values = top[t]->count(1);
         std::copy_n(blobs_of_file_[t].cpu_data() + row * values, values,
@@ -118,6 +119,8 @@ class HDF5DataLayer : public DatasetLayer {
     loaded_ = file;
   }
 
+  /// This rank's of a batch.
+  int samples_ = 0;
   std::vector<std::string> files_;
   std::vector<int> rows_;
   std::vector<Shape> row_shapes_;

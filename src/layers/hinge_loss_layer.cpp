@@ -19,14 +19,15 @@ void HingeLossLayer::forward(const Blobs& bottom, const Blobs& top) {
     const double excess = std::max(0.0f, 1 + sign(i) * x[i]);
     loss += is_squared() ? excess * excess : excess;
   }
-  top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / std::max(1, rows()));
+  context_.ranks->sum(&loss, 1);
+  top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / batch());
 }
 
 void HingeLossLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
                               const Blobs& bottom) {
   if (!propagate_down[0]) return;
   const float* x = bottom[0]->cpu_data();
-  const float scale = top[0]->cpu_diff()[0] / static_cast<float>(std::max(1, rows()));
+  const float scale = top[0]->cpu_diff()[0] / static_cast<float>(batch());
   float* dx = bottom[0]->mutable_cpu_diff();
   for (int i = 0; i < bottom[0]->count(); ++i) {
     const float excess = std::max(0.0f, 1 + sign(i) * x[i]);

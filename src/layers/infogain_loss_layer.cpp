@@ -42,7 +42,9 @@ void InfogainLossLayer::forward(const Blobs& bottom, const Blobs& top) {
     for (int c = 0; c < classes_; ++c)
       loss -= weights[c] * std::log(off_zero(probability[index_of(row, c)]));
   }
-  top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / normalizer().of(valid_));
+  const LossSums sums = LossSums{loss, double(valid_)}.over(context_.ranks);
+  divisor_ = normalizer().of(static_cast<int>(sums.valid));
+  top[0]->mutable_cpu_data()[0] = static_cast<float>(sums.loss / divisor_);
   if (top.size() > 1) top[1]->share_data(probabilities_);
 }
 
@@ -51,7 +53,7 @@ void InfogainLossLayer::backward(const Blobs& top, const std::vector<bool>& prop
   if (!propagate_down[0]) return;
   bottom[0]->set_diff(0);
   const float* probability = probabilities_.cpu_data();
-  const float scale = top[0]->cpu_diff()[0] / normalizer().of(valid_);
+  const float scale = top[0]->cpu_diff()[0] / divisor_;
   float* dx = bottom[0]->mutable_cpu_diff();
   for (int row = 0; row < rows(); ++row) {
     if (classes_of_rows_[row] == kLeftOut) continue;

@@ -31,11 +31,14 @@ class InfogainLossLayer : public LabelledLayer {
   const Blob& weights(const Blobs& bottom) const;
   const float* weights_of(const Blobs& bottom, int label) const;
   LossNormalizer normalizer() const {
-    return loss_normalizer(parameter_.loss_param(), LossParameter::VALID, rows(), outer_);
+    return loss_normalizer(parameter_.loss_param(), LossParameter::VALID,
+                           rows() * context_.ranks->size(), outer_ * context_.ranks->size());
   }
 
   Blob own_weights_;
   Blob probabilities_;
+  /// What the last forward divided the loss by.
+  float divisor_ = 1;
 };
 
 }  // namespace vibnet

@@ -61,7 +61,7 @@ void InformationBottleneckLayer::add_gradients() {
       continue;
     }
     const double weight =
-        gamma() * kl_scale_ * pressures()[c] / second_moment(mu[c], log_sigma2[c]);
+        gradient_gamma() * kl_scale_ * pressures()[c] / second_moment(mu[c], log_sigma2[c]);
     const double half_sigma = 0.5 * std::exp(0.5 * log_sigma2[c]);
     if (learns(0)) d_mu[c] += static_cast<float>(by_mu[c] + weight * mu[c]);
     if (learns(1))

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "layers/loss.h"
@@ -54,6 +55,8 @@ class LabelledLayer : public Layer {
   [[noreturn]] void fail_label(float label, int row) const;
 
   int rows() const { return outer_ * inner_; }
+  /// The rows of all ranks.
+  int batch() const { return std::max(1, rows() * context_.ranks->size()); }
   /// Where the row's score of a class stands; of the next class, `inner_` behind it.
   int index_of(int row, int c) const { return score_rows().index(row, c); }
   ScoreRows score_rows() const { return {classes_, inner_}; }

@@ -21,6 +21,14 @@ int Layer::size_of(const char* field, std::uint32_t value) const {
   return static_cast<int>(value);
 }
 
+int Layer::share_of(int batch_size) const {
+  const int ranks = context_.ranks->size();
+  if (batch_size % ranks != 0)
+    fail("a batch of ", batch_size, " samples cannot be shared alike by ", ranks,
+         " ranks; make it a multiple");
+  return batch_size / ranks;
+}
+
 void Layer::add_blob(const Shape& shape, const FillerParameter* filler) {
   auto blob = std::make_shared<Blob>(shape);
   const std::string user = name() + "/" + std::to_string(blobs_.size());

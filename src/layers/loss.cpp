@@ -2,6 +2,12 @@
 
 namespace vibnet {
 
+LossSums LossSums::over(Communicator* ranks) const {
+  double sums[] = {loss, valid};
+  ranks->sum(sums, 2);
+  return {sums[0], sums[1]};
+}
+
 LossNormalizer loss_normalizer(const LossParameter& parameter,
                                LossParameter::NormalizationMode mode, int full, int batch) {
   if (parameter.has_normalization())

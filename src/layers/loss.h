@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "vibnet.pb.h"
+#include "vibnet/communicator.h"
 #include "vibnet/host_device.h"
 
 namespace vibnet {
@@ -38,6 +39,15 @@ struct LossNormalizer {
   VIBNET_HOST_DEVICE float of(int valid) const {
     return static_cast<float>(std::max(1, by_valid ? valid : fixed));
   }
+};
+
+/// A loss's sums over the values that are not ignored.
+struct LossSums {
+  double loss;
+  double valid;
+
+  /// With those of the other ranks.
+  LossSums over(Communicator* ranks) const;
 };
 
 /// For a loss over `full` values of `batch` samples; `mode` is for a parameter that says nothing.

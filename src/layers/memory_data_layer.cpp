@@ -16,8 +16,9 @@ void MemoryDataLayer::set_up(const Blobs& /*bottom*/, const Blobs& top) {
             size_of("width", parameter.width())};
   if (batch_size_ == 0 || std::count(shape_.begin(), shape_.end(), 0) > 0)
     fail("needs batch_size, channels, height and width in memory_data_param, all at least 1");
-  top[0]->reshape({batch_size_, shape_[0], shape_[1], shape_[2]});
-  top[1]->reshape({batch_size_});
+  samples_ = share_of(batch_size_);
+  top[0]->reshape({samples_, shape_[0], shape_[1], shape_[2]});
+  top[1]->reshape({samples_});
 }
 
 void MemoryDataLayer::reset(std::vector<float> data, std::vector<float> labels) {
@@ -61,9 +62,9 @@ void MemoryDataLayer::forward(const Blobs& /*bottom*/, const Blobs& top) {
   if (labels_.empty()) fail("has no data; the program must call reset() or add_datums() first");
   const auto rows = static_cast<std::int64_t>(labels_.size());
   if (!first_batch_ || *first_batch_ > context_.batch()) first_batch_ = context_.batch();
-  const std::int64_t row = (context_.batch() - *first_batch_) * batch_size_ % rows;
+  const std::int64_t row = context_.first_sample(context_.batch() - *first_batch_, samples_) % rows;
   std::copy_n(&data_[row * count(shape_, 0, 3)], top[0]->count(), top[0]->mutable_cpu_data());
-  std::copy_n(&labels_[row], batch_size_, top[1]->mutable_cpu_data());
+  std::copy_n(&labels_[row], samples_, top[1]->mutable_cpu_data());
 }
 
 REGISTER_LAYER(MemoryData, CPU, MemoryDataLayer);

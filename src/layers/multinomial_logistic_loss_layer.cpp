@@ -16,7 +16,8 @@ void MultinomialLogisticLossLayer::forward(const Blobs& bottom, const Blobs& top
   read_labels(*bottom[1], LossParameter());
   double loss = 0;
   for (int row = 0; row < rows(); ++row) loss -= std::log(probability(bottom, row));
-  top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / std::max(1, rows()));
+  context_.ranks->sum(&loss, 1);
+  top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / batch());
 }
 
 void MultinomialLogisticLossLayer::backward(const Blobs& top,
@@ -24,7 +25,7 @@ void MultinomialLogisticLossLayer::backward(const Blobs& top,
                                             const Blobs& bottom) {
   if (!propagate_down[0]) return;
   bottom[0]->set_diff(0);
-  const float scale = -top[0]->cpu_diff()[0] / static_cast<float>(std::max(1, rows()));
+  const float scale = -top[0]->cpu_diff()[0] / static_cast<float>(batch());
   float* dx = bottom[0]->mutable_cpu_diff();
   for (int row = 0; row < rows(); ++row)
     dx[index_of(row, classes_of_rows_[row])] = scale / probability(bottom, row);

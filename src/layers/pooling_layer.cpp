@@ -60,6 +60,7 @@ void PoolingLayer::read_sizes() {
 void PoolingLayer::reshape(const Blobs& bottom, const Blobs& top) {
   if (bottom[0]->axes() != 4)
     fail("works on N x C x H x W, and the bottom is ", to_string(bottom[0]->shape()));
+  samples_ = bottom[0]->shape(0);
   channels_ = bottom[0]->shape(1);
   height_ = bottom[0]->shape(2);
   width_ = bottom[0]->shape(3);
@@ -121,7 +122,8 @@ void PoolingLayer::mean_of_plane(const float* x, float* y) const {
 /// Takes the first pixel at which the sum of the window reaches the drawn part of the whole.
 void PoolingLayer::draw_in_plane(const float* x, int plane, float* y, int* index) const {
   const RandomKey key = random_key();
-  const std::uint32_t sample = plane / channels_;
+  const auto sample =
+      static_cast<std::uint32_t>(context_.first_sample(0, samples_) + plane / channels_);
   std::uint32_t draw = static_cast<std::uint32_t>(plane % channels_) * out_height_ * out_width_;
   for (const Range& rows : rows_)
     for (const Range& columns : columns_) {

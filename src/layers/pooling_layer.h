@@ -46,7 +46,7 @@ class PoolingLayer : public Layer {
   int height_ = 0, width_ = 0;
   int kernel_h_ = 0, kernel_w_ = 0, pad_h_ = 0, pad_w_ = 0, stride_h_ = 1, stride_w_ = 1;
   int out_height_ = 0, out_width_ = 0;
-  int channels_ = 0;
+  int samples_ = 0, channels_ = 0;
 
  private:
   using Constants = ChannelRule::Constants;

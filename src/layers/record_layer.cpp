@@ -10,8 +10,8 @@ constexpr std::uint32_t kMostAhead = 1000;
 }  // namespace
 
 void RecordLayer::set_up(const Blobs& /*bottom*/, const Blobs& top) {
-  batch_size_ = batch_size();
-  if (batch_size_ < 1) fail("needs a batch_size of at least 1");
+  if (batch_size() < 1) fail("needs a batch_size of at least 1");
+  samples_ = share_of(batch_size());
   records_ = open();
   const Reading reading = this->reading();
   order_ =
@@ -38,9 +38,9 @@ std::int64_t RecordLayer::drawn_skip() const {
 
 void RecordLayer::shape_tops(const Shape& sample_shape, const Blobs& top) const {
   Shape shape = sample_shape;
-  shape.insert(shape.begin(), batch_size_);
+  shape.insert(shape.begin(), samples_);
   top[0]->reshape(shape);
-  if (top.size() > 1) top[1]->reshape({batch_size_});
+  if (top.size() > 1) top[1]->reshape({samples_});
 }
 
 /// Reads into datum_; returns the shape that the record comes out in.
@@ -54,17 +54,18 @@ Shape RecordLayer::read_record(std::int64_t position) {
 }
 
 void RecordLayer::read(std::int64_t index, Batch* batch) {
-  batch->labels.reshape({batch_size_});
+  batch->labels.reshape({samples_});
   float* labels = batch->labels.mutable_cpu_data();
-  for (int i = 0; i < batch_size_; ++i) {
-    const std::int64_t sample = skip_ + index * batch_size_ + i;
+  const std::int64_t first = skip_ + context_.first_sample(index, samples_);
+  for (int i = 0; i < samples_; ++i) {
+    const std::int64_t sample = first + i;
     const std::int64_t position = order_.position_of(sample);
     const Shape shape = read_record(position);
-    if (batch_size_ > 1 && shape != sample_shape_)
+    if (samples_ * context_.ranks->size() > 1 && shape != sample_shape_)
       vibnet::fail(records_->name_of(position), " comes out as ", to_string(shape),
                    ", and the first as ", to_string(sample_shape_),
                    "; only batch_size: 1 can mix sizes");
-    batch->data.reshape({batch_size_, shape[0], shape[1], shape[2]});
+    batch->data.reshape({samples_, shape[0], shape[1], shape[2]});
     float* values = batch->data.mutable_cpu_data() + std::ptrdiff_t{i} * batch->data.count(1);
     transformer_->transform(datum_, shape, sample, values);
     labels[i] = static_cast<float>(datum_.label());

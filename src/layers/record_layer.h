@@ -62,8 +62,8 @@ class RecordLayer : public DatasetLayer {
 
   std::unique_ptr<RecordSource> records_;
   std::unique_ptr<DataTransformer> transformer_;
-  /// The thread may outlive the class that says it.
-  int batch_size_ = 0;
+  /// This rank's of a batch. The thread may outlive the class that says it.
+  int samples_ = 0;
   Shape sample_shape_;
   std::int64_t skip_ = 0;
   // Used by the prefetching thread alone.

@@ -12,13 +12,21 @@ void ReductionLayer::reshape(const Blobs& bottom, const Blobs& top) {
   size_ = bottom[0]->count(axis);
   top[0]->reshape({shape.begin(), shape.begin() + axis});
   coefficient_ = parameter().coeff();
+  sums_batch_ = axis == 0;
+  const int ranks = sums_batch_ ? context_.ranks->size() : 1;
   if (parameter().operation() == ReductionParameter::MEAN && size_ > 0)
-    coefficient_ /= static_cast<float>(size_);
+    coefficient_ /= static_cast<float>(size_) * static_cast<float>(ranks);
 }
 
 void ReductionLayer::forward(const Blobs& bottom, const Blobs& top) {
   const float* x = bottom[0]->cpu_data();
   float* y = top[0]->mutable_cpu_data();
+  if (sums_batch_) {
+    double sum = reduce(x);
+    context_.ranks->sum(&sum, 1);
+    y[0] = static_cast<float>(coefficient_ * sum);
+    return;
+  }
   parallel_for(rows_, grain_of(size_), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row)
       y[row] = static_cast<float>(coefficient_ * reduce(x + row * size_));

@@ -41,6 +41,8 @@ class ReductionLayer : public Layer {
   int rows_ = 0;
   int size_ = 0;
   float coefficient_ = 1;
+  /// Whether the top is one value for the whole batch, of all ranks.
+  bool sums_batch_ = false;
 };
 
 }  // namespace vibnet

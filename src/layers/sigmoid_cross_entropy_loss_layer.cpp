@@ -30,8 +30,9 @@ void SigmoidCrossEntropyLossLayer::forward(const Blobs& bottom, const Blobs& top
   });
   const auto valid =
       std::count_if(targets, targets + count, [&](float target) { return !ignored.has(target); });
-  divisor_ = normalizer(bottom).of(static_cast<int>(valid));
-  top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / divisor_);
+  const LossSums sums = LossSums{loss, static_cast<double>(valid)}.over(context_.ranks);
+  divisor_ = normalizer(bottom).of(static_cast<int>(sums.valid));
+  top[0]->mutable_cpu_data()[0] = static_cast<float>(sums.loss / divisor_);
 }
 
 void SigmoidCrossEntropyLossLayer::backward(const Blobs& top,

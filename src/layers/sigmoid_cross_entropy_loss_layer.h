@@ -35,8 +35,9 @@ class SigmoidCrossEntropyLossLayer : public Layer {
 
  protected:
   LossNormalizer normalizer(const Blobs& bottom) const {
-    return loss_normalizer(parameter_.loss_param(), LossParameter::BATCH_SIZE, bottom[0]->count(),
-                           bottom[0]->shape(0));
+    return loss_normalizer(parameter_.loss_param(), LossParameter::BATCH_SIZE,
+                           bottom[0]->count() * context_.ranks->size(),
+                           bottom[0]->shape(0) * context_.ranks->size());
   }
 
   /// What the last forward divided the loss by.

@@ -25,7 +25,9 @@ void SoftmaxWithLossLayer::forward(const Blobs& bottom, const Blobs& top) {
   for (int row = 0; row < rows(); ++row)
     if (classes_of_rows_[row] != kLeftOut)
       loss -= std::log(std::max(probability[index_of(row, classes_of_rows_[row])], FLT_MIN));
-  top[0]->mutable_cpu_data()[0] = static_cast<float>(loss / normalizer().of(valid_));
+  const LossSums sums = LossSums{loss, double(valid_)}.over(context_.ranks);
+  divisor_ = normalizer().of(static_cast<int>(sums.valid));
+  top[0]->mutable_cpu_data()[0] = static_cast<float>(sums.loss / divisor_);
   if (top.size() > 1) top[1]->share_data(probabilities_);
 }
 
@@ -33,7 +35,7 @@ void SoftmaxWithLossLayer::backward(const Blobs& top, const std::vector<bool>& p
                                     const Blobs& bottom) {
   if (!propagate_down[0]) return;
   const float* probability = probabilities_.cpu_data();
-  const float scale = top[0]->cpu_diff()[0] / normalizer().of(valid_);
+  const float scale = top[0]->cpu_diff()[0] / divisor_;
   float* dx = bottom[0]->mutable_cpu_diff();
   for (int i = 0; i < bottom[0]->count(); ++i) dx[i] = probability[i] * scale;
   for (int row = 0; row < rows(); ++row) {

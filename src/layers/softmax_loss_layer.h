@@ -24,10 +24,13 @@ class SoftmaxWithLossLayer : public LabelledLayer {
 
  protected:
   LossNormalizer normalizer() const {
-    return loss_normalizer(parameter_.loss_param(), LossParameter::VALID, rows(), outer_);
+    return loss_normalizer(parameter_.loss_param(), LossParameter::VALID,
+                           rows() * context_.ranks->size(), outer_ * context_.ranks->size());
   }
 
   Blob probabilities_;
+  /// What the last forward divided the loss by.
+  float divisor_ = 1;
 };
 
 }  // namespace vibnet

@@ -35,8 +35,8 @@ class WindowDataLayer : public DatasetLayer {
     check_parameter();
     read_windows();
     read_mean();
-    top[0]->reshape({batch_size(), kChannels, cut_.side, cut_.side});
-    top[1]->reshape({batch_size()});
+    top[0]->reshape({samples_, kChannels, cut_.side, cut_.side});
+    top[1]->reshape({samples_});
     prefetcher_ = std::make_unique<Prefetcher>(
         [this](std::int64_t index, Batch* batch) { read(index, batch); },
         static_cast<int>(DataParameter().prefetch()), context_.device);
@@ -63,6 +63,7 @@ class WindowDataLayer : public DatasetLayer {
     const std::uint32_t side = transform().crop_size();
     if (parameter().source().empty()) fail("window_data_param has no source");
     if (batch_size() < 1) fail("needs a batch_size of at least 1");
+    samples_ = share_of(batch_size());
     if (side == 0 || side > kLargestSide)
       fail("needs a crop_size from 1 to ", kLargestSide, " in its transform_param");
     if (parameter().crop_mode() != "warp" && parameter().crop_mode() != "square")
@@ -136,15 +137,17 @@ class WindowDataLayer : public DatasetLayer {
 
   void read(std::int64_t index, Batch* batch) {
     const std::size_t values = mean_.size();
-    batch->data.reshape({batch_size(), kChannels, cut_.side, cut_.side});
+    batch->data.reshape({samples_, kChannels, cut_.side, cut_.side});
     batch->data.set_data(0);
-    batch->labels.reshape({batch_size()});
+    batch->labels.reshape({samples_});
     float* data = batch->data.mutable_cpu_data();
     float* labels = batch->labels.mutable_cpu_data();
     const int background = batch_size() - foreground_of_batch();
-    for (int i = 0; i < batch_size(); ++i) {
-      const std::vector<Window>& windows = i < background ? background_ : foreground_;
-      RandomSequence random(random_key(), static_cast<std::uint64_t>(index) * batch_size() + i);
+    const std::int64_t first = context_.first_sample(index, samples_);
+    for (int i = 0; i < samples_; ++i) {
+      const bool is_background = (first + i) % batch_size() < background;
+      const std::vector<Window>& windows = is_background ? background_ : foreground_;
+      RandomSequence random(random_key(), static_cast<std::uint64_t>(first + i));
       const Window& window = windows[random.below(static_cast<std::uint32_t>(windows.size()))];
       const bool is_mirrored = transform().mirror() && random.below(2) == 1;
       write(cut_out(window, is_mirrored), data + i * values);
@@ -185,6 +188,8 @@ class WindowDataLayer : public DatasetLayer {
   Batch batch_;
   /// Last, so that its thread ends before what it reads with.
   std::unique_ptr<Prefetcher> prefetcher_;
+  /// This rank's of a batch.
+  int samples_ = 0;
 };
 
 REGISTER_LAYER(WindowData, CPU, WindowDataLayer);

@@ -15,6 +15,7 @@
 #include "math/parallel.h"
 #include "net/filter.h"
 #include "net/layer_set_up.h"
+#include "net/shares.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
 #include "vibnet/registry.h"
@@ -67,6 +68,7 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   context_.phase = options.phase;
   context_.device = options.device;
   context_.seed = options.seed;
+  context_.ranks = options.ranks;
   use_device(options.device);
 
   NetState state = state_in(parameter, options.phase);
@@ -82,6 +84,7 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   if (options.weights_of != nullptr) share_weights(*options.weights_of);
   find_backward_path(parameter.force_backward());
   find_outputs();
+  if (options.ranks->size() > 1) check_shares(*this);
 
   pass_of_.resize(layers_.size());
   std::iota(pass_of_.begin(), pass_of_.end(), 0);

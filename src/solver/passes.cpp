@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "solver/gradient_sum.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -17,9 +18,9 @@ class PassesCPU : public Passes {
  public:
   using Passes::Passes;
 
-  void run(Net* net) override {
+  void run(Net* net, GradientSum* gradient_sum) override {
     sum_ += net->forward();
-    net->backward();
+    gradient_sum != nullptr ? gradient_sum->backward(net) : net->backward();
   }
   void end(std::int64_t iteration, int passes) override {
     const double loss = sum_ / passes;

@@ -39,7 +39,7 @@ class PassesGPU : public Passes {
  public:
   explicit PassesGPU(int average) : Passes(average) {}
 
-  void run(Net* net) override {
+  void run(Net* net, GradientSum* /*none: there is one rank*/) override {
     if (net != net_) recorded_ = std::make_unique<RecordedWork>();
     net_ = net;
     read_data();

@@ -9,6 +9,8 @@
 
 namespace vibnet {
 
+class GradientSum;
+
 /// Runs a training run's passes, and keeps the losses of its last `average` iterations. A GPU's are
 /// read an iteration later, or when they are asked for, so that an iteration does not wait for
 /// itself.
@@ -20,7 +22,8 @@ class Passes {
   virtual ~Passes() = default;
 
   /// Runs the net forward and backward: a pass of this iteration, whose loss is the passes' mean.
-  virtual void run(Net* net) = 0;
+  /// Backward is the gradient sum's where there is one.
+  virtual void run(Net* net, GradientSum* gradient_sum) = 0;
   /// Ends the iteration. Throws Error where a loss that has been read is not finite, as the others
   /// do.
   virtual void end(std::int64_t iteration, int passes) = 0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 
@@ -19,6 +20,26 @@
 #include "vibnet/solver.h"
 
 namespace vibnet {
+namespace {
+
+/// A number for the bits of blobs: another one, all but surely, where any is another.
+class Digest {
+ public:
+  void add(const Blob& blob) {
+    const float* values = blob.cpu_data();
+    for (int i = 0; i < blob.count(); ++i) {
+      std::uint32_t bits;
+      std::memcpy(&bits, &values[i], sizeof(bits));
+      value_ = (value_ ^ bits) * 0x100000001b3u;
+    }
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 0xcbf29ce484222325u;  // FNV-1a, word by word
+};
+
+}  // namespace
 
 std::string snapshot_prefix(const SolverParameter& parameter, const std::string& solver) {
   const auto name = std::filesystem::path(solver).replace_extension();
@@ -29,6 +50,7 @@ std::string snapshot_prefix(const SolverParameter& parameter, const std::string&
 }
 
 void Solver::check_snapshot_folder() const {
+  if (!ranks_->is_first()) return;
   const auto parent = std::filesystem::path(parameter_.snapshot_prefix()).parent_path();
   const std::string folder = parent.empty() ? "." : parent.string();
   std::error_code error;
@@ -38,8 +60,33 @@ void Solver::check_snapshot_folder() const {
          " cannot be written: ", std::strerror(errno));
 }
 
+/// All ranks compute the same from the same bits; where one does not, say so rather than go on.
+void Solver::check_that_ranks_agree() {
+  if (ranks_->size() == 1) return;
+  Digest digest;
+  for (const Net::Parameter& parameter : net_->parameters()) digest.add(*parameter.blob);
+  for (const auto& blobs : history_)
+    for (const auto& blob : blobs) digest.add(*blob);
+  std::uint64_t first = digest.value();
+  ranks_->broadcast(&first, sizeof(first));
+  double others = first == digest.value() ? 0 : 1;
+  ranks_->sum(&others, 1);
+  if (others > 0)
+    fail(
+        "iteration ", iteration_, ": ", others, " of ", ranks_->size(),
+        " ranks have other weights than the first: do all run the same program on the same files?");
+}
+
 std::string Solver::snapshot() {
   const std::string base = parameter_.snapshot_prefix() + "_iter_" + std::to_string(iteration_);
+  check_that_ranks_agree();
+  if (ranks_->is_first()) write_snapshot(base);
+  double written = 1;
+  ranks_->sum(&written, 1);  // none goes on before
+  return base + ".solverstate";
+}
+
+void Solver::write_snapshot(const std::string& base) {
   check_snapshot_folder();
   SolverState state;
   state.set_iter(static_cast<int>(iteration_));
@@ -63,7 +110,6 @@ std::string Solver::snapshot() {
   LOG(INFO) << "Snapshot " << base << ".caffemodel and .solverstate"
             << (is_compacted_ ? ", and the cut net's .prototxt" : "");
   if (observer_ != nullptr) observer_->on_snapshot(base + ".solverstate");
-  return base + ".solverstate";
 }
 
 void Solver::copy_weights(const std::string& caffemodel) {

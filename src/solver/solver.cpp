@@ -8,7 +8,9 @@
 
 #include "core/nan_field.h"
 #include "layers/gate_layer.h"
+#include "math/parallel.h"
 #include "solver/compaction.h"
+#include "solver/gradient_sum.h"
 #include "solver/learning_rate.h"
 #include "solver/passes.h"
 #include "solver/snapshot.h"
@@ -59,12 +61,38 @@ void check(const SolverParameter& p) {
     fail("compact_interval needs one net of all phases: net or net_param, and no test_net");
 }
 
+/// Each rank tests some of the batches.
+void check_writers(const Net& test, const Communicator& ranks) {
+  for (const auto& layer : test.layers())
+    if (layer->type() == "HDF5Output" && ranks.size() > 1)
+      fail("layer '", layer->name(), "' (HDF5Output): ", ranks.size(),
+           " ranks cannot write one file; train this net with one");
+}
+
+std::vector<std::pair<std::string, double>> test_outputs(const Net& net,
+                                                         const SolverParameter& parameter,
+                                                         float loss) {
+  auto outputs = net.outputs();
+  if (parameter.test_compute_loss()) outputs.emplace_back("test_loss", loss);
+  return outputs;
+}
+
+void sum_outputs(std::size_t count, Communicator* ranks, TestResult* result) {
+  result->outputs.resize(count);
+  std::vector<double> values;
+  for (const auto& output : result->outputs) values.push_back(output.second);
+  ranks->sum(values.data(), count);
+  for (std::size_t o = 0; o < count; ++o) result->outputs[o].second = values[o];
+}
+
 }  // namespace
 
 Solver::Solver(const SolverParameter& parameter, const std::string& path, const Device& device,
-               const std::string& resume)
-    : parameter_(parameter), device_(device) {
+               const std::string& resume, Communicator* ranks)
+    : parameter_(parameter), device_(device), ranks_(ranks) {
   parameter_.set_snapshot_prefix(snapshot_prefix(parameter, path));
+  if (device.type == DeviceType::GPU && ranks->size() > 1)
+    fail(ranks->size(), " ranks train on the CPU only, and the device is a GPU");
   try {
     check(parameter_);
     rule_ = make_update_rule(parameter_);
@@ -74,6 +102,7 @@ Solver::Solver(const SolverParameter& parameter, const std::string& path, const 
   SolverState state;
   if (!resume.empty()) read_binary(resume, &state);
   seed_ = choose_seed(parameter_, state);
+  ranks_->broadcast(&seed_, sizeof(seed_));
   read_nets(path, state);
   make_nets();
   make_history();
@@ -100,10 +129,13 @@ void Solver::read_nets(const std::string& path, const SolverState& state) {
 }
 
 void Solver::make_nets() {
-  net_ = make_solver_net(nets_->train, seed_, device_);
+  net_ = make_solver_net(nets_->train, seed_, device_, ranks_);
   test_nets_.clear();
-  for (const SolverNet& test : nets_->tests)
-    test_nets_.push_back(make_solver_net(test, seed_, device_, net_.get()));
+  for (const SolverNet& test : nets_->tests) {
+    test_nets_.push_back(make_solver_net(test, seed_, device_, &one_rank(), net_.get()));
+    check_writers(*test_nets_.back(), *ranks_);
+  }
+  if (ranks_->size() > 1) gradient_sum_ = std::make_unique<GradientSum>(*net_, ranks_);
 }
 
 void Solver::make_history() {
@@ -135,8 +167,8 @@ void Solver::make_updater() {
 void Solver::make_steering(const std::string& path, bool begins) {
   const Net& source = test_nets_.empty() ? *net_ : *test_nets_[0];
   try {
-    steering_ =
-        std::make_unique<Steering>(parameter_, CompressedCost(test_model(*nets_), source), *net_);
+    steering_ = std::make_unique<Steering>(parameter_, CompressedCost(test_model(*nets_), source),
+                                           *net_, ranks_);
     if (begins) steering_->begin(*net_);
   } catch (const Error& error) {
     fail(path, ": ", error.what());
@@ -155,6 +187,7 @@ double Solver::kl_weight() const {
 }
 
 bool Solver::solve() {
+  check_that_ranks_agree();
   if (parameter_.snapshot() > 0 || parameter_.snapshot_after_train()) check_snapshot_folder();
   if (iteration_ == 0 && parameter_.test_initialization()) test();
   step_until(parameter_.max_iter());
@@ -178,8 +211,19 @@ void Solver::step_until(std::int64_t end) {
   }
 }
 
+/// What any rank is asked to do.
+SolverAction Solver::next_action() {
+  const SolverAction own = action_source_ ? action_source_() : SolverAction::NONE;
+  if (ranks_->size() == 1) return own;
+  double asked[] = {own == SolverAction::SNAPSHOT ? 1.0 : 0.0,
+                    own == SolverAction::STOP ? 1.0 : 0.0};
+  ranks_->sum(asked, 2);
+  if (asked[1] > 0) return SolverAction::STOP;
+  return asked[0] > 0 ? SolverAction::SNAPSHOT : SolverAction::NONE;
+}
+
 void Solver::take_action() {
-  const SolverAction action = action_source_ ? action_source_() : SolverAction::NONE;
+  const SolverAction action = next_action();
   if (action != SolverAction::NONE) snapshot();
   is_stopped_ = is_stopped_ || action == SolverAction::STOP;
 }
@@ -201,7 +245,10 @@ void Solver::forward_backward() {
   context.iteration = iteration_;
   context.passes = parameter_.iter_size();
   context.kl_weight = static_cast<float>(kl_weight());
-  for (context.pass = 0; context.pass < context.passes; ++context.pass) passes_->run(net_.get());
+  for (context.pass = 0; context.pass < context.passes; ++context.pass) {
+    const bool is_last = context.pass + 1 == context.passes;
+    passes_->run(net_.get(), is_last ? gradient_sum_.get() : nullptr);
+  }
   passes_->end(iteration_, context.passes);
 }
 
@@ -238,23 +285,29 @@ std::vector<TestResult> Solver::test() {
   return results;
 }
 
+/// Of several ranks each runs a part of the iterations.
 TestResult Solver::test_net(int index) {
   Net& net = *test_nets_[index];
   const int iterations = parameter_.test_iter(index);
-  TestResult result{iteration_, index, {}};
-  for (int t = 0; t < iterations; ++t) {
+  const int part = parts(iterations, ranks_->size());
+  const int begin = ranks_->rank() * part;
+  TestResult result{iteration_, index, test_outputs(net, parameter_, 0)};
+  const std::size_t count = result.outputs.size();
+  for (auto& output : result.outputs) output.second = 0;
+  for (int t = begin; t < begin + part; ++t) {
     take_action();
     if (is_stopped_) return result;
+    if (t >= iterations) continue;
     net.context().iteration = t;
     const float loss = net.forward();
-    auto outputs = net.outputs();
-    if (parameter_.test_compute_loss()) outputs.emplace_back("test_loss", loss);
+    const auto outputs = test_outputs(net, parameter_, loss);
     result.outputs.resize(outputs.size());
     for (std::size_t o = 0; o < outputs.size(); ++o) {
       result.outputs[o].first = outputs[o].first;
       result.outputs[o].second += outputs[o].second / iterations;
     }
   }
+  if (ranks_->size() > 1) sum_outputs(count, ranks_, &result);
   return result;
 }
 

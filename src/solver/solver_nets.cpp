@@ -80,11 +80,12 @@ NetParameter test_model(const SolverNets& nets) {
 }
 
 std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed, const Device& device,
-                                     const Net* weights_of) {
+                                     Communicator* ranks, const Net* weights_of) {
   const auto& stages = net.state.stage();
   NetOptions options{
       net.state.phase(), device, seed, net.state.level(), {stages.begin(), stages.end()}};
   options.keeps_blobs = false;
+  options.ranks = ranks;
   options.weights_of = weights_of;
   return std::unique_ptr<Net>(new Net(make_net(net.net, net.source, options)));
 }

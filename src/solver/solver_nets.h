@@ -30,8 +30,8 @@ SolverNets read_solver_nets(const SolverParameter& parameter, const std::string&
 /// else that of the train net.
 NetParameter test_model(const SolverNets& nets);
 
-/// `weights_of`, where given, is the net whose parameters this one uses.
+/// `ranks` share its batches. `weights_of`, where given, is the net whose parameters this one uses.
 std::unique_ptr<Net> make_solver_net(const SolverNet& net, std::uint64_t seed, const Device& device,
-                                     const Net* weights_of = nullptr);
+                                     Communicator* ranks, const Net* weights_of = nullptr);
 
 }  // namespace vibnet

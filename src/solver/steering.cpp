@@ -54,8 +54,10 @@ std::vector<double> count_living(const Kept& kept) {
 
 }  // namespace
 
-Steering::Steering(const SolverParameter& parameter, CompressedCost cost, const Net& net)
+Steering::Steering(const SolverParameter& parameter, CompressedCost cost, const Net& net,
+                   Communicator* ranks)
     : parameter_(parameter),
+      ranks_(ranks),
       compressed_(std::move(cost)),
       control_(parameter.kl_weight()),
       interval_(std::max(1, parameter.max_iter() / kLooks)) {
@@ -75,10 +77,10 @@ void Steering::begin(const Net& net) {
   dense_ = cost_of_deployment(compressed_.dense());
   if (!target_) return;
   UnitPlanner planner = compressed_.planner(net.to_proto());
-  check_target(*target_, dense_, &planner);
+  check_target(*target_, dense_, &planner, ranks_);
   share_ = target_->value;
   if (target_->kind == TargetKind::LATENCY)
-    share_ /= measure(target_->kind, dense_, compressed_.dense());
+    share_ /= measure(target_->kind, dense_, compressed_.dense(), ranks_);
 }
 
 double Steering::kl_weight() const {
@@ -104,7 +106,7 @@ void Steering::look(const Kept& kept, UnitPlanner* planner) {
   const NetParameter deploy = planner->plan(kept);
   found_ = shares_of(cost_of_deployment(deploy), dense_);
   if (target_ && target_->kind == TargetKind::LATENCY)
-    found_.latency_ms = measure(target_->kind, dense_, deploy);
+    found_.latency_ms = measure(target_->kind, dense_, deploy, ranks_);
 }
 
 bool Steering::must_settle(double done) const {
@@ -116,7 +118,7 @@ bool Steering::must_settle(double done) const {
 void Steering::control(double done, UnitPlanner* planner) {
   const Ranking ranking(unit_scores(planner->gates()));
   const CostFunction cost = [&](const Kept& kept) {
-    return measure(target_->kind, dense_, planner->plan(kept));
+    return measure(target_->kind, dense_, planner->plan(kept), ranks_);
   };
   const int hint = rank_ > 0 ? rank_ : ranking.size() / 2;
   rank_ = units_within(ranking, cost, target_->value, hint, 1 + ranking.size() / kCoarse);
@@ -145,7 +147,7 @@ void Steering::guard(Net* net) const {
 }
 
 void Steering::settle(UnitPlanner* planner, Net* net) {
-  const FoundUnits found = find_units(*target_, dense_, planner);
+  const FoundUnits found = find_units(*target_, dense_, planner, ranks_);
   is_settled_ = true;
   hold(found.kept, net);
   look(found.kept, planner);

@@ -22,8 +22,9 @@ namespace vibnet {
 /// is no pressure from there on. The net of a snapshot is then the one that was asked for.
 class Steering {
  public:
-  /// Throws Error where the parameter makes no sense for the net.
-  Steering(const SolverParameter& parameter, CompressedCost cost, const Net& net);
+  /// Throws Error where the parameter makes no sense for the net. All `ranks` steer alike.
+  Steering(const SolverParameter& parameter, CompressedCost cost, const Net& net,
+           Communicator* ranks = &one_rank());
 
   /// True where the solver needs one.
   static bool is_asked(const SolverParameter& parameter) {
@@ -65,6 +66,7 @@ class Steering {
   void hold(const Kept& kept, Net* net) const;
 
   SolverParameter parameter_;
+  Communicator* ranks_;
   CompressedCost compressed_;
   std::optional<Target> target_;
   TargetControl control_;

@@ -24,6 +24,13 @@ double median_of_readings(const std::function<double()>& read) {
   return readings[kReadings / 2];
 }
 
+double measure_latency(const NetParameter& deploy) {
+  NetOptions options;
+  options.keeps_blobs = false;
+  Net net(deploy, options);
+  return forward_ms(kTimedPasses, &net);
+}
+
 /// The nearest of several searches by a cost that is measured, and not the same each time.
 FoundUnits find_measured(const Scores& scores, const CostFunction& cost, double target) {
   const auto distance = [&](const FoundUnits& found) { return std::fabs(found.cost / target - 1); };
@@ -93,18 +100,19 @@ double value_of(TargetKind kind, const TrainingCost& cost) {
   }
 }
 
-double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy) {
+double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy,
+               Communicator* ranks) {
   if (deploy.layer_size() == 0) return 0;
   if (kind == TargetKind::LATENCY) {
-    NetOptions options;
-    options.keeps_blobs = false;
-    Net net(deploy, options);
-    return forward_ms(kTimedPasses, &net);
+    double ms = ranks->is_first() ? measure_latency(deploy) : 0;
+    ranks->broadcast(&ms, sizeof(ms));
+    return ms;
   }
   return value_of(kind, shares_of(cost_of_deployment(deploy), dense));
 }
 
-void check_target(const Target& target, const NetCost& dense, UnitPlanner* planner) {
+void check_target(const Target& target, const NetCost& dense, UnitPlanner* planner,
+                  Communicator* ranks) {
   Kept kept = kept_units(planner->gates());
   for (std::vector<bool>& units : kept) units.assign(units.size(), true);
   planner->plan(kept);  // throws for a net that cannot be compressed
@@ -112,15 +120,16 @@ void check_target(const Target& target, const NetCost& dense, UnitPlanner* plann
     units.assign(units.size(), false);
     units[0] = true;  // of every gate, so that two on one way agree
   }
-  const double least = measure(target.kind, dense, planner->plan(kept));
+  const double least = measure(target.kind, dense, planner->plan(kept), ranks);
   if (least > target.value * (1 + kTargetTolerance))
     fail("target: ", name_of(target.kind), ": ", target.value,
          " cannot be reached: with one unit left in each gate it is still ", least);
 }
 
-FoundUnits find_units(const Target& target, const NetCost& dense, UnitPlanner* planner) {
+FoundUnits find_units(const Target& target, const NetCost& dense, UnitPlanner* planner,
+                      Communicator* ranks) {
   const CostFunction cost = [&](const Kept& kept) {
-    return measure(target.kind, dense, planner->plan(kept));
+    return measure(target.kind, dense, planner->plan(kept), ranks);
   };
   const bool is_measured = target.kind == TargetKind::LATENCY;
   const Scores scores = unit_scores(planner->gates());

@@ -4,6 +4,7 @@
 
 #include "solver/compressed_cost.h"
 #include "vibnet.pb.h"
+#include "vibnet/communicator.h"
 #include "vibnet/solver.h"
 
 namespace vibnet {
@@ -28,14 +29,18 @@ TrainingCost shares_of(const NetCost& cost, const NetCost& dense);
 double value_of(TargetKind kind, const TrainingCost& cost);
 
 /// What the target is about: a share of `dense`, or the milliseconds of one forward pass of batch 1
-/// on the CPU. `deploy` is the compressed net's deployment form; 0 for an empty one.
-double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy);
+/// on the CPU. `deploy` is the compressed net's deployment form; 0 for an empty one. The first of
+/// the ranks takes the time, for all.
+double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy,
+               Communicator* ranks);
 
 /// Throws Error where even the net with one unit left in each gate is above the target.
-void check_target(const Target& target, const NetCost& dense, UnitPlanner* planner);
+void check_target(const Target& target, const NetCost& dense, UnitPlanner* planner,
+                  Communicator* ranks = &one_rank());
 
 /// The units of a net with weights that come to the target; see find_units(). Throws Error where
 /// none make a net.
-FoundUnits find_units(const Target& target, const NetCost& dense, UnitPlanner* planner);
+FoundUnits find_units(const Target& target, const NetCost& dense, UnitPlanner* planner,
+                      Communicator* ranks = &one_rank());
 
 }  // namespace vibnet

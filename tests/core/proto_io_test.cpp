@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "support/error_of.h"
+#include "support/paths.h"
 #include "support/temporary_folder.h"
 
 namespace vibnet {
@@ -84,14 +85,14 @@ TEST(ProtoIo, WhatIsNotKnownIsKept) {
 
 /// Caffe's own bytes: parsed and serialized, they are the same.
 TEST(ProtoIo, CaffesFileIsWrittenAsItWasRead) {
-  const std::string path = VIBNET_SOURCE_DIR "/tests/data/caffe/lenet_bn.caffemodel";
+  const std::string path = source_dir() + "/tests/data/caffe/lenet_bn.caffemodel";
   const TemporaryFolder folder;
   write_binary(read_caffemodel(path), folder / "again.caffemodel");
   EXPECT_TRUE(read_file(folder / "again.caffemodel") == read_file(path));
 }
 
 TEST(ProtoIo, AnUpgradedFileIsReadAgainAsItWasWritten) {
-  const std::string caffe = VIBNET_SOURCE_DIR "/tests/data/caffe/";
+  const std::string caffe = source_dir() + "/tests/data/caffe/";
   const TemporaryFolder folder;
   const NetParameter weights = read_caffemodel(caffe + "lenet_v1.caffemodel");
   write_binary(weights, folder / "v2.caffemodel");

@@ -8,6 +8,7 @@
 
 #include "support/error_of.h"
 #include "support/hdf5_test.h"
+#include "support/paths.h"
 #include "support/small_disk.h"
 #include "vibnet/proto_io.h"
 
@@ -17,7 +18,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const std::string kKinds = std::string(VIBNET_SOURCE_DIR) + "/tests/data/hdf5/kinds.h5";
+const std::string kKinds = source_dir() + "/tests/data/hdf5/kinds.h5";
 
 std::vector<float> read(const std::string& file, const std::string& dataset) {
   Blob blob;

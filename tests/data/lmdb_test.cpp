@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "support/error_of.h"
+#include "support/paths.h"
 #include "support/small_disk.h"
 #include "support/temporary_folder.h"
 #include "vibnet/proto_io.h"
@@ -238,7 +239,7 @@ TEST_F(LmdbTest, ReadsFromADiskThatTakesNoWrites) {
 }
 
 TEST_F(LmdbTest, ReadsADatabaseThatCaffeWrote) {
-  LmdbReader reader(std::string(VIBNET_SOURCE_DIR) + "/tests/data/caffe/t10k_first500.lmdb");
+  LmdbReader reader(source_dir() + "/tests/data/caffe/t10k_first500.lmdb");
   EXPECT_EQ(reader.size(), 500);
   EXPECT_EQ(reader.at(0).key, record_key(0));
   EXPECT_EQ(reader.at(499).key, record_key(499));

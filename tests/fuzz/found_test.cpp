@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "fuzz/fuzz_targets.h"
+#include "support/paths.h"
 #include "vibnet/proto_io.h"
 
 namespace vibnet {
 namespace {
 
-const std::filesystem::path kFound = VIBNET_SOURCE_DIR "/tests/data/fuzz";
+const std::filesystem::path kFound = source_dir() + "/tests/data/fuzz";
 
 std::vector<std::string> found_files() {
   std::vector<std::string> files;

@@ -8,6 +8,7 @@
 
 #include "data/image.h"
 #include "support/error_of.h"
+#include "support/paths.h"
 #include "support/temporary_folder.h"
 #include "support/write_lmdb.h"
 #include "vibnet/proto_io.h"
@@ -272,7 +273,7 @@ TEST_F(DataLayerTest, EndsWhileItReadsAhead) {
 }
 
 TEST_F(DataLayerTest, ReadsTheRecordsThatCaffeWrote) {
-  Source source(std::string(VIBNET_SOURCE_DIR) + "/tests/data/caffe/t10k_first500.lmdb",
+  Source source(source_dir() + "/tests/data/caffe/t10k_first500.lmdb",
                 "data_param { batch_size: 100 } transform_param { scale: 0.00390625 }", TEST);
   EXPECT_EQ(source.layer->size(), 500);
   EXPECT_EQ(source.data.shape(), (Shape{100, 1, 28, 28}));

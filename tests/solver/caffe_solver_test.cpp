@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "support/paths.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
 #include "vibnet/solver.h"
@@ -16,7 +17,7 @@
 namespace vibnet {
 namespace {
 
-const std::filesystem::path kFolder = VIBNET_SOURCE_DIR "/tests/data/solver";
+const std::filesystem::path kFolder = source_dir() + "/tests/data/solver";
 
 /// Every run's name: NAME.prototxt is its solver.
 std::vector<std::string> runs() {

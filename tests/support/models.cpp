@@ -1,4 +1,5 @@
 #include "support/models.h"
+#include "support/paths.h"
 
 #include <algorithm>
 #include <map>
@@ -70,7 +71,7 @@ const std::vector<PublishedNet>& published_nets() {
 }
 
 std::string model_file(const std::string& folder, const std::string& file) {
-  return std::string(VIBNET_SOURCE_DIR) + "/models/" + folder + "/" + file;
+  return source_dir() + "/models/" + folder + "/" + file;
 }
 
 NetParameter without_bottlenecks(const NetParameter& net) {

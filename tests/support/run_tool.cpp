@@ -7,10 +7,13 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+
+#include "support/paths.h"
 
 namespace vibnet {
 namespace {
@@ -41,7 +44,7 @@ std::string contents_of(const std::string& path) {
 
 RunningTool::RunningTool(const std::string& tool, const std::vector<std::string>& arguments,
                          const std::string& folder)
-    : path_(std::string(VIBNET_TOOLS_DIR) + "/" + tool) {
+    : path_(std::filesystem::path(tools_dir()) / tool) {
   std::vector<std::string> owned = arguments;
   std::vector<char*> words = {path_.data()};
   for (std::string& word : owned) words.push_back(word.data());

@@ -20,7 +20,8 @@ struct ToolResult {
   std::int64_t peak_bytes = 0;
 };
 
-/// A tool of this build ("vibnet-train") that runs beside the test, in `folder` if one is given.
+/// A tool of this build ("vibnet-train"), or a program by its whole path, that runs beside the test,
+/// in `folder` if one is given.
 /// Its stdin is empty. Throws std::runtime_error when it cannot be started. Killed if the test
 /// forgets it.
 class RunningTool {

@@ -5,14 +5,15 @@
 #include <filesystem>
 #include <string>
 
+#include "support/paths.h"
 #include "support/run_tool.h"
 #include "support/temporary_folder.h"
 
 namespace vibnet {
 namespace {
 
-const std::string kCaffe = VIBNET_SOURCE_DIR "/tests/data/caffe/";
-const std::string kMnist = VIBNET_SOURCE_DIR "/../shared/data/mnist/";
+const std::string kCaffe = source_dir() + "/tests/data/caffe/";
+const std::string kMnist = source_dir() + "/../shared/data/mnist/";
 
 /// What vibnet-test prints for one of Caffe's nets, `iterations` batches, in a folder where
 /// test.lmdb stands.

@@ -7,6 +7,7 @@
 #include "data/datum.h"
 #include "data/image.h"
 #include "data/lmdb.h"
+#include "support/paths.h"
 #include "support/run_tool.h"
 #include "support/small_disk.h"
 #include "support/temporary_folder.h"
@@ -77,14 +78,14 @@ TEST_F(ConvertMnistTest, WritesRecordsAsCaffeDoes) {
 }
 
 TEST_F(ConvertMnistTest, WritesTheBytesThatCaffeWroteForTheFirst500) {
-  const std::string mnist = std::string(VIBNET_SOURCE_DIR) + "/../shared/data/mnist/t10k-";
+  const std::string mnist = source_dir() + "/../shared/data/mnist/t10k-";
   if (!std::filesystem::exists(mnist + "images-idx3-ubyte.gz"))
     GTEST_SKIP() << mnist << "images-idx3-ubyte.gz is missing";
   const auto result = run_tool("vibnet-convert-mnist", {mnist + "images-idx3-ubyte.gz",
                                                         mnist + "labels-idx1-ubyte.gz", out_});
   ASSERT_EQ(result.exit_code, 0) << result.errors;
   LmdbReader ours(out_);
-  LmdbReader caffes(std::string(VIBNET_SOURCE_DIR) + "/tests/data/caffe/t10k_first500.lmdb");
+  LmdbReader caffes(source_dir() + "/tests/data/caffe/t10k_first500.lmdb");
   for (std::int64_t i = 0; i < caffes.size(); ++i) {
     ASSERT_EQ(ours.at(i).key, caffes.at(i).key);
     ASSERT_EQ(ours.at(i).value, caffes.at(i).value);

@@ -6,13 +6,14 @@
 
 #include <string>
 
+#include "support/paths.h"
 #include "support/tool_test.h"
 #include "support/write_lmdb.h"
 
 namespace vibnet {
 namespace {
 
-const std::string kCaffe = VIBNET_SOURCE_DIR "/tests/data/caffe/";
+const std::string kCaffe = source_dir() + "/tests/data/caffe/";
 
 const char* const kNet = R"(name: "tiny"
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 2 dim: 5 dim: 5 } } }
@@ -152,7 +153,7 @@ TEST_F(InspectTool, ANetWhoseDataIsMissingShowsItsStructure) {
 TEST_F(InspectTool, KeepsStatedShapesWhoseFirstAxesAreNoBatch) {
   for (const char* net : {"lstm_static", "scale_two_bottoms", "slice_axis0", "parameter"}) {
     const ToolResult result =
-        inspect(VIBNET_SOURCE_DIR "/tests/data/golden/" + std::string(net) + ".prototxt");
+        inspect(source_dir() + "/tests/data/golden/" + std::string(net) + ".prototxt");
     EXPECT_EQ(result.exit_code, 0) << result.errors;
   }
 }
