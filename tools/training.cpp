@@ -73,7 +73,7 @@ void set_up_rank(const Communicator& ranks) {
 }
 
 void let_first_speak(const Communicator& ranks) {
-  for (int waits = std::min(40, 10 + 2 * ranks.rank()); !ranks.is_first() && waits > 0; --waits) {
+  for (int waits = std::min(80, 60 + 2 * ranks.rank()); !ranks.is_first() && waits > 0; --waits) {
     if (stop_asked != 0 || first_has_ended(ranks)) std::_Exit(1);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }

@@ -113,9 +113,6 @@ class MpiRun : public ToolTest {
                                     "--oversubscribe",
                                     "--bind-to",
                                     "none",
-                                    "--mca",
-                                    "odls_base_sigkill_timeout",
-                                    "3",
                                     "-np",
                                     std::to_string(ranks),
                                     tools_dir() + "/vibnet-train",
@@ -242,9 +239,7 @@ TEST_F(MpiRun, TakesASnapshotWhenInterrupted) {
   run->signal(SIGINT);
   const ToolResult result = run->wait();
   EXPECT_EQ(result.exit_code, 1);  // mpirun's own
-  const std::size_t last = result.errors.rfind("Snapshot run_iter_") + 18;
-  const int iteration = std::stoi(result.errors.substr(last));
-  EXPECT_NE(iteration % 8, 0) << "the last snapshot is one that was due";
+  EXPECT_NE(result.errors.find("of which training waited"), std::string::npos) << result.errors;
   expect_none_left();
   expect_resumes();
 }
@@ -289,7 +284,7 @@ TEST_F(MpiRun, TellsOnceWhatAllRanksFind) {
 }
 
 TEST_F(MpiRun, EndsOnAFullDisk) {
-  const SmallDisk disk(folder_ / "disk", "64k");
+  const SmallDisk disk(folder_ / "disk", "16k");
   if (!disk.is_mounted()) GTEST_SKIP() << "needs root";
   const std::vector<std::string> there = {"--set", "snapshot_prefix=disk/run", "--log_dir", "log"};
   const auto start = std::chrono::steady_clock::now();
