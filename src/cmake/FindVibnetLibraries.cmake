@@ -1,6 +1,6 @@
 # The libraries that bring no CMake package in Debian 12: vibnet::openblas, vibnet::lmdb,
 # vibnet::random123; with WITH_OPENCV, vibnet::opencv (core, imgproc and imgcodecs), with WITH_HDF5
-# vibnet::hdf5, with WITH_ONNX vibnet::onnx (the format's messages), and with CUDA vibnet::cudnn.
+# vibnet::hdf5, and with WITH_ONNX vibnet::onnx (the format's messages).
 
 # vibnet_library(NAME HEADER [LIBRARY...])
 function(vibnet_library name header)
@@ -33,18 +33,5 @@ endif()
 if(WITH_ONNX)
   vibnet_library(onnx onnx/onnx_pb.h onnx_proto)
   target_compile_definitions(vibnet::onnx INTERFACE ONNX_ML ONNX_NAMESPACE=onnx)
-endif()
-if(VIBNET_CUDA)
-  # The first cuDNN with this header is 9.
-  find_path(VIBNET_cudnn_INCLUDE cudnn_graph.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
-  find_library(VIBNET_cudnn_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR}
-               ${CUDAToolkit_LIBRARY_ROOT}/lib)
-  if(NOT VIBNET_cudnn_INCLUDE OR NOT VIBNET_cudnn_LIBRARY)
-    message(FATAL_ERROR "CUDA was found, and cuDNN 9 was not: install NVIDIA's package "
-                        "cudnn9-cuda-${CUDAToolkit_VERSION_MAJOR}, or configure with WITH_CUDA=OFF")
-  endif()
-  add_library(vibnet::cudnn INTERFACE IMPORTED GLOBAL)
-  target_include_directories(vibnet::cudnn SYSTEM INTERFACE ${VIBNET_cudnn_INCLUDE})
-  target_link_libraries(vibnet::cudnn INTERFACE ${VIBNET_cudnn_LIBRARY})
 endif()
 set(VibnetLibraries_FOUND TRUE)
