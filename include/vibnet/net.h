@@ -56,6 +56,8 @@ class Net {
     float weight;
   };
   std::vector<Loss> losses() const;
+  /// Layer::check of all layers. forward() does it; who runs layer by layer, when a loss is read.
+  void check();
   /// Runs the gradients of the last forward back. Adds to the diffs of the parameters.
   void backward();
   void clear_gradients();

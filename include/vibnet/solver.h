@@ -123,7 +123,6 @@ class Solver {
   void take_action();
   void step_once();
   void forward_backward();
-  void check_bottoms() const;
   void update();
   void apply_update();
   TrainingStep describe(double loss) const;

@@ -2,7 +2,8 @@
 
 // For the .cu files of the gates only.
 
-#include <algorithm>
+#include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "layers/gate_layer.h"

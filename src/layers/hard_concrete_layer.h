@@ -4,6 +4,7 @@
 
 #include "layers/gate_layer.h"
 #include "math/sigmoid.h"
+#include "vibnet/host_device.h"
 
 namespace vibnet {
 

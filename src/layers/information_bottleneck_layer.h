@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "layers/gate_layer.h"
+#include "vibnet/host_device.h"
 
 namespace vibnet {
 

@@ -1,7 +1,8 @@
 #pragma once
 
 // For .cu files only: the loops that kernels are made of. Functions that hand them a lambda must be
-// public, as nvcc has it.
+// public, as nvcc has it; what a lambda reads must be a local of theirs, since a member is behind
+// the host's `this`.
 
 #include <algorithm>
 #include <cstdint>
@@ -12,7 +13,7 @@
 namespace vibnet {
 
 template <typename Body>
-__global__ void for_each_kernel(unsigned count, Body body) {
+__global__ void __launch_bounds__(kThreadsPerBlock) for_each_kernel(unsigned count, Body body) {
   const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < count) body(static_cast<int>(i));
 }
@@ -50,12 +51,14 @@ constexpr int kMostSumThreads = 512;
 constexpr int kValuesOfPart = 8192;
 constexpr int kMostParts = 1024;
 
-/// The sums of the parts of rows, on their way from one kernel to the next.
+/// The sums of the parts of rows, on their way from one kernel to the next: one for all, since a
+/// device works for one thread.
 static __device__ Sums sums_of_parts[kMostParts];
 
 /// A block for each part of each row.
 template <typename OfThread, typename Finish>
-__global__ void sum_by_threads_kernel(int parts, OfThread of_thread, Finish finish) {
+__global__ void __launch_bounds__(kMostSumThreads)
+    sum_by_threads_kernel(int parts, OfThread of_thread, Finish finish) {
   __shared__ Sums sums[kMostSumThreads];
   const int block = static_cast<int>(blockIdx.x);
   const int threads = static_cast<int>(blockDim.x);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "layers/recurrent_layer.h"
+#include "vibnet/host_device.h"
 
 namespace vibnet {
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "layers/loss.h"
+#include "vibnet/host_device.h"
 #include "vibnet/layer.h"
 
 namespace vibnet {

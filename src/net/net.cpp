@@ -289,7 +289,6 @@ float Net::forward() {
   double loss = 0;
   for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
     forward_layer(i);
-    layers_[i]->check(bottoms_[i]);
     for (std::size_t top = 0; top < tops_[i].size(); ++top) {
       if (loss_weights_[i][top] == 0) continue;
       const float* values = tops_[i][top]->cpu_data();
@@ -297,7 +296,12 @@ float Net::forward() {
     }
     if (context_.phase == TRAIN) loss += layers_[i]->penalty();
   }
+  check();
   return static_cast<float>(loss);
+}
+
+void Net::check() {
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i]->check(bottoms_[i]);
 }
 
 std::vector<Net::Loss> Net::losses() const {

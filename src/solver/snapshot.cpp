@@ -45,7 +45,7 @@ std::string Solver::snapshot() {
   state.set_iter(static_cast<int>(iteration_));
   state.set_learned_net(base + ".caffemodel");
   state.set_random_seed(static_cast<std::int64_t>(seed_));
-  check_bottoms();
+  net_->check();
   const std::vector<double>& losses = passes_->recent();
   state.mutable_recent_loss()->Add(losses.begin(), losses.end());
   if (steering_ != nullptr) *state.mutable_steering() = steering_->to_proto();

@@ -183,17 +183,11 @@ void Solver::step_once() {
   if (steering_ != nullptr) steering_->steer(iteration_, net_.get());
   forward_backward();
   const bool shows = parameter_.display() > 0 && iteration_ % parameter_.display() == 0;
-  if (shows) check_bottoms();
+  if (shows) net_->check();
   if (shows && observer_ != nullptr) observer_->on_step(describe(passes_->mean()));
   update();
   ++iteration_;
   if (dead_units_ != nullptr && iteration_ % parameter_.compact_interval() == 0) compact();
-}
-
-/// Says what a GPU's layers have met that cannot be; no more often than somebody waits anyhow.
-void Solver::check_bottoms() const {
-  for (std::size_t i = 0; i < net_->layers().size(); ++i)
-    net_->layers()[i]->check(net_->bottoms(static_cast<int>(i)));
 }
 
 void Solver::forward_backward() {
