@@ -354,7 +354,8 @@ __global__ void add_channel_sums(int samples, int channels, int values, const fl
 
 std::unique_ptr<ConvolutionKernel> make_convolution_gpu(const Convolution& convolution) {
   constexpr std::size_t kMostAxes = 3;
-  if (convolution.window.axes.size() > kMostAxes || convolution.map_size() == 0) return nullptr;
+  if (convolution.window.axes.size() > kMostAxes) return nullptr;
+  if (convolution.map_size() == 0 || convolution.result_size() == 0) return nullptr;
   for (const WindowAxis& axis : convolution.window.axes)
     if (axis.size + 2LL * axis.pad < axis.reach()) return nullptr;
   return std::make_unique<CudnnConvolution>(convolution);
