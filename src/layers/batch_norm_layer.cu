@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/block_sum.h"
 #include "core/cuda.h"
 #include "layers/batch_norm_layer.h"
@@ -15,21 +17,24 @@ struct RunningStats {
   float* factor;
 };
 
-/// A block for each channel: its mean, its variance around it, y, and the running sums of both.
-/// `saved`: the means, then the inverse deviations. y may be x.
+/// A block for each channel, and one where there is none: its mean, its variance around it, y, and
+/// the running sums of both. `saved`: the means, then the inverse deviations. y may be x.
 __global__ void normalize_by_batch(ChannelLayout layout, float eps, float kept,
                                    RunningStats running, const float* x, float* saved, float* y) {
   const int channel = blockIdx.x;
+  if (channel == 0 && threadIdx.x == 0) *running.factor = kept * *running.factor + 1;
+  if (channel >= layout.channels) return;
   const int count = layout.values_of_channel();
+  const int divisor = max(1, count);
   float sum = 0;
   for (int i = threadIdx.x; i < count; i += kThreads) sum += x[layout.index_of(channel, i)];
-  const float mean = sum_over_block<kThreads>(sum) / count;
+  const float mean = sum_over_block<kThreads>(sum) / divisor;
   float squares = 0;
   for (int i = threadIdx.x; i < count; i += kThreads) {
     const float distance = x[layout.index_of(channel, i)] - mean;
     squares += distance * distance;
   }
-  const float variance = sum_over_block<kThreads>(squares) / count;
+  const float variance = sum_over_block<kThreads>(squares) / divisor;
   const float scale = 1 / sqrtf(variance + eps);
   for (int i = threadIdx.x; i < count; i += kThreads)
     y[layout.index_of(channel, i)] = (x[layout.index_of(channel, i)] - mean) * scale;
@@ -39,7 +44,6 @@ __global__ void normalize_by_batch(ChannelLayout layout, float eps, float kept,
   const float unbiased = count > 1 ? float(count) / (count - 1) : 1;
   running.mean[channel] = kept * running.mean[channel] + mean;
   running.variance[channel] = kept * running.variance[channel] + unbiased * variance;
-  if (channel == 0) *running.factor = kept * *running.factor + 1;
 }
 
 /// A block for each channel; dx may be dy.
@@ -96,15 +100,15 @@ class BatchNormLayerGPU : public BatchNormLayer {
 
   void forward(const Blobs& bottom, const Blobs& top) override {
     const int count = bottom[0]->count();
-    if (count == 0) return;
     if (uses_global_stats()) {
+      if (count == 0) return;
       normalize_by_running<<<blocks_for(count), kThreadsPerBlock>>>(
           layout(), eps(), running(), bottom[0]->gpu_data(), top[0]->mutable_gpu_data());
       return check_launch("normalize_by_running");
     }
     keep_x(bottom, top);
     saved_.reshape({2, channels()});
-    normalize_by_batch<<<channels(), kThreads>>>(
+    normalize_by_batch<<<std::max(1, channels()), kThreads>>>(
         layout(), eps(), parameter_.batch_norm_param().moving_average_fraction(), running(),
         bottom[0]->gpu_data(), saved_.mutable_gpu_data(), top[0]->mutable_gpu_data());
     check_launch("normalize_by_batch");

@@ -171,7 +171,7 @@ class CudnnConvolution : public ConvolutionKernel {
   void backward_weights(const float* maps, const float* results, float* weights) const override;
 
  private:
-  bool is_empty() const { return of_.samples == 0 || of_.map_size() == 0; }
+  bool is_empty() const { return of_.samples == 0; }
   void use(const Algorithm& algorithm) const {
     check_cudnn(cudnnSetConvolutionMathType(window_.get(), algorithm.math),
                 "cudnnSetConvolutionMathType");
@@ -355,6 +355,7 @@ __global__ void add_channel_sums(int samples, int channels, int values, const fl
 std::unique_ptr<ConvolutionKernel> make_convolution_gpu(const Convolution& convolution) {
   constexpr std::size_t kMostAxes = 3;
   if (convolution.window.axes.size() > kMostAxes) return nullptr;
+  if (convolution.map_size() == 0 || convolution.result_size() == 0) return nullptr;
   for (const WindowAxis& axis : convolution.window.axes)
     if (axis.size + 2LL * axis.pad < axis.reach()) return nullptr;
   return std::make_unique<CudnnConvolution>(convolution);

@@ -7,7 +7,7 @@
 namespace vibnet {
 
 /// The convolution by cuDNN, all pointers the device's; null where cuDNN has none: over more than
-/// three axes, or with a window that is larger than the padded map.
+/// three axes, without channels or places, or with a window that is larger than the padded map.
 std::unique_ptr<ConvolutionKernel> make_convolution_gpu(const Convolution& convolution);
 
 /// y += bias, a value for each of the channels: samples x channels x values.
