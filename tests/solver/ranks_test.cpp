@@ -50,6 +50,7 @@ std::vector<double> curve(int count, const SolverParameter& parameter) {
 
 void expect_the_same_curves(const std::string& net, const std::string& fields,
                             double tolerance = 1e-5) {
+  SCOPED_TRACE(net.substr(net.size() - std::min<std::size_t>(net.size(), 200)));
   const SolverParameter parameter = make_parameter(net, fields);
   const std::vector<double> alone = curve(1, parameter);
   ASSERT_GE(alone.size(), 5u);
