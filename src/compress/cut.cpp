@@ -316,10 +316,13 @@ class Cutter {
 
   /// What nothing reads any more must not become an output.
   void finish() {
+    drop_rejoined_slices(&out_);
     out_.count_readers();
+    std::set<int> made;
+    for (const GraphLayer& layer : out_.layers) made.insert(layer.tops.begin(), layer.tops.end());
     std::set<int> silent;
     for (std::size_t b = 0; b < graph_.blobs.size(); ++b)
-      if (new_of_[b] >= 0 && !graph_.is_output(static_cast<int>(b)) &&
+      if (made.count(new_of_[b]) > 0 && !graph_.is_output(static_cast<int>(b)) &&
           out_.blobs[new_of_[b]].readers == 0)
         silent.insert(new_of_[b]);
     picker_.silence("unread", {silent.begin(), silent.end()}, LayerParameter());

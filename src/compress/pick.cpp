@@ -26,6 +26,34 @@ LayerParameter with_phases_of(const LayerParameter& reader) {
   return layer;
 }
 
+bool have_same_phases(const LayerParameter& a, const LayerParameter& b) {
+  return with_phases_of(a).SerializeAsString() == with_phases_of(b).SerializeAsString();
+}
+
+bool work_on_channels(const LayerParameter& slice, const LayerParameter& concat) {
+  const SliceParameter& s = slice.slice_param();
+  const ConcatParameter& c = concat.concat_param();
+  return !s.has_slice_dim() && !c.has_concat_dim() && s.axis() == 1 && c.axis() == 1;
+}
+
+/// The Concat that joins all pieces of the Slice as they were; -1 for none.
+int find_rejoining(const Graph& graph, int slice, const std::vector<std::vector<int>>& readers) {
+  const GraphLayer& s = graph.layers[slice];
+  if (s.is_double || readers[s.tops[0]].size() != 1) return -1;
+  const int concat = readers[s.tops[0]][0];
+  const GraphLayer& c = graph.layers[concat];
+  if (c.parameter.type() != "Concat" || c.is_double || c.bottoms != s.tops) return -1;
+  if (!work_on_channels(s.parameter, c.parameter) || !have_same_phases(s.parameter, c.parameter))
+    return -1;
+  for (const int top : s.tops)
+    if (readers[top].size() != 1) return -1;
+  const std::vector<int>& of_top = readers[c.tops[0]];
+  const bool is_needed = graph.blobs[c.tops[0]].is_pinned || of_top.empty() ||
+                         std::any_of(of_top.begin(), of_top.end(),
+                                     [&](int reader) { return is_bypassed(graph.layers[reader]); });
+  return is_needed ? -1 : concat;
+}
+
 std::string fresh(const std::string& name, std::set<std::string>* used) {
   std::string candidate = name;
   for (int n = 2; !used->insert(candidate).second; ++n) candidate = name + std::to_string(n);
@@ -180,6 +208,22 @@ int Picker::sum_parts(const std::vector<int>& bottoms, const std::vector<Channel
   }
   if (sums.size() == 1) return sums[0];
   return add_one("Concat", name + "_concat", sums, fresh_blob(name + "_joined"), eltwise);
+}
+
+void drop_rejoined_slices(Graph* graph) {
+  for (int s = 0; s < static_cast<int>(graph->layers.size()); ++s) {
+    if (graph->layers[s].parameter.type() != "Slice") continue;
+    const std::vector<std::vector<int>> readers = graph->find_readers();
+    const int c = find_rejoining(*graph, s, readers);
+    if (c < 0) continue;
+    const int joined = graph->layers[c].tops[0];
+    for (const int reader : readers[joined])
+      std::replace(graph->layers[reader].bottoms.begin(), graph->layers[reader].bottoms.end(),
+                   joined, graph->layers[s].bottoms[0]);
+    graph->layers.erase(graph->layers.begin() + c);  // which stands behind s
+    graph->layers.erase(graph->layers.begin() + s);
+    --s;
+  }
 }
 
 }  // namespace vibnet

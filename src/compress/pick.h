@@ -52,4 +52,8 @@ class Picker {
   std::map<std::tuple<int, std::vector<int>, std::string>, int> picked_;
 };
 
+/// Takes out each Slice whose pieces one Concat joins again in their order: what a pick becomes
+/// when a later one comes before it.
+void drop_rejoined_slices(Graph* graph);
+
 }  // namespace vibnet

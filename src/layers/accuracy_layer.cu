@@ -15,7 +15,7 @@ __device__ bool is_among_largest(const float* scores, ScoreRows at, int row, int
   return not_below < top_k;
 }
 
-__device__ float share_of(const Sums& sums) {
+__device__ float share_right(const Sums& sums) {
   return sums.second == 0 ? 0 : static_cast<float>(sums.first) / static_cast<float>(sums.second);
 }
 
@@ -38,7 +38,7 @@ class AccuracyLayerGPU : public LabelledOnGPU<AccuracyLayer> {
           if (label < 0) return Sums{};
           return Sums{is_among_largest(scores, at, row, label, top_k) ? 1.0 : 0.0, 1};
         },
-        [=] __device__(int, const Sums& sums) { *all = share_of(sums); });
+        [=] __device__(int, const Sums& sums) { *all = share_right(sums); });
     if (top.size() == 1) return;
     float* of_classes = top[1]->mutable_gpu_data();
     sum_rows_gpu(
@@ -47,7 +47,7 @@ class AccuracyLayerGPU : public LabelledOnGPU<AccuracyLayer> {
           if (labels.of(row) != c) return Sums{};
           return Sums{is_among_largest(scores, at, row, c, top_k) ? 1.0 : 0.0, 1};
         },
-        [=] __device__(int c, const Sums& sums) { of_classes[c] = share_of(sums); });
+        [=] __device__(int c, const Sums& sums) { of_classes[c] = share_right(sums); });
   }
 };
 

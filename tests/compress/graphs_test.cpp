@@ -198,6 +198,25 @@ TEST(CompressGraph, CutsBothSidesOfASlice) {
   EXPECT_THAT(filters(net, "r"), ElementsAre(3, 2, 3, 3));
 }
 
+TEST(CompressGraph, DropsASliceWhosePiecesAreJoinedAgain) {
+  const std::string slice =
+      "layer { name: 'slice' type: 'Slice' bottom: 'a' top: 'left' top: 'right' "
+      "slice_param { slice_point: 2 } }\n";
+  const auto compress_with = [&](const std::string& more) {
+    return compress_graph(convolution("a", "data", 6) + slice +
+                              layer("join", "Concat", "left right") + bottleneck("ib", "join") +
+                              convolution("c", "ib", 5) + more + inner_product("fc", "c", 3),
+                          {{"ib", {1, 4}}});
+  };
+  const CompressedNet net = compress_with("");
+  EXPECT_EQ(find_layer(net.model, "slice"), nullptr);
+  EXPECT_EQ(find_layer(net.model, "join"), nullptr);
+  EXPECT_THAT(filters(net, "c"), ElementsAre(5, 2, 3, 3));
+  // Not where another layer reads a piece, too.
+  const CompressedNet read = compress_with(inner_product("other", "left", 2));
+  EXPECT_NE(find_layer(read.model, "slice"), nullptr);
+}
+
 TEST(CompressGraph, CutsDepthwiseConvolutions) {
   for (const std::string more : {"kernel_size: 3 pad: 1 group: 6", "kernel_size: 3 group: 6"}) {
     const CompressedNet net = compress_graph(
