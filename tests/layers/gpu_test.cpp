@@ -327,7 +327,7 @@ TEST_F(Gpu, SaysWhichLabelOrIndexCannotBe) {
   }
 }
 
-TEST_F(Gpu, FrozenUnitsStayShut) {
+TEST_F(Gpu, FrozenUnitsStayShutAndSparedOnesAreNotPressed) {
   std::vector<Result> results;
   for (const DeviceType device : {DeviceType::CPU, DeviceType::GPU}) {
     const char* prototxt =
@@ -336,9 +336,10 @@ TEST_F(Gpu, FrozenUnitsStayShut) {
     auto& gate = dynamic_cast<GateLayer&>(fixture.layer());
     const double whole = gate.kl();
     gate.freeze({false, true, false});
+    gate.spare({false, false, true});
     fixture.forward();
     fixture.backward();
-    EXPECT_NEAR(gate.kl(), whole * 2 / 3, 0.01 * whole);
+    EXPECT_NEAR(gate.kl(), whole / 3, 0.01 * whole);
     results.emplace_back();
     results.back().add("top", fixture.top().cpu_data(), fixture.top());
     results.back().add("gradient", fixture.bottom().cpu_diff(), fixture.bottom());
