@@ -60,7 +60,7 @@ void mirror(Image* image) {
 
 }  // namespace
 
-WarpedWindow cut_window(const Image& picture, const Window& window, const WindowCut& cut,
+WarpedWindow cut_window(const Image& picture, const PictureWindow& window, const WindowCut& cut,
                         bool is_mirrored) {
   Extent columns{window.x1, window.x2, cut.side};
   Extent rows{window.y1, window.y2, cut.side};

@@ -22,7 +22,7 @@ struct WarpedWindow {
 
 /// Cuts a window out of its picture, as Caffe's WindowData does. Throws Error where no pixel of it
 /// lies in the picture, or, without context, not all of them.
-WarpedWindow cut_window(const Image& picture, const Window& window, const WindowCut& cut,
+WarpedWindow cut_window(const Image& picture, const PictureWindow& window, const WindowCut& cut,
                         bool is_mirrored);
 
 }  // namespace vibnet

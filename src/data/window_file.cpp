@@ -12,8 +12,8 @@ constexpr int kFarthest = 1 << 20;
 
 bool is_near(int coordinate) { return coordinate >= -kFarthest && coordinate <= kFarthest; }
 
-Window read_window(std::istream& words, int image, const std::string& where) {
-  Window window{image, 0, 0, 0, 0, 0, 0};
+PictureWindow read_window(std::istream& words, int image, const std::string& where) {
+  PictureWindow window{image, 0, 0, 0, 0, 0, 0};
   words >> window.label >> window.overlap >> window.x1 >> window.y1 >> window.x2 >> window.y2;
   if (!words) fail(where, " has a window that is no 'class overlap x1 y1 x2 y2'");
   if (window.label < 0) fail(where, " has a window of class ", window.label);

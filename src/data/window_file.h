@@ -6,7 +6,7 @@
 namespace vibnet {
 
 /// A rectangle of a picture, its edges included, and the class that it shows.
-struct Window {
+struct PictureWindow {
   int image;
   int label;
   float overlap;
@@ -16,7 +16,7 @@ struct Window {
 /// R-CNN's window file: pictures, and windows in them.
 struct WindowFile {
   std::vector<std::string> images;
-  std::vector<Window> windows;
+  std::vector<PictureWindow> windows;
 };
 
 /// Reads "# index", path, channels, height, width, the number of windows, and for each "class

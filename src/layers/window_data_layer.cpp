@@ -84,7 +84,7 @@ class WindowDataLayer : public DatasetLayer {
       if (parameter().cache_images()) cache_.push_back(read_file(image));
     }
     images_ = std::move(file.images);
-    for (Window& window : file.windows) {
+    for (PictureWindow& window : file.windows) {
       if (window.overlap >= parameter().fg_threshold()) {
         if (window.label == 0)
           fail(parameter().source(), ": a window of picture ", window.image, " overlaps by ",
@@ -146,16 +146,17 @@ class WindowDataLayer : public DatasetLayer {
     const std::int64_t first = context_.first_sample(index, samples_);
     for (int i = 0; i < samples_; ++i) {
       const bool is_background = (first + i) % batch_size() < background;
-      const std::vector<Window>& windows = is_background ? background_ : foreground_;
+      const std::vector<PictureWindow>& windows = is_background ? background_ : foreground_;
       RandomSequence random(random_key(), static_cast<std::uint64_t>(first + i));
-      const Window& window = windows[random.below(static_cast<std::uint32_t>(windows.size()))];
+      const PictureWindow& window =
+          windows[random.below(static_cast<std::uint32_t>(windows.size()))];
       const bool is_mirrored = transform().mirror() && random.below(2) == 1;
       write(cut_out(window, is_mirrored), data + i * values);
       labels[i] = static_cast<float>(window.label);
     }
   }
 
-  WarpedWindow cut_out(const Window& window, bool is_mirrored) const {
+  WarpedWindow cut_out(const PictureWindow& window, bool is_mirrored) const {
     const std::string& path = images_[window.image];
     const std::string bytes = cache_.empty() ? read_file(path) : "";
     const Image picture =
@@ -180,8 +181,8 @@ class WindowDataLayer : public DatasetLayer {
 
   WindowCut cut_{};
   std::vector<std::string> images_;
-  std::vector<Window> foreground_;
-  std::vector<Window> background_;
+  std::vector<PictureWindow> foreground_;
+  std::vector<PictureWindow> background_;
   /// The picture files' bytes, with cache_images.
   std::vector<std::string> cache_;
   std::vector<float> mean_;
