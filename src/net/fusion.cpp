@@ -52,23 +52,26 @@ void Net::fuse_layers() {
   }
 }
 
-/// A pass in place would lose what its backward reads. So the layer before writes to a blob of the
-/// net's own, and the pass from there to the blob that has the name. Returns false where there is
-/// no such layer: what is written from outside is written by name.
+/// A pass in place would lose what its backward reads. So the layer that makes the blob, and those
+/// that work on it in place or read it up to here, get a blob of the net's own in its stead, and
+/// the pass goes from there to the blob that has the name. Returns false where no layer makes it:
+/// what is written from outside is written by name.
 bool Net::keep_bottom_of_pass(int first, int end) {
   if (context_.phase != TRAIN || !layer_needs_backward_[first]) return true;
   Blob* blob = bottoms_[first][0];
   if (tops_[end - 1][0] != blob) return true;
   if (end - first == 1 && !channelwise(layers_[first])->needs_x()) return true;
-  int writer = first - 1;
-  const auto writes = [blob](const Blobs& tops) {
-    return std::find(tops.begin(), tops.end(), blob) != tops.end();
+  const auto has = [blob](const Blobs& blobs) {
+    return std::find(blobs.begin(), blobs.end(), blob) != blobs.end();
   };
-  while (writer >= 0 && !writes(tops_[writer])) --writer;
+  int writer = first - 1;
+  while (writer >= 0 && (!has(tops_[writer]) || has(bottoms_[writer]))) --writer;
   if (writer < 0 || bottoms_[writer].empty()) return false;
   own_blobs_.push_back(std::make_unique<Blob>(blob->shape()));
   Blob* own = own_blobs_.back().get();
-  std::replace(tops_[writer].begin(), tops_[writer].end(), blob, own);
+  for (int i = writer; i < first; ++i)
+    for (Blobs* blobs : {&bottoms_[i], &tops_[i]})
+      std::replace(blobs->begin(), blobs->end(), blob, own);
   bottoms_[first][0] = own;
   for (int i = first; i + 1 < end; ++i) {  // nothing is stored there, whatever its name
     tops_[i][0] = own;

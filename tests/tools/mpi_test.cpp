@@ -151,12 +151,13 @@ class MpiRun : public ToolTest {
     }
   }
 
-  /// Starts a run that would never end, and waits for its first snapshot.
-  std::unique_ptr<RunningTool> start_endless() {
-    auto run = std::make_unique<RunningTool>(
-        kMpirun, arguments(2, {"--set", "max_iter=1000000000", "--set", "display=1000"}),
-        folder_.path().string());
-    EXPECT_TRUE(run->says("Snapshot run_iter_8."));
+  /// Starts a run that would never end, and waits until it says this.
+  std::unique_ptr<RunningTool> start_endless(const std::string& says = "Snapshot run_iter_8.",
+                                             const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all = {"--set", "max_iter=1000000000", "--set", "display=1000"};
+    all.insert(all.end(), more.begin(), more.end());
+    auto run = std::make_unique<RunningTool>(kMpirun, arguments(2, all), folder_.path().string());
+    EXPECT_TRUE(run->says(says));
     return run;
   }
 
@@ -234,12 +235,11 @@ TEST_F(MpiRun, EndsWhenMpirunIsKilled) {
   expect_resumes();
 }
 
+/// What the ranks say after that mpirun may or may not pass on.
 TEST_F(MpiRun, TakesASnapshotWhenInterrupted) {
-  const auto run = start_endless();
+  const auto run = start_endless("Iteration 8, Test net output", {"--set", "snapshot=0"});
   run->signal(SIGINT);
-  const ToolResult result = run->wait();
-  EXPECT_EQ(result.exit_code, 1);  // mpirun's own
-  EXPECT_NE(result.errors.find("of which training waited"), std::string::npos) << result.errors;
+  EXPECT_EQ(run->wait().exit_code, 1);  // mpirun's own
   expect_none_left();
   expect_resumes();
 }
