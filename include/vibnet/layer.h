@@ -53,6 +53,9 @@ class Layer {
   /// top's: then the memory is in use as long as any of them.
   virtual bool shares_data() const { return false; }
   virtual bool shares_diff() const { return false; }
+  /// Whether the gradient of each bottom is that of the first top as it is. Then the net may make
+  /// their diffs one memory, where backward finds nothing left to do.
+  virtual bool hands_on_diff() const { return false; }
 
   /// Checks the parameter and makes the blobs() that depend on the bottoms' shapes.
   virtual void set_up(const Blobs& /*bottom*/, const Blobs& /*top*/) {}

@@ -146,6 +146,8 @@ class Net {
   void fuse_layers();
   bool keep_bottom_of_pass(int first, int end);
   std::vector<Blobs> sharing(bool (Layer::*shares)() const) const;
+  bool is_diff_changed(const Blob* blob, int reader) const;
+  std::map<Blob*, Blob*> handed_on_diffs() const;
   void share_diffs();
   void share_data();
   void plan_memory();

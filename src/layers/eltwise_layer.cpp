@@ -31,11 +31,11 @@ ChannelRule EltwiseLayer::channel_rule(const Blobs& bottom, const Blobs& /*top*/
   ChannelRule rule = ChannelRule::pointwise();
   rule.coupled = static_cast<int>(bottom.size());
   rule.is_product = operation() == EltwiseParameter::PROD;
-  if (is_plain_sum()) rule.role = ChannelRule::Role::SUM;
+  if (hands_on_diff()) rule.role = ChannelRule::Role::SUM;
   return rule;
 }
 
-bool EltwiseLayer::is_plain_sum() const {
+bool EltwiseLayer::hands_on_diff() const {
   return operation() == EltwiseParameter::SUM &&
          std::all_of(coefficients_.begin(), coefficients_.end(),
                      [](float coefficient) { return coefficient == 1; });
@@ -77,6 +77,7 @@ void EltwiseLayer::backward(const Blobs& top, const std::vector<bool>& propagate
   for (int b = 0; b < formula.bottoms; ++b) {
     if (!propagate_down[b]) continue;
     float* dx = bottom[b]->mutable_cpu_diff();
+    if (dx == dy) continue;  // see hands_on_diff
     const bool is_sum = operation() == EltwiseParameter::SUM;
     const float coefficient = coefficients_[b];
     parallel_for(top[0]->count(), kParallelGrain, [=](std::int64_t begin, std::int64_t end) {

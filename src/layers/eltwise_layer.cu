@@ -40,6 +40,7 @@ class EltwiseLayerGPU : public EltwiseLayer {
     for (int b = 0; b < static_cast<int>(bottom.size()); ++b) {
       if (!propagate_down[b]) continue;
       float* dx = bottom[b]->mutable_gpu_diff();
+      if (dx == dy) continue;  // see hands_on_diff
       for_each_gpu(top[0]->count(),
                    [=] __device__(int i) { dx[i] = dy[i] * bottoms.formula().slope(b, i); });
     }

@@ -55,6 +55,7 @@ class EltwiseLayer : public Layer {
   void set_up(const Blobs& bottom, const Blobs& /*top*/) override;
   void reshape(const Blobs& bottom, const Blobs& top) override;
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override;
+  bool hands_on_diff() const override;
   void forward(const Blobs& bottom, const Blobs& top) override;
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;
@@ -69,7 +70,6 @@ class EltwiseLayer : public Layer {
   std::vector<float> coefficients_;
 
  private:
-  bool is_plain_sum() const;
   void sum(const std::vector<const float*>& x, std::int64_t count, float* y) const;
 };
 

@@ -54,6 +54,10 @@ bool join(const Blobs& together, Lives* lives) {
   return grew;
 }
 
+bool contains(const Blobs& blobs, const Blob* blob) {
+  return std::find(blobs.begin(), blobs.end(), blob) != blobs.end();
+}
+
 void join_all(const std::vector<Blobs>& groups, Lives* lives) {
   bool grew = true;
   while (grew) {
@@ -104,6 +108,29 @@ std::vector<Blobs> Net::sharing(bool (Layer::*shares)() const) const {
   return groups;
 }
 
+/// Whether backward changes the diff of a blob in its place, before the layer `reader` has read it
+/// for the last time: that of the layer that wrote the blob, or of one that its memory is handed
+/// to.
+bool Net::is_diff_changed(const Blob* blob, int reader) const {
+  for (int i = reader - 1; i >= 0; --i)
+    if (contains(tops_[i], blob))
+      return layers_[i]->shares_diff() || contains(bottoms_[i], blob) ||
+             contains(bottoms_[pass_of_[i]], blob);
+  return true;  // it comes from outside
+}
+
+/// The bottoms whose diffs are those of a top, which no layer before changes in place.
+std::map<Blob*, Blob*> Net::handed_on_diffs() const {
+  std::map<Blob*, Blob*> tops;
+  for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
+    if (!layer_needs_backward_[i] || !layers_[i]->hands_on_diff()) continue;
+    for (std::size_t b = 0; b < bottoms_[i].size(); ++b)
+      if (propagate_down_[i][b] && !is_diff_changed(bottoms_[i][b], i))
+        tops[bottoms_[i][b]] = tops_[i][0];
+  }
+  return tops;
+}
+
 /// A diff lives from the layer that reads its blob, whose backward writes it, down to the one that
 /// makes the blob. An output's, a loss's weight among them, and one that no backward writes, keep
 /// their memory.
@@ -120,12 +147,23 @@ void Net::share_diffs() {
     for (Blob* top : tops_[i]) extend(top, pass_of_[i], &lives);
   }
   for (const std::string& name : output_names_) extend(blob(name), kOutside, &lives);
-  join_all(sharing(&Layer::shares_diff), &lives);
+  std::map<Blob*, Blob*> handed_on = handed_on_diffs();
+  std::vector<Blobs> groups = sharing(&Layer::shares_diff);
+  for (const auto& [bottom, top] : handed_on) groups.push_back({bottom, top});
+  join_all(groups, &lives);
   for (auto life = lives.begin(); life != lives.end();) {
     const bool is_own = life->second.begin == kOutside || written.count(life->first) == 0;
     life = is_own ? lives.erase(life) : std::next(life);
   }
+  for (auto& [bottom, top] : handed_on) {
+    while (handed_on.count(top) > 0) top = handed_on.at(top);
+    if (lives.count(bottom) == 0 || lives.count(top) == 0) top = nullptr;
+  }
+  for (const auto& [bottom, top] : handed_on)
+    if (top != nullptr) lives.erase(bottom);
   assign(lives, [](Blob* blob, const auto& memory) { blob->use_diff(memory); });
+  for (const auto& [bottom, top] : handed_on)
+    if (top != nullptr) bottom->share_diff(*top);
 }
 
 /// Where no backward reads it, data lives from the layer that makes it to the last that reads it.
