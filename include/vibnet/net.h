@@ -143,6 +143,7 @@ class Net {
   int last_of_pass(int first) const;
   void reshape_layer(int index);
   bool joins_pass(int layer, int first) const;
+  void fuse_relu(int relu);
   void fuse_layers();
   bool keep_bottom_of_pass(int first, int end);
   std::vector<Blobs> sharing(bool (Layer::*shares)() const) const;

@@ -86,17 +86,17 @@ ChannelRule ConvolutionLayer::channel_rule(const Blobs& bottom, const Blobs& /*t
 
 void ConvolutionLayer::forward(const Blobs& bottom, const Blobs& top) {
   const float* weights = blobs_[0]->cpu_data();
-  const float* bias = has_bias() ? blobs_[1]->cpu_data() : nullptr;
+  const Epilogue epilogue{has_bias() ? blobs_[1]->cpu_data() : nullptr, rectifies_};
   for (std::size_t b = 0; b < bottom.size(); ++b) {
     const float* x = bottom[b]->cpu_data();
     float* y = top[b]->mutable_cpu_data();
     if (is_transposed()) {
       kernel_->backward_data(x, weights, y);
-      if (bias != nullptr) add_bias(bias, y);
+      if (has_bias()) add_bias(epilogue.bias, y);
     } else if (weights_change()) {
-      kernel_->forward(x, weights, bias, y);
+      kernel_->forward(x, weights, epilogue, y);
     } else {
-      kernel_->forward_prepared(x, prepared_weights(), bias, y);
+      kernel_->forward_prepared(x, prepared_weights(), epilogue, y);
     }
   }
 }
@@ -115,7 +115,7 @@ void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propa
     if (!propagate_down[b]) continue;
     float* dx = bottom[b]->mutable_cpu_diff();
     if (is_transposed())
-      kernel_->forward(dy, weights, nullptr, dx);
+      kernel_->forward(dy, weights, {}, dx);
     else
       kernel_->backward_data(dy, weights, dx);
   }

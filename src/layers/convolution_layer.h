@@ -30,6 +30,10 @@ class ConvolutionLayer : public WindowedLayer {
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override;
+  bool rectify() override {
+    rectifies_ = !is_transposed();
+    return rectifies_;
+  }
   double flops() const override {
     return 2.0 * samples_ * groups_ * filters_ * window_.taps() * window_.positions();
   }
@@ -63,6 +67,7 @@ class ConvolutionLayer : public WindowedLayer {
   int groups_ = 1;
   /// Of one group; window_ moves over one group's map.
   int filters_ = 0;
+  bool rectifies_ = false;
   /// The bottoms' shape that kernel_ is for.
   Shape made_for_;
   std::unique_ptr<SyncedMemory> prepared_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "math/gemm.h"
+#include "simd/kernels.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -47,6 +48,7 @@ void InnerProductLayer::forward(const Blobs& bottom, const Blobs& top) {
   }
   gemm(Transpose::NO, is_transposed() ? Transpose::NO : Transpose::YES, rows_, outputs_, inputs_,
        bottom[0]->cpu_data(), blobs_[0]->cpu_data(), has_bias(), y);
+  if (rectifies_) kernels().blocks.scale_by_sign(y, 0, y, y, rows_ * outputs_);
 }
 
 void InnerProductLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,

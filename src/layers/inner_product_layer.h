@@ -18,6 +18,10 @@ class InnerProductLayer : public Layer {
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override;
+  bool rectify() override {
+    rectifies_ = true;
+    return true;
+  }
   double flops() const override { return 2.0 * rows_ * inputs_ * outputs_; }
 
  protected:
@@ -27,6 +31,9 @@ class InnerProductLayer : public Layer {
   int rows_ = 0;
   int inputs_ = 0;
   int outputs_ = 0;
+
+ private:
+  bool rectifies_ = false;
 };
 
 }  // namespace vibnet

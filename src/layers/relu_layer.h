@@ -13,13 +13,11 @@ class ReLULayer : public ChannelwiseLayer {
     return ChannelRule::pointwise(ChannelRule::Homogeneous::FOR_POSITIVE);
   }
   bool is_uniform() const override { return true; }
+  float negative_slope() const { return parameter_.relu_param().negative_slope(); }
   bool needs_x() const override { return false; }
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
   void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,
                       float* dx) override;
-
- protected:
-  float negative_slope() const { return parameter_.relu_param().negative_slope(); }
 };
 
 }  // namespace vibnet

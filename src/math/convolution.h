@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "math/im2col.h"
+#include "simd/kernels.h"
 
 namespace vibnet {
 
@@ -36,13 +37,13 @@ class ConvolutionKernel {
   virtual std::size_t prepared_size() const { return 0; }
   virtual void prepare(const float* /*weights*/, float* /*prepared*/) const {}
 
-  /// The results of the maps; bias, one for each filter of each group, may be null.
-  virtual void forward(const float* maps, const float* weights, const float* bias,
+  /// The results of the maps, with the epilogue by filters, one group's behind the other's.
+  virtual void forward(const float* maps, const float* weights, const Epilogue& epilogue,
                        float* results) const = 0;
   /// The same with what prepare made of the weights, or with the weights where prepared_size is 0.
-  virtual void forward_prepared(const float* maps, const float* prepared, const float* bias,
-                                float* results) const {
-    forward(maps, prepared, bias, results);
+  virtual void forward_prepared(const float* maps, const float* prepared,
+                                const Epilogue& epilogue, float* results) const {
+    forward(maps, prepared, epilogue, results);
   }
   /// The gradient by the maps. Overwrites it.
   virtual void backward_data(const float* results, const float* weights, float* maps) const = 0;

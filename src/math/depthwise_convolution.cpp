@@ -39,10 +39,16 @@ DepthwiseConvolution::DepthwiseConvolution(const Convolution& convolution)
       rows_(convolution.window.axes[0]),
       columns_(convolution.window.axes[1]),
       height_(seen(rows_)),
-      width_(seen(columns_)) {
+      width_(seen(columns_)),
+      split_width_(parts(width_, columns_.stride)) {
   for (int kh = 0; kh < rows_.kernel; ++kh)
-    for (int kw = 0; kw < columns_.kernel; ++kw)
-      offsets_.push_back(std::ptrdiff_t{kh} * rows_.dilation * width_ + kw * columns_.dilation);
+    for (int kw = 0; kw < columns_.kernel; ++kw) {
+      const std::ptrdiff_t row = std::ptrdiff_t{kh} * rows_.dilation;
+      const int column = kw * columns_.dilation;
+      offsets_.push_back(row * width_ + column);
+      split_offsets_.push_back((column % columns_.stride * height_ + row) * split_width_ +
+                               column / columns_.stride);
+    }
 }
 
 /// Of a row, the values that any window sees.
@@ -68,29 +74,41 @@ void DepthwiseConvolution::spread(const float* result, float* spread) const {
                 columns_.stride);
 }
 
-void DepthwiseConvolution::forward(const float* maps, const float* weights, const float* bias,
-                                   float* results) const {
+/// Copies a plane with zeros around it, its columns dealt out by stride: every stride-th from the
+/// first, then from the second, each height_ x split_width_. So windows side by side see values side
+/// by side.
+void DepthwiseConvolution::split(const float* map, float* columns) const {
+  const int height = std::clamp(height_ - rows_.pad, 0, rows_.size);
+  const int stride = columns_.stride;
+  for (int first = 0; first < stride; ++first) {
+    const int head = std::min(split_width_, parts(std::max(0, columns_.pad - first), stride));
+    const int column = head * stride + first - columns_.pad;
+    const int seen = std::max(0, std::min(columns_.size, width_ - columns_.pad) - column);
+    std::fill_n(columns, rows_.pad * split_width_, 0.0f);
+    kernels().pad_rows({map + column, columns_.size, stride, height,
+                        std::min(split_width_ - head, parts(seen, stride)), head,
+                        columns + rows_.pad * split_width_, split_width_});
+    columns += height_ * split_width_;
+    std::fill(columns - (height_ - rows_.pad - height) * split_width_, columns, 0.0f);
+  }
+}
+
+void DepthwiseConvolution::forward(const float* maps, const float* weights,
+                                   const Epilogue& epilogue, float* results) const {
   const int outputs = columns_.outputs();
-  // The windows of some rows are summed at once, those that stand between two strides with them.
-  const int rows_at_once = rows_.stride == 1 ? rows_.outputs() : 1;
-  const int count = (rows_at_once - 1) * width_ + (outputs - 1) * columns_.stride + 1;
-  const std::size_t padded_size = std::size_t(height_) * width_ + kLanes;
+  const int places = convolution_.places();
+  const int map_size = convolution_.window.values();
+  const std::size_t size = std::size_t(height_) * split_width_ * columns_.stride + kLanes;
   const std::ptrdiff_t planes = std::ptrdiff_t{convolution_.samples} * convolution_.groups;
-  parallel_for(planes, grain_of(convolution_.places()), [&](std::int64_t begin, std::int64_t end) {
-    float* padded = scratch(padded_size + count + kLanes);
-    float* sums = padded + padded_size;
+  parallel_for(planes, grain_of(places), [&](std::int64_t begin, std::int64_t end) {
+    float* columns = scratch(size);
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t channel = i % convolution_.groups;
-      pad(maps + i * convolution_.window.values(), padded);
-      float* to = results + i * convolution_.places();
-      for (int y = 0; y < rows_.outputs(); ++y, to += outputs) {
-        const int row = y % rows_at_once;
-        if (row == 0)
-          kernels().weighted_sum(padded + y * rows_.stride * width_, offsets_.data(),
-                                 weights + channel * taps(), taps(),
-                                 bias == nullptr ? 0 : bias[channel], sums, count);
-        copy_spaced(sums + row * width_, columns_.stride, outputs, to, 1);
-      }
+      split(maps + i * map_size, columns);
+      kernels().weighted_sums({columns, std::ptrdiff_t{rows_.stride} * split_width_,
+                               split_offsets_.data(), weights + channel * taps(), taps(),
+                               epilogue.from(channel), rows_.outputs(), outputs,
+                               results + i * places, outputs});
     }
   });
 }
@@ -110,8 +128,9 @@ void DepthwiseConvolution::backward_data(const float* results, const float* weig
     std::fill_n(spread_result, room, 0.0f);
     for (std::int64_t i = begin; i < end; ++i) {
       spread(results + i * convolution_.places(), spread_result + room);
-      kernels().weighted_sum(spread_result, back.data(), weights + i % convolution_.groups * taps(),
-                             taps(), 0, sums, count);
+      kernels().weighted_sums({spread_result, 0, back.data(),
+                               weights + i % convolution_.groups * taps(), taps(), {}, 1, count,
+                               sums, 0});
       float* map = maps + i * convolution_.window.values();
       for (int y = 0; y < rows_.size; ++y, map += columns_.size) {
         const int row = y + rows_.pad;

@@ -8,7 +8,7 @@
 namespace vibnet {
 
 /// A convolution of each channel by a filter of its own, along two axes: every plane is copied once
-/// to where it has room around it, and summed from there, the rows one behind the other.
+/// to where it has room around it, and summed from there.
 class DepthwiseConvolution : public ConvolutionKernel {
  public:
   /// Whether the convolution is one of those.
@@ -19,7 +19,7 @@ class DepthwiseConvolution : public ConvolutionKernel {
 
   explicit DepthwiseConvolution(const Convolution& convolution);
 
-  void forward(const float* maps, const float* weights, const float* bias,
+  void forward(const float* maps, const float* weights, const Epilogue& epilogue,
                float* results) const override;
   void backward_data(const float* results, const float* weights, float* maps) const override;
   void backward_weights(const float* maps, const float* results, float* weights) const override;
@@ -28,6 +28,7 @@ class DepthwiseConvolution : public ConvolutionKernel {
   int taps() const { return static_cast<int>(offsets_.size()); }
   int seen_width() const;
   void pad(const float* map, float* padded) const;
+  void split(const float* map, float* columns) const;
   void spread(const float* result, float* spread) const;
 
   const Convolution convolution_;
@@ -38,6 +39,9 @@ class DepthwiseConvolution : public ConvolutionKernel {
   const int width_;
   /// Where each tap is from the first on, in a plane of that width.
   std::vector<std::ptrdiff_t> offsets_;
+  /// The same in a plane that split has made, whose rows are of so many floats.
+  const int split_width_;
+  std::vector<std::ptrdiff_t> split_offsets_;
 };
 
 }  // namespace vibnet

@@ -18,6 +18,9 @@ constexpr int kPieceFloats = 1 << 16;
 constexpr int kSums = 16;
 constexpr int kTapStep = 48;
 constexpr int kChannelStep = 4;
+/// Places of a pointwise convolution that a thread takes at a time, and up to how many it takes all.
+constexpr int kPlainPlaces = 128;
+constexpr int kFewPlainPlaces = 256;
 /// Columns below which a product wastes its vectors.
 constexpr int kFewPlaces = 2 * kLanes;
 
@@ -41,12 +44,17 @@ UnfoldedConvolution::UnfoldedConvolution(const Convolution& convolution)
       taps_(convolution.window.taps()),
       rows_(all_rows(convolution.window).end) {
   const int places = convolution_.places();
-  const int wanted =
-      std::max(kFewPlaces, kPieceFloats / std::max({1, taps_, convolution_.filters}));
-  rows_per_piece_ = std::clamp(wanted / row_places(), 1, rows_);
-  row_pieces_ = parts(rows_, rows_per_piece_);
   if (places < kFewPlaces) samples_per_piece_ = 2 * kFewPlaces / places;
   is_plain_ = is_pointwise(convolution_.window) && is_direct();
+  if (is_plain_) {
+    rows_ = places;
+    rows_per_piece_ = places <= kFewPlainPlaces ? places : kPlainPlaces;
+  } else {
+    const int wanted =
+        std::max(kFewPlaces, kPieceFloats / std::max({1, taps_, convolution_.filters}));
+    rows_per_piece_ = std::clamp(wanted / row_places(), 1, rows_);
+  }
+  row_pieces_ = parts(rows_, rows_per_piece_);
   sample_pieces_ = parts(convolution_.samples, samples_per_piece_);
 }
 
@@ -81,8 +89,47 @@ void UnfoldedConvolution::for_each_row(int group, const Piece& piece, int filter
             n * piece.places);
 }
 
-void UnfoldedConvolution::forward(const float* maps, const float* weights, const float* bias,
+std::size_t UnfoldedConvolution::prepared_size() const {
+  return convolution_.groups * group_size();
+}
+
+/// kRowStep filters side by side, tap by tap, so that multiply reads them one behind the other.
+void UnfoldedConvolution::prepare(const float* weights, float* prepared) const {
+  const int filters = convolution_.filters;
+  std::fill_n(prepared, prepared_size(), 0.0f);
+  for (int group = 0; group < convolution_.groups; ++group, prepared += group_size())
+    for (int filter = 0; filter < filters; ++filter, weights += taps_) {
+      float* to = prepared + filter / kRowStep * kRowStep * std::ptrdiff_t{taps_} + filter % kRowStep;
+      for (int tap = 0; tap < taps_; ++tap) to[tap * kRowStep] = weights[tap];
+    }
+}
+
+void UnfoldedConvolution::set_filters(const Filters& filters, int group, int filter,
+                                      Product* product) const {
+  if (filters.are_prepared) {
+    product->a = filters.weights + group * group_size() + std::ptrdiff_t{filter} * taps_;
+    product->a_row = 1;
+    product->a_depth = kRowStep;
+    product->a_step = std::ptrdiff_t{kRowStep} * taps_;
+  } else {
+    product->a = filters.weights + (std::ptrdiff_t{group} * convolution_.filters + filter) * taps_;
+    product->a_row = taps_;
+    product->a_depth = 1;
+  }
+}
+
+void UnfoldedConvolution::forward(const float* maps, const float* weights, const Epilogue& epilogue,
                                   float* results) const {
+  forward(maps, Filters{weights, false}, epilogue, results);
+}
+
+void UnfoldedConvolution::forward_prepared(const float* maps, const float* prepared,
+                                           const Epilogue& epilogue, float* results) const {
+  forward(maps, Filters{prepared, true}, epilogue, results);
+}
+
+void UnfoldedConvolution::forward(const float* maps, const Filters& weights,
+                                  const Epilogue& epilogue, float* results) const {
   const int filters = convolution_.filters;
   const int jobs = pieces() * convolution_.groups;
   const int part = part_size(filters, jobs, kRowStep);
@@ -98,11 +145,13 @@ void UnfoldedConvolution::forward(const float* maps, const float* weights, const
     float* columns = buffers + thread * buffer_size;
     float* rows = columns + columns_size;
     Product product{count,          piece.samples * piece.places,
-                    taps_,          weights + (std::ptrdiff_t{group} * filters + filter) * taps_,
-                    taps_,          1,
+                    taps_,          nullptr,
+                    0,              0,
                     columns,        stride(),
                     rows,           stride(),
-                    bias != nullptr};
+                    false,
+                    epilogue.from(group * filters + filter)};
+    set_filters(weights, group, filter, &product);
     if (is_plain_) {
       product.b = maps + map_at(group, piece);
       product.b_depth = convolution_.places();
@@ -113,9 +162,6 @@ void UnfoldedConvolution::forward(const float* maps, const float* weights, const
       product.c = results + result_at(group, piece, filter);
       product.c_row = convolution_.places();
     }
-    for (int f = 0; bias != nullptr && f < count; ++f)
-      std::fill_n(product.c + f * product.c_row, product.columns,
-                  bias[group * filters + filter + f]);
     kernels().multiply(product);
     if (is_direct()) return;
     for_each_row(group, piece, filter, count, [&](std::ptrdiff_t result, int f, int column) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "math/convolution.h"
+#include "math/parallel.h"
 #include "simd/kernels.h"
 
 namespace vibnet {
@@ -11,8 +12,12 @@ class UnfoldedConvolution : public ConvolutionKernel {
  public:
   explicit UnfoldedConvolution(const Convolution& convolution);
 
-  void forward(const float* maps, const float* weights, const float* bias,
+  void forward(const float* maps, const float* weights, const Epilogue& epilogue,
                float* results) const override;
+  std::size_t prepared_size() const override;
+  void prepare(const float* weights, float* prepared) const override;
+  void forward_prepared(const float* maps, const float* prepared, const Epilogue& epilogue,
+                        float* results) const override;
   void backward_data(const float* results, const float* weights, float* maps) const override;
   void backward_weights(const float* maps, const float* results, float* weights) const override;
 
@@ -25,7 +30,20 @@ class UnfoldedConvolution : public ConvolutionKernel {
     int places;
   };
 
+  /// The weights of a group's filters from one on, as multiply takes them.
+  struct Filters {
+    const float* weights;
+    bool are_prepared;
+  };
+
   Piece piece(int index) const;
+  /// Floats of a group's prepared filters.
+  std::ptrdiff_t group_size() const {
+    return std::ptrdiff_t{parts(convolution_.filters, kRowStep)} * kRowStep * taps_;
+  }
+  void set_filters(const Filters& filters, int group, int filter, Product* product) const;
+  void forward(const float* maps, const Filters& filters, const Epilogue& epilogue,
+               float* results) const;
   template <typename Visit>
   void for_each_row(int group, const Piece& piece, int filter, int filters,
                     const Visit& visit) const;
@@ -51,7 +69,9 @@ class UnfoldedConvolution : public ConvolutionKernel {
 
   const Convolution convolution_;
   const int taps_;
-  const int rows_;
+  /// Of places; where nothing is unfolded, a place is one.
+  int rows_;
+  /// Whether the maps are the columns as they stand.
   bool is_plain_ = false;
   int samples_per_piece_ = 1;
   int rows_per_piece_ = 1;

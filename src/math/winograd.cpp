@@ -80,7 +80,7 @@ struct Task {
   const float* x;
   FilterBank bank;
   const float* ready;
-  const float* bias;
+  Epilogue epilogue;
   float* y;
 
   Steps steps() const { return Steps(winograd); }
@@ -139,7 +139,7 @@ void convolve_by_strips(const Task& task) {
     for (int panel = 0; panel < bank.panels(); ++panel) {
       multiply_panel(elements, bank, v, 0, (end - begin) * input.across, panel, 0, bank.depth,
                      panels + panel * task.panel_size(), FilterBank::element_size(bank.depth), m);
-      steps.store(m, task.output, begin, end, panel * kPanel, bank.columns(panel), task.bias,
+      steps.store(m, task.output, begin, end, panel * kPanel, bank.columns(panel), task.epilogue,
                   buffer, task.y);
     }
   });
@@ -185,21 +185,22 @@ void convolve_by_panels(const Task& task) {
       multiply_panel(elements, bank, v, first_tile, rows, panel, d, end_depth, u,
                      FilterBank::element_size(depth), m);
     }
-    steps.store(m, task.output, begin, end, panel * kPanel, bank.columns(panel), task.bias,
+    steps.store(m, task.output, begin, end, panel * kPanel, bank.columns(panel), task.epilogue,
                 buffers + thread * steps.strip_size(input), task.y);
   });
 }
 
 /// What is larger, tiles or filters, the threads share out.
 void convolve(const WinogradKernels& winograd, const Convolution& convolution, const float* x,
-              const FilterBank& bank, const float* ready, const float* bias, float* y) {
+              const FilterBank& bank, const float* ready, const Epilogue& epilogue,
+              float* y) {
   const Task task{winograd,
                   map_tiling(convolution, winograd.outputs),
                   result_tiling(convolution, winograd.outputs),
                   x,
                   bank,
                   ready,
-                  bias,
+                  epilogue,
                   y};
   const std::int64_t tiles = std::int64_t{task.input.strips()} * task.input.across;
   if (tiles == 0 || bank.filters == 0) return;
@@ -439,14 +440,14 @@ Winograd::Winograd(const Convolution& convolution, int outputs_per_tile)
     : convolution_(convolution),
       kernels_(kernels_of(convolution.window.axes[0].kernel, outputs_per_tile)) {}
 
-void Winograd::forward(const float* maps, const float* weights, const float* bias,
+void Winograd::forward(const float* maps, const float* weights, const Epilogue& epilogue,
                        float* results) const {
-  convolve(kernels_, convolution_, maps, bank_of(convolution_, weights), nullptr, bias, results);
+  convolve(kernels_, convolution_, maps, bank_of(convolution_, weights), nullptr, epilogue, results);
 }
 
-void Winograd::forward_prepared(const float* maps, const float* prepared, const float* bias,
+void Winograd::forward_prepared(const float* maps, const float* prepared, const Epilogue& epilogue,
                                 float* results) const {
-  convolve(kernels_, convolution_, maps, bank_of(convolution_, nullptr), prepared, bias, results);
+  convolve(kernels_, convolution_, maps, bank_of(convolution_, nullptr), prepared, epilogue, results);
 }
 
 void Winograd::backward_data(const float* results, const float* weights, float* maps) const {
@@ -457,7 +458,7 @@ void Winograd::backward_data(const float* results, const float* weights, float* 
   bank.is_turned = count_tiles(map_tiling(turned, kernels_.outputs)) <=
                    count_tiles(map_tiling(convolution_, kernels_.outputs));
   if (bank.is_turned)
-    convolve(kernels_, turned, results, bank, nullptr, nullptr, maps);
+    convolve(kernels_, turned, results, bank, nullptr, {}, maps);
   else
     convolve_back(kernels_, convolution_, results, bank, maps);
 }

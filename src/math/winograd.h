@@ -20,9 +20,9 @@ class Winograd : public ConvolutionKernel {
 
   std::size_t prepared_size() const override;
   void prepare(const float* weights, float* prepared) const override;
-  void forward(const float* maps, const float* weights, const float* bias,
+  void forward(const float* maps, const float* weights, const Epilogue& epilogue,
                float* results) const override;
-  void forward_prepared(const float* maps, const float* prepared, const float* bias,
+  void forward_prepared(const float* maps, const float* prepared, const Epilogue& epilogue,
                         float* results) const override;
   void backward_data(const float* results, const float* weights, float* maps) const override;
   void backward_weights(const float* maps, const float* results, float* weights) const override;

@@ -61,7 +61,7 @@ void Steps::share_load(const float* planes, const Tiling& tiling, int begin, int
 }
 
 void Steps::store(const Transformed& from, const Tiling& tiling, int begin, int end, int first,
-                  int count, const float* bias, float* buffer, float* planes) const {
+                  int count, const Epilogue& epilogue, float* buffer, float* planes) const {
   const int width = tiling.across * m();
   const std::ptrdiff_t plane = tiling.plane();
   for (int strip = begin; strip < end; ++strip)
@@ -72,7 +72,7 @@ void Steps::store(const Transformed& from, const Tiling& tiling, int begin, int 
       float* to = planes + strip / tiling.down * tiling.sample() + (first + channel) * plane;
       for (int row = 0; row < std::min(m(), tiling.height - first_row); ++row)
         kernels().deinterleave(buffer + row * width * kLanes, tiling.width,
-                               bias == nullptr ? nullptr : bias + first + channel,
+                               epilogue.from(first + channel),
                                to + (first_row + row) * tiling.width, plane,
                                std::min(kLanes, count - channel));
     }
@@ -97,7 +97,7 @@ void Steps::give_back(const Transformed& from, int tile, const Tiling& tiling, i
     float* to = planes + sample * tiling.sample() + (first + channel) * plane;
     for (int row = 0; row < tiling.height; ++row)
       kernels().deinterleave(buffer + ((row + tiling.pad_h) * width + tiling.pad_w) * kLanes,
-                             tiling.width, nullptr, to + std::ptrdiff_t{row} * tiling.width, plane,
+                             tiling.width, {}, to + std::ptrdiff_t{row} * tiling.width, plane,
                              std::min(kLanes, count - channel));
   }
 }

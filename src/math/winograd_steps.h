@@ -72,7 +72,7 @@ class Steps {
   /// Transforms the tiles of the strips [begin, end) back: the channels from `first` on, `count` of
   /// them, which are the first of `from`.
   void store(const Transformed& from, const Tiling& tiling, int begin, int end, int first,
-             int count, const float* bias, float* buffer, float* planes) const;
+             int count, const Epilogue& epilogue, float* buffer, float* planes) const;
 
   /// Floats of a sample's tiles, joined.
   std::size_t sample_size(const Tiling& tiling) const;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "layers/channel_pass.h"
+#include "layers/relu_layer.h"
 #include "vibnet/net.h"
 
 namespace vibnet {
@@ -35,10 +36,22 @@ bool Net::joins_pass(int layer, int first) const {
   return !layer_needs_backward_[layer] || propagate_down_[layer][0];
 }
 
+/// Has the layer before a ReLU do what it does, where that layer can.
+void Net::fuse_relu(int relu) {
+  const auto* layer = dynamic_cast<const ReLULayer*>(layers_[relu].get());
+  const int before = relu - 1;
+  if (layer == nullptr || layer->negative_slope() != 0 || before < 0) return;
+  if (tops_[before].size() != 1 || bottoms_[relu][0] != tops_[before][0]) return;
+  if (loss_weights_[before][0] != 0 || !layers_[before]->rectify()) return;
+  tops_[before][0] = tops_[relu][0];
+  pass_of_[relu] = before;
+}
+
 void Net::fuse_layers() {
   const int count = static_cast<int>(layers_.size());
+  for (int i = 0; context_.phase == TEST && i < count; ++i) fuse_relu(i);
   for (int first = 0; first < count; ++first) {
-    if (channelwise(layers_[first]) == nullptr) continue;
+    if (channelwise(layers_[first]) == nullptr || pass_of_[first] != first) continue;
     int end = first + 1;
     while (end < count && joins_pass(end, first)) ++end;
     if (!keep_bottom_of_pass(first, end) || end == first + 1) continue;

@@ -14,8 +14,27 @@ constexpr int kRowStep = 12;
 
 inline int round_up_to_lanes(int n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
+/// What becomes of each channel's sums at their end.
+struct Epilogue {
+  /// To add, one for each channel, or null.
+  const float* bias = nullptr;
+  /// Whether what is below 0 becomes 0.
+  bool rectifies = false;
+
+  float bias_of(std::ptrdiff_t channel) const { return bias == nullptr ? 0 : bias[channel]; }
+  float of(std::ptrdiff_t channel, float sum) const {
+    const float value = sum + bias_of(channel);
+    return rectifies && !(value > 0) ? 0 : value;
+  }
+  /// That of the channels from there on.
+  Epilogue from(std::ptrdiff_t channel) const {
+    return {bias == nullptr ? nullptr : bias + channel, rectifies};
+  }
+};
+
 /// C = A B, or C += A B: C is rows x columns, A[r][d] = a[r * a_row + d * a_depth],
 /// B[d][c] = b[d * b_depth + c]. B can be read up to the next multiple of kLanes columns.
+/// A sum does not depend on how many rows and columns there are.
 struct Product {
   int rows;
   int columns;
@@ -28,6 +47,14 @@ struct Product {
   float* c;
   std::ptrdiff_t c_row;
   bool adds;
+  /// By rows. Where C is added to, there is no bias.
+  Epilogue epilogue = {};
+  /// Where A's rows stand by kRowStep: floats from so many to the next; else 0.
+  std::ptrdiff_t a_step = 0;
+
+  const float* a_at(int row) const {
+    return a_step == 0 ? a + row * a_row : a + row / kRowStep * a_step + row % kRowStep * a_row;
+  }
 };
 
 /// The transforms of Winograd's F(m x m, r x r), kLanes channels at once (Lavin and Gray, Fast
@@ -89,6 +116,35 @@ struct PoolingRow {
   int* index;
 };
 
+/// to[i] = the sum of weights[t] from[offsets[t] + i] for i < count, with the first channel's
+/// epilogue, row by row. Up to kLanes floats more are read, and behind a row that is not the last
+/// written.
+struct WeightedSums {
+  const float* from;
+  std::ptrdiff_t from_row;
+  const std::ptrdiff_t* offsets;
+  const float* weights;
+  int terms;
+  Epilogue epilogue;
+  int rows;
+  int count;
+  float* to;
+  std::ptrdiff_t to_row;
+};
+
+/// Rows of to_row floats: `head` zeros, then from[i * step] for i < count, then zeros. Up to kLanes
+/// floats behind the last row are written.
+struct PaddedRows {
+  const float* from;
+  std::ptrdiff_t from_row;
+  int step;
+  int rows;
+  int count;
+  int head;
+  float* to;
+  std::ptrdiff_t to_row;
+};
+
 /// The hot loops, compiled for one instruction set.
 struct Kernels {
   const char* name;
@@ -99,13 +155,11 @@ struct Kernels {
   /// interleaved[i][c] = planes[c * plane + i] for c < channels <= kLanes, and 0 for the others.
   void (*interleave)(const float* planes, std::ptrdiff_t plane, int channels, int count,
                      float* interleaved);
-  /// The way back: planes[c * plane + i] = interleaved[i][c] + bias[c]; no bias: null.
-  void (*deinterleave)(const float* interleaved, int count, const float* bias, float* planes,
-                       std::ptrdiff_t plane, int channels);
-  /// to[i] = bias + the sum of weights[t] from[offsets[t] + i]. All are read, and `to` is written,
-  /// up to the next multiple of kLanes.
-  void (*weighted_sum)(const float* from, const std::ptrdiff_t* offsets, const float* weights,
-                       int terms, float bias, float* to, int count);
+  /// The way back: planes[c * plane + i] = interleaved[i][c], with the epilogue of c.
+  void (*deinterleave)(const float* interleaved, int count, const Epilogue& epilogue,
+                       float* planes, std::ptrdiff_t plane, int channels);
+  void (*weighted_sums)(const WeightedSums& sums);
+  void (*pad_rows)(const PaddedRows& rows);
   /// values[4 * i + j] = value j of vibnet::normal4 for blocks[i], to 1e-6.
   void (*normals)(std::uint64_t key, std::uint64_t iteration, std::uint32_t sample,
                   const std::uint32_t* blocks, int count, float* values);

@@ -19,26 +19,43 @@ constexpr int kTileRows = 3;
 constexpr int kTileVectors = 4;
 #endif
 
+/// Terms that are summed at a time, and rows from which on it is worth it to copy B for them.
+constexpr int kDepth = 256;
+constexpr int kRowsToCopyFor = 4 * kTileRows;
+
+/// Of a row of C, where it ends within the vectors.
 template <int VECTORS>
-VIBNET_INLINE void put(const Vector (&sums)[VECTORS], bool adds, float* c) {
-#pragma GCC unroll 4
-  for (int v = 0; v < VECTORS; ++v, c += kWidth) store(adds ? load(c) + sums[v] : sums[v], c);
+VIBNET_INLINE void copy_some(const float* from, int columns, float* to) {
+  for (int i = 0; i < VECTORS * kWidth; ++i)
+    if (i < columns) to[i] = from[i];
 }
 
-/// Where C ends within the vectors.
-template <int VECTORS>
-VIBNET_INLINE void put_some(const Vector (&sums)[VECTORS], bool adds, int columns, float* c) {
-  float values[VECTORS * kWidth];
-  put<VECTORS>(sums, false, values);
-  for (int i = 0; i < columns; ++i) c[i] = adds ? c[i] + values[i] : values[i];
-}
-
-/// The tile of C from (row, column), its sums kept in registers.
+/// Writes a tile's sums, with what is added to them.
 template <int ROWS, int VECTORS>
-void multiply_tile(const Product& p, int row, int column) {
+VIBNET_INLINE void put(const Product& p, int row, const Vector (&sums)[ROWS][VECTORS]) {
+  const bool is_whole = p.columns >= VECTORS * kWidth;
+  float* c = p.c + row * p.c_row;
+#pragma GCC unroll 16
+  for (int r = 0; r < ROWS; ++r, c += p.c_row) {
+    float some[VECTORS * kWidth] = {};
+    if (p.adds && !is_whole) copy_some<VECTORS>(c, p.columns, some);
+    float* to = is_whole ? c : some;
+    const Vector bias = broadcast(p.epilogue.bias_of(row + r));
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) {
+      const Vector sum = sums[r][v] + (p.adds ? load(to + v * kWidth) : bias);
+      store(p.epilogue.rectifies ? rectified(sum) : sum, to + v * kWidth);
+    }
+    if (!is_whole) copy_some<VECTORS>(some, p.columns, c);
+  }
+}
+
+/// The tile of C from a row on, its sums kept in registers.
+template <int ROWS, int VECTORS>
+void multiply_tile(const Product& p, int row) {
   Vector sums[ROWS][VECTORS] = {};
-  const float* a = p.a + row * p.a_row;
-  const float* b = p.b + column;
+  const float* a = p.a_at(row);
+  const float* b = p.b;
   for (int d = 0; d < p.depth; ++d, a += p.a_depth, b += p.b_depth) {
     Vector values[VECTORS];
 #pragma GCC unroll 4
@@ -50,40 +67,53 @@ void multiply_tile(const Product& p, int row, int column) {
       for (int v = 0; v < VECTORS; ++v) sums[r][v] += factor * values[v];
     }
   }
-  const int columns = p.columns - column;
-#pragma GCC unroll 16
-  for (int r = 0; r < ROWS; ++r) {
-    float* c = p.c + (row + r) * p.c_row + column;
-    if (columns >= VECTORS * kWidth)
-      put<VECTORS>(sums[r], p.adds, c);
-    else
-      put_some<VECTORS>(sums[r], p.adds, columns, c);
-  }
+  put(p, row, sums);
 }
 
 /// The last rows, fewer than a whole tile.
 template <int ROWS, int VECTORS>
-void multiply_last_rows(const Product& p, int row, int column) {
+void multiply_last_rows(const Product& p, int row) {
   if constexpr (ROWS > 0) {
-    if (p.rows - row == ROWS) return multiply_tile<ROWS, VECTORS>(p, row, column);
-    multiply_last_rows<ROWS - 1, VECTORS>(p, row, column);
+    if (p.rows - row == ROWS) return multiply_tile<ROWS, VECTORS>(p, row);
+    multiply_last_rows<ROWS - 1, VECTORS>(p, row);
   }
 }
 
+/// Puts B's rows, so many columns of them, to where they are close together.
+VIBNET_INLINE void copy_panel(int columns, float* copy, Product* p) {
+  for (int d = 0; d < p->depth; ++d)
+    for (int i = 0; i < columns; i += kWidth)
+      store(load(p->b + d * p->b_depth + i), copy + d * columns + i);
+  p->b = copy;
+  p->b_depth = columns;
+}
+
+/// As many columns as VECTORS hold.
 template <int VECTORS>
-void multiply_columns(const Product& p, int column) {
+void multiply_panel(const Product& p) {
   int row = 0;
-  for (; row + kTileRows <= p.rows; row += kTileRows)
-    multiply_tile<kTileRows, VECTORS>(p, row, column);
-  multiply_last_rows<kTileRows - 1, VECTORS>(p, row, column);
+  for (; row + kTileRows <= p.rows; row += kTileRows) multiply_tile<kTileRows, VECTORS>(p, row);
+  multiply_last_rows<kTileRows - 1, VECTORS>(p, row);
 }
 
 static void multiply(const Product& p) {
-  int column = 0;
-  for (; column + kTileVectors * kWidth <= round_up_to_lanes(p.columns);
-       column += kTileVectors * kWidth)
-    multiply_columns<kTileVectors>(p, column);
-  if (column < p.columns) multiply_columns<kLanes / kWidth>(p, column);
+  constexpr int kPanel = kTileVectors * kWidth;
+  alignas(64) float copy[kDepth * kPanel];
+  const bool copies = p.rows >= kRowsToCopyFor && p.b_depth > kPanel;
+  for (int column = 0; column < p.columns; column += kPanel)
+    for (int d = 0; d == 0 || d < p.depth; d += kDepth) {
+      Product part = p;
+      part.columns = p.columns - column;
+      part.depth = p.depth - d < kDepth ? p.depth - d : kDepth;
+      part.a += d * p.a_depth;
+      part.b += d * p.b_depth + column;
+      part.c += column;
+      part.adds = p.adds || d > 0;
+      part.epilogue.rectifies = p.epilogue.rectifies && d + part.depth == p.depth;
+      const bool is_wide = round_up_to_lanes(part.columns) >= kPanel;
+      if (copies) copy_panel(is_wide ? kPanel : kLanes, copy, &part);
+      is_wide ? multiply_panel<kTileVectors>(part) : multiply_panel<kLanes / kWidth>(part);
+    }
 }
 
 }  // namespace vibnet::VIBNET_ISA

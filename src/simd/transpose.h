@@ -84,7 +84,7 @@ static void interleave(const float* planes, std::ptrdiff_t plane, int channels, 
 }
 
 template <int W>
-VIBNET_INLINE int deinterleave_by(const float* interleaved, int i, int count, const float* bias,
+VIBNET_INLINE int deinterleave_by(const float* interleaved, int i, int count, const Epilogue& epilogue,
                                   float* planes, std::ptrdiff_t plane, int channels) {
   for (; i + W <= count; i += W)
     for (int lane = 0; lane < channels; lane += W) {
@@ -96,21 +96,22 @@ VIBNET_INLINE int deinterleave_by(const float* interleaved, int i, int count, co
 #pragma GCC unroll 16
       for (int c = 0; c < W; ++c) {
         if (lane + c >= channels) continue;
-        if (bias != nullptr) rows[c] += bias[lane + c];
+        rows[c] += epilogue.bias_of(lane + c);
+        if (epilogue.rectifies) rows[c] = rows[c] > 0 ? rows[c] : Row<W>{};
         __builtin_memcpy(planes + (lane + c) * plane + i, &rows[c], sizeof(rows[c]));
       }
     }
   return i;
 }
 
-static void deinterleave(const float* interleaved, int count, const float* bias, float* planes,
+static void deinterleave(const float* interleaved, int count, const Epilogue& epilogue, float* planes,
                          std::ptrdiff_t plane, int channels) {
-  int i = deinterleave_by<kWidth>(interleaved, 0, count, bias, planes, plane, channels);
+  int i = deinterleave_by<kWidth>(interleaved, 0, count, epilogue, planes, plane, channels);
   if constexpr (kWidth > 4)
-    i = deinterleave_by<4>(interleaved, i, count, bias, planes, plane, channels);
+    i = deinterleave_by<4>(interleaved, i, count, epilogue, planes, plane, channels);
   for (; i < count; ++i)
     for (int c = 0; c < channels; ++c)
-      planes[c * plane + i] = interleaved[i * kLanes + c] + (bias == nullptr ? 0 : bias[c]);
+      planes[c * plane + i] = epilogue.of(c, interleaved[i * kLanes + c]);
 }
 
 }  // namespace vibnet::VIBNET_ISA

@@ -4,29 +4,96 @@
 
 namespace vibnet::VIBNET_ISA {
 
-template <int VECTORS>
-VIBNET_INLINE void weighted_sum_of(const float* from, const std::ptrdiff_t* offsets,
-                                   const float* weights, int terms, float bias, float* to) {
+/// A 3 x 3 window's: then the weights stay in registers.
+constexpr int kUsualTerms = 9;
+/// Vectors of a row that are summed at once.
+constexpr int kSumsAtOnce = 4;
+
+/// The vectors from `i` on. `end`: behind the last value that may be written.
+template <int VECTORS, int TERMS>
+VIBNET_INLINE void put_weighted_sums(const WeightedSums& w, const Vector* weights,
+                                     const float* from, float* to, const float* end) {
   Vector sums[VECTORS];
 #pragma GCC unroll 4
-  for (int v = 0; v < VECTORS; ++v) sums[v] = broadcast(bias);
-  for (int t = 0; t < terms; ++t) {
-    const Vector weight = broadcast(weights[t]);
+  for (int v = 0; v < VECTORS; ++v) sums[v] = broadcast(w.epilogue.bias_of(0));
+  const auto add = [&](int t, Vector weight) __attribute__((always_inline)) {
 #pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; ++v) sums[v] += weight * load(from + offsets[t] + v * kWidth);
+    for (int v = 0; v < VECTORS; ++v) sums[v] += weight * load(from + w.offsets[t] + v * kWidth);
+  };
+  if constexpr (TERMS > 0) {
+#pragma GCC unroll 16
+    for (int t = 0; t < TERMS; ++t) add(t, weights[t]);
+  } else {
+    for (int t = 0; t < w.terms; ++t) add(t, broadcast(w.weights[t]));
   }
 #pragma GCC unroll 4
-  for (int v = 0; v < VECTORS; ++v) store(sums[v], to + v * kWidth);
+  for (int v = 0; v < VECTORS; ++v, to += kWidth) {
+    const Vector sum = w.epilogue.rectifies ? rectified(sums[v]) : sums[v];
+    if (to + kWidth <= end)
+      store(sum, to);
+    else
+      for (int i = 0; i < kWidth; ++i)
+        if (to + i < end) to[i] = sum[i];
+  }
 }
 
-static void weighted_sum(const float* from, const std::ptrdiff_t* offsets, const float* weights,
-                         int terms, float bias, float* to, int count) {
-  constexpr int kAtOnce = 4;
-  int i = 0;
-  for (; i + kAtOnce * kWidth <= count; i += kAtOnce * kWidth)
-    weighted_sum_of<kAtOnce>(from + i, offsets, weights, terms, bias, to + i);
-  for (; i < count; i += kWidth)
-    weighted_sum_of<1>(from + i, offsets, weights, terms, bias, to + i);
+/// The last vectors of a row, fewer than kSumsAtOnce.
+template <int VECTORS, int TERMS>
+VIBNET_INLINE void put_last_sums(const WeightedSums& w, const Vector* weights, int vectors,
+                                 const float* from, float* to, const float* end) {
+  if constexpr (VECTORS > 0) {
+    if (vectors == VECTORS)
+      put_weighted_sums<VECTORS, TERMS>(w, weights, from, to, end);
+    else
+      put_last_sums<VECTORS - 1, TERMS>(w, weights, vectors, from, to, end);
+  }
+}
+
+template <int TERMS>
+VIBNET_INLINE void put_rows(const WeightedSums& w) {
+  Vector weights[TERMS + 1];
+  for (int t = 0; t < TERMS; ++t) weights[t] = broadcast(w.weights[t]);
+  const float* end = w.to + (w.rows - 1) * w.to_row + w.count;
+  const int vectors = (w.count + kWidth - 1) / kWidth;
+  for (int row = 0; row < w.rows; ++row) {
+    const float* from = w.from + row * w.from_row;
+    float* to = w.to + row * w.to_row;
+    int v = 0;
+    for (; v + kSumsAtOnce <= vectors; v += kSumsAtOnce)
+      put_weighted_sums<kSumsAtOnce, TERMS>(w, weights, from + v * kWidth, to + v * kWidth, end);
+    put_last_sums<kSumsAtOnce - 1, TERMS>(w, weights, vectors - v, from + v * kWidth,
+                                          to + v * kWidth, end);
+  }
+}
+
+static void weighted_sums(const WeightedSums& w) {
+  w.terms == kUsualTerms ? put_rows<kUsualTerms>(w) : put_rows<0>(w);
+}
+
+/// A row's values, and perhaps some behind them, both here and there.
+VIBNET_INLINE void copy_row(const float* from, int step, int count, float* to) {
+  if (step == 1)
+    for (int i = 0; i < count; i += kWidth) store(load(from + i), to + i);
+  else if (step == 2)
+    for (int i = 0; i < count; ++i) to[i] = from[2 * i];
+  else
+    for (int i = 0; i < count; ++i) to[i] = from[std::ptrdiff_t{i} * step];
+}
+
+/// `count` zeros, and perhaps some behind them: mostly one vector, without a loop.
+VIBNET_INLINE void put_zeros(int count, float* to) {
+  if (count > 0) store(Vector{}, to);
+  for (int i = kWidth; i < count; i += kWidth) store(Vector{}, to + i);
+}
+
+/// What is written behind a row's end, the next row overwrites.
+static void pad_rows(const PaddedRows& p) {
+  for (int row = 0; row < p.rows; ++row) {
+    float* to = p.to + row * p.to_row;
+    put_zeros(p.head, to);
+    copy_row(p.from + row * p.from_row, p.step, p.count, to + p.head);
+    put_zeros(static_cast<int>(p.to_row) - p.head - p.count, to + p.head + p.count);
+  }
 }
 
 }  // namespace vibnet::VIBNET_ISA

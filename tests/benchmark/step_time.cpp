@@ -124,6 +124,7 @@ Result train(const std::vector<std::string>& arguments, double seconds, const Va
 Result infer(const std::vector<std::string>& arguments, double seconds, const Values& data) {
   vibnet::NetOptions options;
   options.fills_parameters = false;
+  options.keeps_blobs = false;
   vibnet::Net net(vibnet::read_net_prototxt(arguments[1]), options);
   net.copy_weights(arguments[2], vibnet::Missing::FAIL);
   const vibnet::Blob& top = *net.blob(net.output_names().front());

@@ -88,9 +88,9 @@ TEST_P(ConvolutionTest, EachWayGivesTheSumOfProducts) {
     biased[i] += bias_[i / c_.places() % bias_.size()];
   for (const auto& way : ways(c_)) {
     std::vector<float> results(results_.size(), 7.0f);
-    way->forward(maps_.data(), weights_.data(), nullptr, results.data());
+    way->forward(maps_.data(), weights_.data(), {}, results.data());
     expect_near(results, expected);
-    way->forward(maps_.data(), weights_.data(), bias_.data(), results.data());
+    way->forward(maps_.data(), weights_.data(), {bias_.data()}, results.data());
     expect_near(results, biased);
   }
 }
@@ -120,7 +120,7 @@ TEST_P(ConvolutionTest, GivesTheSameBytesWithAnyNumberOfThreads) {
       omp_set_num_threads(t);
       const auto kernel = std::move(ways(c_)[way]);
       std::vector<float> results(results_.size());
-      kernel->forward(maps_.data(), weights_.data(), bias_.data(), results.data());
+      kernel->forward(maps_.data(), weights_.data(), {bias_.data()}, results.data());
       std::vector<float> maps(maps_.size());
       kernel->backward_data(results_.data(), weights_.data(), maps.data());
       std::vector<float> weights(weights_.size());
@@ -144,9 +144,9 @@ TEST(WinogradTest, TakesWeightsThatAreTransformedAlready) {
     std::vector<float> transformed(winograd.prepared_size());
     winograd.prepare(weights.data(), transformed.data());
     std::vector<float> expected(c.samples * c.result_size());
-    winograd.forward(maps.data(), weights.data(), nullptr, expected.data());
+    winograd.forward(maps.data(), weights.data(), {}, expected.data());
     std::vector<float> results(expected.size());
-    winograd.forward_prepared(maps.data(), transformed.data(), nullptr, results.data());
+    winograd.forward_prepared(maps.data(), transformed.data(), {}, results.data());
     EXPECT_EQ(results, expected);
   }
 }
@@ -160,9 +160,9 @@ TEST(WinogradTest, TransformsWeightsInPartsWhereTheyAreMany) {
     std::vector<float> transformed(winograd.prepared_size());
     winograd.prepare(weights.data(), transformed.data());
     std::vector<float> in_parts(c.samples * c.result_size());
-    winograd.forward(maps.data(), weights.data(), nullptr, in_parts.data());
+    winograd.forward(maps.data(), weights.data(), {}, in_parts.data());
     std::vector<float> results(in_parts.size());
-    winograd.forward_prepared(maps.data(), transformed.data(), nullptr, results.data());
+    winograd.forward_prepared(maps.data(), transformed.data(), {}, results.data());
     expect_near(results, std::vector<double>(in_parts.begin(), in_parts.end()));
   }
 }
