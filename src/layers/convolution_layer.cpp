@@ -65,7 +65,7 @@ void ConvolutionLayer::reshape(const Blobs& bottom, const Blobs& top) {
   if (kernel_ != nullptr && made_for_ == shape) return;
   kernel_ = make_kernel({samples_, groups_, filters_, window_});
   made_for_ = shape;
-  prepared_of_ = 0;
+  prepared_.forget();
 }
 
 ChannelRule ConvolutionLayer::channel_rule(const Blobs& bottom, const Blobs& /*top*/) const {
@@ -122,14 +122,11 @@ void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propa
 }
 
 const float* ConvolutionLayer::prepared_weights() {
-  const float* weights = blobs_[0]->cpu_data();
-  if (kernel_->prepared_size() == 0) return weights;
-  if (prepared_of_ != blobs_[0]->data_stamp()) {
-    prepared_ = std::make_unique<SyncedMemory>(kernel_->prepared_size() * sizeof(float));
-    kernel_->prepare(weights, static_cast<float*>(prepared_->mutable_cpu_data()));
-    prepared_of_ = blobs_[0]->data_stamp();
-  }
-  return static_cast<const float*>(prepared_->cpu_data());
+  const std::size_t size = kernel_->prepared_size();
+  if (size == 0) return blobs_[0]->cpu_data();
+  return prepared_.of(*blobs_[0], size, [this](const float* weights, float* prepared) {
+    kernel_->prepare(weights, prepared);
+  });
 }
 
 void ConvolutionLayer::add_bias(const float* bias, float* y) const {

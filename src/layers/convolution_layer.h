@@ -1,9 +1,9 @@
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "layers/prepared_weights.h"
 #include "layers/windowed_layer.h"
 #include "math/convolution.h"
 
@@ -70,8 +70,7 @@ class ConvolutionLayer : public WindowedLayer {
   bool rectifies_ = false;
   /// The bottoms' shape that kernel_ is for.
   Shape made_for_;
-  std::unique_ptr<SyncedMemory> prepared_;
-  std::uint64_t prepared_of_ = 0;
+  PreparedWeights prepared_;
 };
 
 }  // namespace vibnet

@@ -3,10 +3,17 @@
 #include <algorithm>
 
 #include "math/gemm.h"
+#include "math/packed_weights.h"
 #include "simd/kernels.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
+namespace {
+
+/// Fewer take their dot products with the weights as they are.
+constexpr int kRowsToPackFor = 4;
+
+}  // namespace
 
 void InnerProductLayer::set_up(const Blobs& bottom, const Blobs& /*top*/) {
   const InnerProductParameter& parameter = parameter_.inner_product_param();
@@ -41,13 +48,22 @@ ChannelRule InnerProductLayer::channel_rule(const Blobs& bottom, const Blobs& /*
 }
 
 void InnerProductLayer::forward(const Blobs& bottom, const Blobs& top) {
+  const float* x = bottom[0]->cpu_data();
   float* y = top[0]->mutable_cpu_data();
+  if (context_.phase == TRAIN || is_transposed() || rows_ < kRowsToPackFor) return multiply(x, y);
+  const PackedWeights packed(outputs_, inputs_);
+  const float* weights = prepared_.of(*blobs_[0], packed.size(),
+                                      [&](const float* from, float* to) { packed.pack(from, to); });
+  packed.multiply(weights, rows_, x, {has_bias() ? blobs_[1]->cpu_data() : nullptr, rectifies_}, y);
+}
+
+void InnerProductLayer::multiply(const float* x, float* y) const {
   if (has_bias()) {
     const float* bias = blobs_[1]->cpu_data();
     for (int row = 0; row < rows_; ++row) std::copy_n(bias, outputs_, y + row * outputs_);
   }
-  gemm(Transpose::NO, is_transposed() ? Transpose::NO : Transpose::YES, rows_, outputs_, inputs_,
-       bottom[0]->cpu_data(), blobs_[0]->cpu_data(), has_bias(), y);
+  gemm(Transpose::NO, is_transposed() ? Transpose::NO : Transpose::YES, rows_, outputs_, inputs_, x,
+       blobs_[0]->cpu_data(), has_bias(), y);
   if (rectifies_) kernels().blocks.scale_by_sign(y, 0, y, y, rows_ * outputs_);
 }
 

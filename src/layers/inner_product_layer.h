@@ -1,5 +1,6 @@
 #pragma once
 
+#include "layers/prepared_weights.h"
 #include "vibnet/layer.h"
 
 namespace vibnet {
@@ -33,7 +34,10 @@ class InnerProductLayer : public Layer {
   int outputs_ = 0;
 
  private:
+  void multiply(const float* x, float* y) const;
+
   bool rectifies_ = false;
+  PreparedWeights prepared_;
 };
 
 }  // namespace vibnet

@@ -41,8 +41,8 @@ class ConvolutionKernel {
   virtual void forward(const float* maps, const float* weights, const Epilogue& epilogue,
                        float* results) const = 0;
   /// The same with what prepare made of the weights, or with the weights where prepared_size is 0.
-  virtual void forward_prepared(const float* maps, const float* prepared,
-                                const Epilogue& epilogue, float* results) const {
+  virtual void forward_prepared(const float* maps, const float* prepared, const Epilogue& epilogue,
+                                float* results) const {
     forward(maps, prepared, epilogue, results);
   }
   /// The gradient by the maps. Overwrites it.

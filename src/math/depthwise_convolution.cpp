@@ -75,8 +75,8 @@ void DepthwiseConvolution::spread(const float* result, float* spread) const {
 }
 
 /// Copies a plane with zeros around it, its columns dealt out by stride: every stride-th from the
-/// first, then from the second, each height_ x split_width_. So windows side by side see values side
-/// by side.
+/// first, then from the second, each height_ x split_width_. So windows side by side see values
+/// side by side.
 void DepthwiseConvolution::split(const float* map, float* columns) const {
   const int height = std::clamp(height_ - rows_.pad, 0, rows_.size);
   const int stride = columns_.stride;
@@ -128,9 +128,16 @@ void DepthwiseConvolution::backward_data(const float* results, const float* weig
     std::fill_n(spread_result, room, 0.0f);
     for (std::int64_t i = begin; i < end; ++i) {
       spread(results + i * convolution_.places(), spread_result + room);
-      kernels().weighted_sums({spread_result, 0, back.data(),
-                               weights + i % convolution_.groups * taps(), taps(), {}, 1, count,
-                               sums, 0});
+      kernels().weighted_sums({spread_result,
+                               0,
+                               back.data(),
+                               weights + i % convolution_.groups * taps(),
+                               taps(),
+                               {},
+                               1,
+                               count,
+                               sums,
+                               0});
       float* map = maps + i * convolution_.window.values();
       for (int y = 0; y < rows_.size; ++y, map += columns_.size) {
         const int row = y + rows_.pad;

@@ -160,7 +160,7 @@ void multiply_rows(int m, int n, int k, const Matrix& x, const float* y, bool ad
           }
         }
         for (int j = 0; by_columns && j < block.columns; j += kLanes)
-          kernels().deinterleave(sums + j * kRows, block.rows, {}, at(j), m, columns(j));
+          kernels().deinterleave(sums + j * kRows, kLanes, block.rows, {}, at(j), m, columns(j));
       });
 }
 

@@ -5,17 +5,6 @@
 namespace vibnet {
 namespace {
 
-/// The outputs x for which pixel x * stride + offset lies in [0, size): [first, last).
-struct Range {
-  int first, last;
-};
-
-Range inside(int outputs, int stride, int offset, int size) {
-  const int first = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
-  const int last = offset >= size ? 0 : (size - 1 - offset) / stride + 1;
-  return {std::min(first, outputs), std::min(std::max(last, first), outputs)};
-}
-
 /// Calls visit(plane) for the window's places along the axes from `axis` to the last two; the
 /// plane is -1 where the tap stands in the padding.
 template <typename Visit>
@@ -85,7 +74,7 @@ void unfold(const float* plane, const Plane& shape, Rows rows, int offset_h, int
   const int width = shape.columns.size;
   const int stride = shape.columns.stride;
   const int out_w = shape.out_w;
-  const Range in = inside(out_w, stride, offset_w, width);
+  const Places in = places_inside(shape.columns, offset_w);
   int row = rows.begin * shape.rows.stride + offset_h;
   for (int y = rows.begin; y < rows.end; ++y, columns += out_w, row += shape.rows.stride) {
     if (row < 0 || row >= height) {
@@ -93,12 +82,12 @@ void unfold(const float* plane, const Plane& shape, Rows rows, int offset_h, int
       continue;
     }
     const float* pixels = plane + row * width + offset_w;
-    std::fill(columns, columns + in.first, 0.0f);
+    std::fill(columns, columns + in.begin, 0.0f);
     if (stride == 1)
-      std::copy(pixels + in.first, pixels + in.last, columns + in.first);
+      std::copy(pixels + in.begin, pixels + in.end, columns + in.begin);
     else
-      for (int x = in.first; x < in.last; ++x) columns[x] = pixels[x * stride];
-    std::fill(columns + in.last, columns + out_w, 0.0f);
+      for (int x = in.begin; x < in.end; ++x) columns[x] = pixels[x * stride];
+    std::fill(columns + in.end, columns + out_w, 0.0f);
   }
 }
 
@@ -109,15 +98,15 @@ void fold(const float* columns, const Plane& shape, Rows rows, int offset_h, int
   const int width = shape.columns.size;
   const int stride = shape.columns.stride;
   const int out_w = shape.out_w;
-  const Range in = inside(out_w, stride, offset_w, width);
+  const Places in = places_inside(shape.columns, offset_w);
   int row = rows.begin * shape.rows.stride + offset_h;
   for (int y = rows.begin; y < rows.end; ++y, columns += out_w, row += shape.rows.stride) {
     if (row < 0 || row >= height) continue;
     float* pixels = plane + row * width + offset_w;
     if (stride == 1)
-      for (int x = in.first; x < in.last; ++x) pixels[x] += columns[x];
+      for (int x = in.begin; x < in.end; ++x) pixels[x] += columns[x];
     else
-      for (int x = in.first; x < in.last; ++x) pixels[x * stride] += columns[x];
+      for (int x = in.begin; x < in.end; ++x) pixels[x * stride] += columns[x];
   }
 }
 
@@ -141,6 +130,14 @@ void for_each_stretch(const Window& window, Rows rows, std::ptrdiff_t tap_stride
 }
 
 }  // namespace
+
+Places places_inside(const WindowAxis& axis, int offset) {
+  const int stride = axis.stride;
+  const int begin = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
+  const int end = offset >= axis.size ? 0 : (axis.size - 1 - offset) / stride + 1;
+  const int outputs = axis.outputs();
+  return {std::min(begin, outputs), std::min(std::max(end, begin), outputs)};
+}
 
 int Window::values() const {
   int product = channels;

@@ -27,6 +27,14 @@ struct WindowAxis {
   }
 };
 
+/// Those places along an axis, from begin to before end, of which a tap that is `offset` from the
+/// window's place stands within the axis.
+struct Places {
+  int begin;
+  int end;
+};
+Places places_inside(const WindowAxis& axis, int offset);
+
 /// How a window moves over C planes, or volumes, of any number of axes.
 struct Window {
   int channels = 0;

@@ -18,9 +18,12 @@ constexpr int kPieceFloats = 1 << 16;
 constexpr int kSums = 16;
 constexpr int kTapStep = 48;
 constexpr int kChannelStep = 4;
-/// Places of a pointwise convolution that a thread takes at a time, and up to how many it takes all.
+/// Places of a pointwise convolution that a thread takes at a time, and up to how many it takes
+/// all.
 constexpr int kPlainPlaces = 128;
 constexpr int kFewPlainPlaces = 256;
+/// Places that are rows of a product rather than columns.
+constexpr int kFewRows = 2 * kRowStep;
 /// Columns below which a product wastes its vectors.
 constexpr int kFewPlaces = 2 * kLanes;
 
@@ -29,6 +32,40 @@ constexpr int kFewPlaces = 2 * kLanes;
 int part_size(int count, int jobs, int step) {
   const int wanted = std::max(1, 2 * omp_get_max_threads() / std::max(1, jobs));
   return std::max(step, parts(parts(count, wanted), step) * step);
+}
+
+/// What a tap sees of a plane, for the places in these rows.
+void unfold_plane(const float* plane, const WindowAxis& rows, const WindowAxis& columns,
+                  Rows places, int offset_h, int offset_w, float* to) {
+  const int outputs = columns.outputs();
+  const Places down = places_inside(rows, offset_h);
+  const Places across = places_inside(columns, offset_w);
+  const int begin = std::clamp(down.begin, places.begin, places.end);
+  const int end = std::clamp(down.end, begin, places.end);
+  if (across.begin >= across.end || begin >= end) {
+    std::fill_n(to, (places.end - places.begin) * outputs, 0.0f);
+    return;
+  }
+  std::fill_n(to, (begin - places.begin) * outputs, 0.0f);
+  to += (begin - places.begin) * outputs;
+  kernels().pad_rows({plane + (begin * rows.stride + offset_h) * std::ptrdiff_t{columns.size} +
+                          across.begin * columns.stride + offset_w,
+                      std::ptrdiff_t{rows.stride} * columns.size, columns.stride, end - begin,
+                      across.end - across.begin, across.begin, to, outputs});
+  std::fill_n(to + (end - begin) * outputs, (places.end - end) * outputs, 0.0f);
+}
+
+/// im2col, which may write up to kLanes floats behind each tap's places.
+void unfold_picture(const float* picture, const Window& window, Rows places, float* columns,
+                    std::ptrdiff_t stride) {
+  if (window.axes.size() > 2) return im2col(picture, window, places, columns, stride);
+  const WindowAxis rows = window.axes[0];
+  const WindowAxis along = window.axes[1];
+  for (int channel = 0; channel < window.channels; ++channel, picture += rows.size * along.size)
+    for (int kh = 0; kh < rows.kernel; ++kh)
+      for (int kw = 0; kw < along.kernel; ++kw, columns += stride)
+        unfold_plane(picture, rows, along, places, kh * rows.dilation - rows.pad,
+                     kw * along.dilation - along.pad, columns);
 }
 
 bool is_pointwise(const Window& window) {
@@ -56,6 +93,7 @@ UnfoldedConvolution::UnfoldedConvolution(const Convolution& convolution)
   }
   row_pieces_ = parts(rows_, rows_per_piece_);
   sample_pieces_ = parts(convolution_.samples, samples_per_piece_);
+  is_few_ = !is_plain_ && pieces() == 1 && convolution_.samples * places <= kFewRows;
 }
 
 UnfoldedConvolution::Piece UnfoldedConvolution::piece(int index) const {
@@ -66,7 +104,8 @@ UnfoldedConvolution::Piece UnfoldedConvolution::piece(int index) const {
           (rows.end - rows.begin) * row_places()};
 }
 
-/// The columns of some of a group's channels, one sample behind the other.
+/// The columns of some of a group's channels, one sample behind the other. Up to kLanes floats
+/// behind each sample's are written.
 void UnfoldedConvolution::unfold(const float* maps, int group, const Piece& piece, int channel,
                                  int channels, float* columns, std::ptrdiff_t stride) const {
   if (channels == 0) return;
@@ -75,8 +114,9 @@ void UnfoldedConvolution::unfold(const float* maps, int group, const Piece& piec
   const int plane = picture / window.channels;
   window.channels = channels;
   for (int n = 0; n < piece.samples; ++n)
-    im2col(maps + (piece.sample + n) * convolution_.map_size() + group * picture + channel * plane,
-           window, piece.rows, columns + n * piece.places, stride);
+    unfold_picture(
+        maps + (piece.sample + n) * convolution_.map_size() + group * picture + channel * plane,
+        window, piece.rows, columns + n * piece.places, stride);
 }
 
 /// The rows of a product's columns from or to the results of a piece's samples.
@@ -96,10 +136,15 @@ std::size_t UnfoldedConvolution::prepared_size() const {
 /// kRowStep filters side by side, tap by tap, so that multiply reads them one behind the other.
 void UnfoldedConvolution::prepare(const float* weights, float* prepared) const {
   const int filters = convolution_.filters;
+  for (int group = 0; is_few_ && group < convolution_.groups; ++group)
+    packed_filters().pack(weights + std::ptrdiff_t{group} * filters * taps_,
+                          prepared + group * group_size());
+  if (is_few_) return;
   std::fill_n(prepared, prepared_size(), 0.0f);
   for (int group = 0; group < convolution_.groups; ++group, prepared += group_size())
     for (int filter = 0; filter < filters; ++filter, weights += taps_) {
-      float* to = prepared + filter / kRowStep * kRowStep * std::ptrdiff_t{taps_} + filter % kRowStep;
+      float* to =
+          prepared + filter / kRowStep * kRowStep * std::ptrdiff_t{taps_} + filter % kRowStep;
       for (int tap = 0; tap < taps_; ++tap) to[tap * kRowStep] = weights[tap];
     }
 }
@@ -125,7 +170,38 @@ void UnfoldedConvolution::forward(const float* maps, const float* weights, const
 
 void UnfoldedConvolution::forward_prepared(const float* maps, const float* prepared,
                                            const Epilogue& epilogue, float* results) const {
+  if (is_few_) return forward_few(maps, prepared, epilogue, results);
   forward(maps, Filters{prepared, true}, epilogue, results);
+}
+
+/// The places are the rows of a product, and the filters its columns.
+void UnfoldedConvolution::forward_few(const float* maps, const float* prepared,
+                                      const Epilogue& epilogue, float* results) const {
+  constexpr int kPanel = PackedWeights::kPanel;
+  const PackedWeights filters = packed_filters();
+  const Piece all = piece(0);
+  const int rows = all.samples * all.places;
+  const std::size_t columns_size = stride() * taps_;
+  const std::size_t sums_size = std::size_t{kPanel} * rows;
+  float* columns = scratch(columns_size * convolution_.groups + sums_size * omp_get_max_threads());
+  float* sums = columns + columns_size * convolution_.groups;
+  unfold_all(maps, columns, columns_size);
+  parallel_jobs(convolution_.groups * filters.panels(), [&](int job, int thread) {
+    const int group = job / filters.panels();
+    const int panel = job % filters.panels();
+    float* own = sums + thread * sums_size;
+    filters.multiply(prepared + group * group_size(), panel, rows, columns + group * columns_size,
+                     1, stride(), own, kPanel, false, false);
+    for (int f = 0; f < filters.outputs(panel); f += kLanes) {
+      const int filter = panel * kPanel + f;
+      for (int n = 0; n < all.samples; ++n)
+        kernels().deinterleave(
+            own + n * all.places * kPanel + f, kPanel, all.places,
+            epilogue.from(group * convolution_.filters + filter),
+            results + n * convolution_.result_size() + result_at(group, all, filter), all.places,
+            std::min(kLanes, filters.outputs(panel) - f));
+    }
+  });
 }
 
 void UnfoldedConvolution::forward(const float* maps, const Filters& weights,
@@ -134,29 +210,33 @@ void UnfoldedConvolution::forward(const float* maps, const Filters& weights,
   const int jobs = pieces() * convolution_.groups;
   const int part = part_size(filters, jobs, kRowStep);
   const int filter_parts = parts(filters, part);
+  const int threads = omp_get_max_threads();
   const std::size_t columns_size = is_plain_ ? 0 : stride() * taps_;
-  const std::size_t buffer_size = columns_size + (is_direct() ? 0 : stride() * part);
-  float* buffers = scratch(buffer_size * omp_get_max_threads());
+  const std::size_t rows_size = is_direct() ? 0 : stride() * part;
+  const bool unfolds_first = filter_parts > 1 && !is_plain_;
+  float* rows = scratch(rows_size * threads + columns_size * (unfolds_first ? jobs : threads));
+  float* columns = rows + rows_size * threads;
+  if (unfolds_first) unfold_all(maps, columns, columns_size);
   parallel_jobs(jobs * filter_parts, [&](int job, int thread) {
-    const Piece piece = this->piece(job / filter_parts / convolution_.groups);
-    const int group = job / filter_parts % convolution_.groups;
+    const int whole = job / filter_parts;
+    const Piece piece = this->piece(whole / convolution_.groups);
+    const int group = whole % convolution_.groups;
     const int filter = job % filter_parts * part;
     const int count = std::min(part, filters - filter);
-    float* columns = buffers + thread * buffer_size;
-    float* rows = columns + columns_size;
-    Product product{count,          piece.samples * piece.places,
-                    taps_,          nullptr,
-                    0,              0,
-                    columns,        stride(),
-                    rows,           stride(),
-                    false,
-                    epilogue.from(group * filters + filter)};
+    float* own_columns = columns + (unfolds_first ? whole : thread) * columns_size;
+    float* own_rows = rows + thread * rows_size;
+    Product product{count,       piece.samples * piece.places,
+                    taps_,       nullptr,
+                    0,           0,
+                    own_columns, stride(),
+                    own_rows,    stride(),
+                    false,       epilogue.from(group * filters + filter)};
     set_filters(weights, group, filter, &product);
     if (is_plain_) {
       product.b = maps + map_at(group, piece);
       product.b_depth = convolution_.places();
-    } else {
-      unfold(maps, group, piece, 0, convolution_.window.channels, columns, stride());
+    } else if (!unfolds_first) {
+      unfold(maps, group, piece, 0, convolution_.window.channels, own_columns, stride());
     }
     if (is_direct()) {
       product.c = results + result_at(group, piece, filter);
@@ -165,8 +245,24 @@ void UnfoldedConvolution::forward(const float* maps, const Filters& weights,
     kernels().multiply(product);
     if (is_direct()) return;
     for_each_row(group, piece, filter, count, [&](std::ptrdiff_t result, int f, int column) {
-      std::copy_n(rows + f * stride() + column, piece.places, results + result);
+      std::copy_n(own_rows + f * stride() + column, piece.places, results + result);
     });
+  });
+}
+
+/// The columns of all pieces and groups, on all threads.
+void UnfoldedConvolution::unfold_all(const float* maps, float* columns,
+                                     std::size_t columns_size) const {
+  const int channels = convolution_.window.channels;
+  const int jobs = pieces() * convolution_.groups;
+  const int part = part_size(channels, jobs, 1);
+  const int channel_parts = parts(channels, part);
+  parallel_jobs(jobs * channel_parts, [&](int job, int /*thread*/) {
+    const int whole = job / channel_parts;
+    const int channel = job % channel_parts * part;
+    unfold(maps, whole % convolution_.groups, piece(whole / convolution_.groups), channel,
+           std::min(part, channels - channel),
+           columns + whole * columns_size + channel * (taps_ / channels) * stride(), stride());
   });
 }
 

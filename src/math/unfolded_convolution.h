@@ -1,6 +1,7 @@
 #pragma once
 
 #include "math/convolution.h"
+#include "math/packed_weights.h"
 #include "math/parallel.h"
 #include "simd/kernels.h"
 
@@ -39,8 +40,12 @@ class UnfoldedConvolution : public ConvolutionKernel {
   Piece piece(int index) const;
   /// Floats of a group's prepared filters.
   std::ptrdiff_t group_size() const {
+    if (is_few_) return packed_filters().size();
     return std::ptrdiff_t{parts(convolution_.filters, kRowStep)} * kRowStep * taps_;
   }
+  PackedWeights packed_filters() const { return {convolution_.filters, taps_}; }
+  void forward_few(const float* maps, const float* prepared, const Epilogue& epilogue,
+                   float* results) const;
   void set_filters(const Filters& filters, int group, int filter, Product* product) const;
   void forward(const float* maps, const Filters& filters, const Epilogue& epilogue,
                float* results) const;
@@ -60,10 +65,11 @@ class UnfoldedConvolution : public ConvolutionKernel {
   }
   int pieces() const { return sample_pieces_ * row_pieces_; }
   int row_places() const { return convolution_.places() / rows_; }
-  /// Floats from one row of a piece's columns to the next.
+  /// Floats from one row of a piece's columns to the next, with room behind them.
   std::ptrdiff_t stride() const {
-    return round_up_to_lanes(samples_per_piece_ * rows_per_piece_ * row_places());
+    return round_up_to_lanes(samples_per_piece_ * rows_per_piece_ * row_places()) + kLanes;
   }
+  void unfold_all(const float* maps, float* columns, std::size_t columns_size) const;
   void unfold(const float* maps, int group, const Piece& piece, int channel, int channels,
               float* columns, std::ptrdiff_t stride) const;
 
@@ -73,6 +79,8 @@ class UnfoldedConvolution : public ConvolutionKernel {
   int rows_;
   /// Whether the maps are the columns as they stand.
   bool is_plain_ = false;
+  /// Whether there are so few places that the prepared filters are the columns of the product.
+  bool is_few_ = false;
   int samples_per_piece_ = 1;
   int rows_per_piece_ = 1;
   int sample_pieces_ = 1;

@@ -192,8 +192,7 @@ void convolve_by_panels(const Task& task) {
 
 /// What is larger, tiles or filters, the threads share out.
 void convolve(const WinogradKernels& winograd, const Convolution& convolution, const float* x,
-              const FilterBank& bank, const float* ready, const Epilogue& epilogue,
-              float* y) {
+              const FilterBank& bank, const float* ready, const Epilogue& epilogue, float* y) {
   const Task task{winograd,
                   map_tiling(convolution, winograd.outputs),
                   result_tiling(convolution, winograd.outputs),
@@ -442,12 +441,14 @@ Winograd::Winograd(const Convolution& convolution, int outputs_per_tile)
 
 void Winograd::forward(const float* maps, const float* weights, const Epilogue& epilogue,
                        float* results) const {
-  convolve(kernels_, convolution_, maps, bank_of(convolution_, weights), nullptr, epilogue, results);
+  convolve(kernels_, convolution_, maps, bank_of(convolution_, weights), nullptr, epilogue,
+           results);
 }
 
 void Winograd::forward_prepared(const float* maps, const float* prepared, const Epilogue& epilogue,
                                 float* results) const {
-  convolve(kernels_, convolution_, maps, bank_of(convolution_, nullptr), prepared, epilogue, results);
+  convolve(kernels_, convolution_, maps, bank_of(convolution_, nullptr), prepared, epilogue,
+           results);
 }
 
 void Winograd::backward_data(const float* results, const float* weights, float* maps) const {

@@ -71,10 +71,9 @@ void Steps::store(const Transformed& from, const Tiling& tiling, int begin, int 
       const int first_row = strip % tiling.down * m();
       float* to = planes + strip / tiling.down * tiling.sample() + (first + channel) * plane;
       for (int row = 0; row < std::min(m(), tiling.height - first_row); ++row)
-        kernels().deinterleave(buffer + row * width * kLanes, tiling.width,
-                               epilogue.from(first + channel),
-                               to + (first_row + row) * tiling.width, plane,
-                               std::min(kLanes, count - channel));
+        kernels().deinterleave(
+            buffer + row * width * kLanes, kLanes, tiling.width, epilogue.from(first + channel),
+            to + (first_row + row) * tiling.width, plane, std::min(kLanes, count - channel));
     }
 }
 
@@ -97,8 +96,8 @@ void Steps::give_back(const Transformed& from, int tile, const Tiling& tiling, i
     float* to = planes + sample * tiling.sample() + (first + channel) * plane;
     for (int row = 0; row < tiling.height; ++row)
       kernels().deinterleave(buffer + ((row + tiling.pad_h) * width + tiling.pad_w) * kLanes,
-                             tiling.width, {}, to + std::ptrdiff_t{row} * tiling.width, plane,
-                             std::min(kLanes, count - channel));
+                             kLanes, tiling.width, {}, to + std::ptrdiff_t{row} * tiling.width,
+                             plane, std::min(kLanes, count - channel));
   }
 }
 

@@ -155,9 +155,9 @@ struct Kernels {
   /// interleaved[i][c] = planes[c * plane + i] for c < channels <= kLanes, and 0 for the others.
   void (*interleave)(const float* planes, std::ptrdiff_t plane, int channels, int count,
                      float* interleaved);
-  /// The way back: planes[c * plane + i] = interleaved[i][c], with the epilogue of c.
-  void (*deinterleave)(const float* interleaved, int count, const Epilogue& epilogue,
-                       float* planes, std::ptrdiff_t plane, int channels);
+  /// The way back: planes[c * plane + i] = interleaved[i * row + c], with the epilogue of c.
+  void (*deinterleave)(const float* interleaved, std::ptrdiff_t row, int count,
+                       const Epilogue& epilogue, float* planes, std::ptrdiff_t plane, int channels);
   void (*weighted_sums)(const WeightedSums& sums);
   void (*pad_rows)(const PaddedRows& rows);
   /// values[4 * i + j] = value j of vibnet::normal4 for blocks[i], to 1e-6.

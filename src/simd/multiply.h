@@ -22,6 +22,8 @@ constexpr int kTileVectors = 4;
 /// Terms that are summed at a time, and rows from which on it is worth it to copy B for them.
 constexpr int kDepth = 256;
 constexpr int kRowsToCopyFor = 4 * kTileRows;
+/// Terms that are asked for ahead of their use, as weights stream past a small product.
+constexpr int kAhead = 32;
 
 /// Of a row of C, where it ends within the vectors.
 template <int VECTORS>
@@ -59,7 +61,11 @@ void multiply_tile(const Product& p, int row) {
   for (int d = 0; d < p.depth; ++d, a += p.a_depth, b += p.b_depth) {
     Vector values[VECTORS];
 #pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; ++v) values[v] = load(b + v * kWidth);
+    for (int v = 0; v < VECTORS; ++v) {
+      values[v] = load(b + v * kWidth);
+      __builtin_prefetch(b + kAhead * p.b_depth + v * kWidth);
+    }
+    __builtin_prefetch(a + kAhead * p.a_depth);
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
       const Vector factor = broadcast(a[r * p.a_row]);

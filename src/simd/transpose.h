@@ -84,14 +84,15 @@ static void interleave(const float* planes, std::ptrdiff_t plane, int channels, 
 }
 
 template <int W>
-VIBNET_INLINE int deinterleave_by(const float* interleaved, int i, int count, const Epilogue& epilogue,
-                                  float* planes, std::ptrdiff_t plane, int channels) {
+VIBNET_INLINE int deinterleave_by(const float* interleaved, std::ptrdiff_t row, int i, int count,
+                                  const Epilogue& epilogue, float* planes, std::ptrdiff_t plane,
+                                  int channels) {
   for (; i + W <= count; i += W)
     for (int lane = 0; lane < channels; lane += W) {
       Row<W> rows[W];
 #pragma GCC unroll 16
       for (int r = 0; r < W; ++r)
-        __builtin_memcpy(&rows[r], interleaved + (i + r) * kLanes + lane, sizeof(rows[r]));
+        __builtin_memcpy(&rows[r], interleaved + (i + r) * row + lane, sizeof(rows[r]));
       transpose<W>(rows);
 #pragma GCC unroll 16
       for (int c = 0; c < W; ++c) {
@@ -104,14 +105,15 @@ VIBNET_INLINE int deinterleave_by(const float* interleaved, int i, int count, co
   return i;
 }
 
-static void deinterleave(const float* interleaved, int count, const Epilogue& epilogue, float* planes,
-                         std::ptrdiff_t plane, int channels) {
-  int i = deinterleave_by<kWidth>(interleaved, 0, count, epilogue, planes, plane, channels);
+static void deinterleave(const float* interleaved, std::ptrdiff_t row, int count,
+                         const Epilogue& epilogue, float* planes, std::ptrdiff_t plane,
+                         int channels) {
+  int i = deinterleave_by<kWidth>(interleaved, row, 0, count, epilogue, planes, plane, channels);
   if constexpr (kWidth > 4)
-    i = deinterleave_by<4>(interleaved, i, count, epilogue, planes, plane, channels);
+    i = deinterleave_by<4>(interleaved, row, i, count, epilogue, planes, plane, channels);
   for (; i < count; ++i)
     for (int c = 0; c < channels; ++c)
-      planes[c * plane + i] = epilogue.of(c, interleaved[i * kLanes + c]);
+      planes[c * plane + i] = epilogue.of(c, interleaved[i * row + c]);
 }
 
 }  // namespace vibnet::VIBNET_ISA

@@ -95,6 +95,26 @@ TEST_P(ConvolutionTest, EachWayGivesTheSumOfProducts) {
   }
 }
 
+TEST_P(ConvolutionTest, EachWayTakesPreparedWeightsAndRectifies) {
+  for (const auto& way : ways(c_)) {
+    std::vector<float> expected(results_.size(), 7.0f);
+    way->forward(maps_.data(), weights_.data(), {bias_.data()}, expected.data());
+    std::vector<double> rectified;
+    for (const float value : expected) rectified.push_back(std::max(value, 0.0f));
+    std::vector<float> results(results_.size(), 7.0f);
+    way->forward(maps_.data(), weights_.data(), {bias_.data(), true}, results.data());
+    EXPECT_TRUE(std::equal(results.begin(), results.end(), rectified.begin()));
+    std::vector<float> prepared = weights_;
+    if (way->prepared_size() > 0) {
+      prepared.assign(way->prepared_size(), 7.0f);
+      way->prepare(weights_.data(), prepared.data());
+    }
+    way->forward_prepared(maps_.data(), with_room(prepared).data(), {bias_.data(), true},
+                          results.data());
+    expect_near(results, rectified);
+  }
+}
+
 TEST_P(ConvolutionTest, EachWayGivesTheGradients) {
   std::vector<double> by_maps(maps_.size());
   std::vector<double> by_weights(weights_.size(), 0.5);
@@ -231,7 +251,14 @@ INSTANTIATE_TEST_SUITE_P(
                     convolution_of(1, 1, 3, 13, axis(70, 7, 3, 2), axis(66, 7, 3, 2)),
                     convolution_of(9, 1, 2, 3, axis(3, 2), axis(3, 2)),
                     convolution_of(2, 1, 4, 3, axis(13, 3, 2, 1, 2), axis(12, 2, 0, 3, 3)),
-                    convolution_of(1, 1, 300, 40, axis(7, 3, 1), axis(7, 5, 2))));
+                    convolution_of(1, 1, 300, 40, axis(7, 3, 1), axis(7, 5, 2)),
+                    // Several panels of columns, and terms, that are copied for many filters.
+                    convolution_of(1, 1, 300, 100, axis(20, 1), axis(20, 1)),
+                    // One piece, whose filters the threads share out.
+                    convolution_of(1, 2, 20, 90, axis(17, 3, 1, 2), axis(15, 3, 1, 2)),
+                    // So few places that prepared filters are columns.
+                    convolution_of(1, 1, 70, 45, axis(2, 3, 1), axis(2, 3, 1)),
+                    convolution_of(2, 2, 30, 40, axis(3, 3, 1), axis(4, 3, 1))));
 
 INSTANTIATE_TEST_SUITE_P(
     Depthwise, ConvolutionTest,

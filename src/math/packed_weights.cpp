@@ -1,0 +1,59 @@
+#include "math/packed_weights.h"
+
+#include <algorithm>
+
+#include "math/parallel.h"
+
+namespace vibnet {
+namespace {
+
+/// Rows that a thread takes at a time.
+constexpr int kRows = 8 * kRowStep;
+
+}  // namespace
+
+int PackedWeights::outputs(int panel) const { return std::min(kPanel, outputs_ - panel * kPanel); }
+
+void PackedWeights::pack(const float* weights, float* packed) const {
+  std::fill_n(packed, size(), 0.0f);
+  parallel_jobs(panels(), [&](int panel, int /*thread*/) {
+    float* to = packed + panel * panel_size();
+    const float* from = weights + std::ptrdiff_t{panel} * kPanel * inputs_;
+    for (int output = 0; output < outputs(panel); ++output, from += inputs_)
+      for (int input = 0; input < inputs_; ++input) to[input * kPanel + output] = from[input];
+  });
+}
+
+void PackedWeights::multiply(const float* packed, int panel, int rows, const float* a,
+                             std::ptrdiff_t a_row, std::ptrdiff_t a_depth, float* c,
+                             std::ptrdiff_t c_row, bool adds, bool rectifies) const {
+  kernels().multiply({rows,
+                      outputs(panel),
+                      inputs_,
+                      a,
+                      a_row,
+                      a_depth,
+                      packed + panel * panel_size(),
+                      kPanel,
+                      c,
+                      c_row,
+                      adds,
+                      {nullptr, rectifies}});
+}
+
+void PackedWeights::multiply(const float* packed, int rows, const float* x,
+                             const Epilogue& epilogue, float* y) const {
+  const int row_parts = parts(rows, kRows);
+  parallel_jobs(panels() * row_parts, [&](int job, int /*thread*/) {
+    const int panel = job / row_parts;
+    const int first = job % row_parts * kRows;
+    const int count = std::min(kRows, rows - first);
+    float* c = y + std::ptrdiff_t{first} * outputs_ + panel * kPanel;
+    for (int row = 0; epilogue.bias != nullptr && row < count; ++row)
+      std::copy_n(epilogue.bias + panel * kPanel, outputs(panel), c + row * outputs_);
+    multiply(packed, panel, count, x + std::ptrdiff_t{first} * inputs_, inputs_, 1, c, outputs_,
+             epilogue.bias != nullptr, epilogue.rectifies);
+  });
+}
+
+}  // namespace vibnet
