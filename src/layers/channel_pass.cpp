@@ -30,7 +30,7 @@ struct ChannelPass::Tile {
   int channel_count() const { return samples * values; }
   int count() const { return channels * channel_count(); }
   ChannelBlock block(int channel) const {
-    return {first_channel + channel, first_sample, samples, values};
+    return {first_channel + channel, first_sample, samples, values, first_value};
   }
   /// Whether memory holds the tile as a block: then it is not gathered.
   bool is_block() const { return channels == 1 && (samples == 1 || layout.channels == 1); }
@@ -113,10 +113,16 @@ void ChannelPass::for_each_group(const Tiling& tiling, const Body& body) {
                });
 }
 
+bool ChannelPass::is_elementwise() const {
+  return std::all_of(layers_.begin(), layers_.end(),
+                     [](const auto* layer) { return layer->is_elementwise(); });
+}
+
 ChannelPass::Tiling ChannelPass::tiling(const Blobs& bottom) const {
-  for (const ChannelwiseLayer* layer : layers_)
-    if (!layer->is_uniform()) return Tiling(layer->layout());
-  return Tiling({1, 1, bottom[0]->count()});
+  if (is_elementwise()) return Tiling({1, 1, bottom[0]->count()});
+  const auto layer = std::find_if(layers_.begin(), layers_.end(),
+                                  [](const auto* some) { return !some->is_uniform(); });
+  return Tiling((*layer)->layout());
 }
 
 void ChannelPass::look(const Tiling& tiling, int number, int group, const float* x) {
@@ -229,15 +235,13 @@ void ChannelPass::backward(const Blobs& top, const std::vector<bool>& propagate_
   const Tiling tiling = this->tiling(bottom);
   const int tiles = tiling.tiles();
   const bool finishes = dx != nullptr && layers_[0]->finishes_blocks();
-  const bool uniform = std::all_of(layers_.begin(), layers_.end(),
-                                   [](const auto* layer) { return layer->is_uniform(); });
   const auto backward_group = [&](int group) {
     for (int t = 0; t < tiles; ++t) backward_tile(tiling.tile(group, t), x, y, dy, dx);
   };
   const auto finish_group = [&](int group) {
     for (int t = 0; finishes && t < tiles; ++t) finish_tile(tiling.tile(group, t), x, dx);
   };
-  if (uniform) {  // one group, and no sums over it
+  if (is_elementwise()) {  // one group, and no sums over it
     parallel_for(tiles, grain_of(tiling.tile_size()), [&](std::int64_t begin, std::int64_t end) {
       for (int t = static_cast<int>(begin); t < end; ++t)
         backward_tile(tiling.tile(0, t), x, y, dy, dx);

@@ -27,6 +27,7 @@ class ChannelPass {
 
   template <typename Body>
   static void for_each_group(const Tiling& tiling, const Body& body);
+  bool is_elementwise() const;
   Tiling tiling(const Blobs& bottom) const;
   void look(const Tiling& tiling, int number, int group, const float* x);
   void forward_tile(const Tile& tile, const float* x, float* y);

@@ -23,12 +23,14 @@ struct ChannelLayout {
   }
 };
 
-/// Values of one channel, one sample's behind the other's. Of one sample they may be a part.
+/// Values of one channel, one sample's behind the other's. Of one sample they may be a part. Where
+/// all layers of a pass are elementwise, the blob is one channel of one sample.
 struct ChannelBlock {
   int channel;
   int first_sample;
   int samples;
-  int values;  // of each sample
+  int values;       // of each sample
+  int first_value;  // of one sample
 
   int count() const { return samples * values; }
 };
@@ -54,6 +56,9 @@ class ChannelwiseLayer : public Layer {
   const ChannelLayout& layout() const { return layout_; }
   /// Whether all values are treated alike, so that any layout will do.
   virtual bool is_uniform() const { return false; }
+  /// Whether each value is treated by itself, perhaps by where it stands in the blob: then the
+  /// layer takes a blob as one channel too.
+  virtual bool is_elementwise() const { return is_uniform(); }
   /// Whether another layer's pass may take this one along: it reads its first bottom alone.
   virtual bool can_follow() const { return true; }
   /// Whether backward_block must have x where the top has taken its place; else y stands for x.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "layers/copy_rows.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -40,30 +41,25 @@ ChannelRule ConcatLayer::channel_rule(const Blobs& bottom, const Blobs& /*top*/)
 
 void ConcatLayer::forward(const Blobs& bottom, const Blobs& top) {
   if (bottom.size() == 1) return top[0]->share_data(*bottom[0]);
+  const int row = top[0]->count(axis_);
   float* y = top[0]->mutable_cpu_data();
-  for_each_piece(bottom, *top[0], [&](int i, int from, int to, int size) {
-    std::copy_n(bottom[i]->cpu_data() + from, size, y + to);
-  });
+  for (const Blob* part : bottom) {
+    const int size = part->count(axis_);
+    copy_rows(top[0]->count(0, axis_), size, part->cpu_data(), size, y, row);
+    y += size;
+  }
 }
 
 void ConcatLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
                            const Blobs& bottom) {
   if (bottom.size() == 1) return bottom[0]->share_diff(*top[0]);
+  const int row = top[0]->count(axis_);
   const float* dy = top[0]->cpu_diff();
-  for_each_piece(bottom, *top[0], [&](int i, int from, int to, int size) {
-    if (propagate_down[i]) std::copy_n(dy + to, size, bottom[i]->mutable_cpu_diff() + from);
-  });
-}
-
-template <typename Visit>
-void ConcatLayer::for_each_piece(const Blobs& bottom, const Blob& top, const Visit& visit) const {
-  const int outer = top.count(0, axis_);
-  int offset = 0;
   for (std::size_t i = 0; i < bottom.size(); ++i) {
     const int size = bottom[i]->count(axis_);
-    for (int row = 0; row < outer; ++row)
-      visit(static_cast<int>(i), row * size, row * top.count(axis_) + offset, size);
-    offset += size;
+    if (propagate_down[i])
+      copy_rows(top[0]->count(0, axis_), size, dy, row, bottom[i]->mutable_cpu_diff(), size);
+    dy += size;
   }
 }
 

@@ -21,11 +21,6 @@ class ConcatLayer : public Layer {
                 const Blobs& bottom) override;
 
  protected:
-  /// visit(bottom, its offset, the top's offset, values) for every run of values that stays
-  /// together.
-  template <typename Visit>
-  void for_each_piece(const Blobs& bottom, const Blob& top, const Visit& visit) const;
-
   int axis_ = 1;
 };
 

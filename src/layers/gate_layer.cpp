@@ -183,16 +183,24 @@ void GateLayer::begin_forward(const Blobs& /*bottom*/) {
   factors_now_ = factors_.cpu_data();
 }
 
+/// Where a unit has one value: calls visit(i, unit) for each value of a block, of a channel's
+/// samples or of the blob as one row, with the place of its factor from the block's first on.
+template <typename Visit>
+void GateLayer::for_each_unit(const ChannelBlock& block, const Visit& visit) const {
+  if (block.values == 1)
+    for (int n = 0; n < block.samples; ++n) visit(n, block.first_value + n * channels_);
+  else
+    for (int i = 0; i < block.values; ++i) visit(i, block.first_value + i);
+}
+
 /// Each value times the factor of its channel and, in TRAIN, sample.
 void GateLayer::multiply(const ChannelBlock& block, const float* from, float* to) const {
   const BlockKernels& loops = kernels().blocks;
   const float* factors = factors_now_ + block.channel;
   if (!is_training()) return loops.multiply_add(from, 0, *factors, 0, to, block.count());
   factors += std::ptrdiff_t{block.first_sample} * channels_;
-  if (block.values == 1) {  // not worth a kernel's call
-    for (int n = 0; n < block.samples; ++n) to[n] = from[n] * factors[n * channels_];
-    return;
-  }
+  if (spatial_ == 1)
+    return for_each_unit(block, [&](int i, int unit) { to[i] = from[i] * factors[unit]; });
   for (int n = 0; n < block.samples; ++n)
     loops.multiply_add(from + n * block.values, 0, factors[n * channels_], 0, to + n * block.values,
                        block.values);
@@ -211,8 +219,8 @@ void GateLayer::begin_backward() {
 void GateLayer::backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
                                const float* dy, float* dx) {
   float* sums = sums_now_ + block.first_sample * channels_ + block.channel;
-  if (block.values == 1)
-    for (int n = 0; n < block.samples; ++n) sums[n * channels_] += x[n] * dy[n];
+  if (spatial_ == 1)
+    for_each_unit(block, [&](int i, int unit) { sums[unit] = x[i] * dy[i]; });
   else
     for (int n = 0; n < block.samples; ++n)
       sums[n * channels_] +=

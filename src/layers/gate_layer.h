@@ -29,6 +29,8 @@ class GateLayer : public ChannelwiseLayer {
   void reshape(const Blobs& bottom, const Blobs& top) override;
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override;
   bool runs_in_place() const override { return false; }
+  /// In TRAIN each sample's unit has a factor of its own.
+  bool is_elementwise() const override { return is_training() && spatial_ == 1; }
   void begin_forward(const Blobs& bottom) override;
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
   void begin_backward() override;
@@ -128,6 +130,8 @@ class GateLayer : public ChannelwiseLayer {
  private:
   std::vector<GateUnit> gate_units() const;
   void check_units(const std::vector<bool>& units) const;
+  template <typename Visit>
+  void for_each_unit(const ChannelBlock& block, const Visit& visit) const;
   void multiply(const ChannelBlock& block, const float* from, float* to) const;
 
   const float* factors_now_ = nullptr;

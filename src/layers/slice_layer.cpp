@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "layers/copy_rows.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -32,20 +33,26 @@ ChannelRule SliceLayer::channel_rule(const Blobs& /*bottom*/, const Blobs& top) 
 
 void SliceLayer::forward(const Blobs& bottom, const Blobs& top) {
   if (top.size() == 1) return top[0]->share_data(*bottom[0]);
+  const int row = bottom[0]->count(axis_);
   const float* x = bottom[0]->cpu_data();
-  for_each_piece(*bottom[0], top, [&](int i, int from, int to, int size) {
-    std::copy_n(x + from, size, top[i]->mutable_cpu_data() + to);
-  });
+  for (Blob* part : top) {
+    const int size = part->count(axis_);
+    copy_rows(bottom[0]->count(0, axis_), size, x, row, part->mutable_cpu_data(), size);
+    x += size;
+  }
 }
 
 void SliceLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
                           const Blobs& bottom) {
   if (!propagate_down[0]) return;
   if (top.size() == 1) return bottom[0]->share_diff(*top[0]);
+  const int row = bottom[0]->count(axis_);
   float* dx = bottom[0]->mutable_cpu_diff();
-  for_each_piece(*bottom[0], top, [&](int i, int from, int to, int size) {
-    std::copy_n(top[i]->cpu_diff() + to, size, dx + from);
-  });
+  for (const Blob* part : top) {
+    const int size = part->count(axis_);
+    copy_rows(bottom[0]->count(0, axis_), size, part->cpu_diff(), size, dx, row);
+    dx += size;
+  }
 }
 
 std::vector<int> SliceLayer::find_ends(int size, int parts) const {
@@ -67,18 +74,6 @@ std::vector<int> SliceLayer::equal_ends(int size, int parts) const {
   std::vector<int> ends;
   for (int i = 1; i <= parts; ++i) ends.push_back(i * (size / parts));
   return ends;
-}
-
-template <typename Visit>
-void SliceLayer::for_each_piece(const Blob& bottom, const Blobs& top, const Visit& visit) const {
-  const int outer = bottom.count(0, axis_);
-  int offset = 0;
-  for (std::size_t i = 0; i < top.size(); ++i) {
-    const int size = top[i]->count(axis_);
-    for (int row = 0; row < outer; ++row)
-      visit(static_cast<int>(i), row * bottom.count(axis_) + offset, row * size, size);
-    offset += size;
-  }
 }
 
 REGISTER_LAYER(Slice, CPU, SliceLayer);

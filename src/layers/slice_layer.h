@@ -24,11 +24,6 @@ class SliceLayer : public Layer {
   std::vector<int> find_ends(int size, int parts) const;
   std::vector<int> equal_ends(int size, int parts) const;
 
-  /// visit(top, the bottom's offset, its offset, values) for every run of values that stays
-  /// together.
-  template <typename Visit>
-  void for_each_piece(const Blob& bottom, const Blobs& top, const Visit& visit) const;
-
   int axis_ = 1;
 };
 

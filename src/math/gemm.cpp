@@ -13,8 +13,6 @@
 namespace vibnet {
 namespace {
 
-/// Multiply-adds that take longer than it takes to wake a second thread.
-constexpr std::int64_t kLargeProduct = 1 << 19;
 /// Rows of C, and terms of its sums, that are worked on at a time.
 constexpr int kRows = 96;
 constexpr int kDepth = 256;
@@ -40,16 +38,10 @@ struct Matrix {
   const float* at(int i, int j) const { return values + i * row + j * column; }
 };
 
-template <typename Body>
-void share_out(int jobs, std::int64_t size, const Body& body) {
-  if (size >= kLargeProduct) return parallel_jobs(jobs, body);
-  for (int job = 0; job < jobs; ++job) body(job, 0);
-}
-
 /// c[i * c_row + j * c_column], the dot product of row i of x, of M, and row j of y, of N.
 void multiply_by_dots(int m, int n, int k, const float* x, const float* y, bool adds,
                       std::ptrdiff_t c_row, std::ptrdiff_t c_column, float* c) {
-  share_out(parts(m, kRows), std::int64_t{m} * n * k, [&](int job, int /*thread*/) {
+  share_product(parts(m, kRows), std::int64_t{m} * n * k, [&](int job, int /*thread*/) {
     float sums[kRows];
     const int first = job * kRows;
     const int rows = std::min(kRows, m - first);
@@ -83,7 +75,7 @@ class Blocks {
   void share(std::size_t floats, const Multiply& multiply) const {
     const int down = parts(m_, kRows);
     float* memory = scratch(floats * omp_get_max_threads());
-    share_out(down * parts(n_, columns_), std::int64_t{m_} * n_ * k_, [&](int job, int thread) {
+    share_product(down * parts(n_, columns_), std::int64_t{m_} * n_ * k_, [&](int job, int thread) {
       const int row = job % down * kRows;
       const int column = job / down * columns_;
       multiply(Block{row, std::min(kRows, m_ - row), column, std::min(columns_, n_ - column)},

@@ -1,6 +1,7 @@
 #include "math/packed_weights.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "math/parallel.h"
 
@@ -44,7 +45,8 @@ void PackedWeights::multiply(const float* packed, int panel, int rows, const flo
 void PackedWeights::multiply(const float* packed, int rows, const float* x,
                              const Epilogue& epilogue, float* y) const {
   const int row_parts = parts(rows, kRows);
-  parallel_jobs(panels() * row_parts, [&](int job, int /*thread*/) {
+  const std::int64_t multiply_adds = std::int64_t{rows} * outputs_ * inputs_;
+  share_product(panels() * row_parts, multiply_adds, [&](int job, int /*thread*/) {
     const int panel = job / row_parts;
     const int first = job % row_parts * kRows;
     const int count = std::min(kRows, rows - first);

@@ -77,6 +77,15 @@ void parallel_jobs(int jobs, const Body& body) {
   }
 }
 
+/// parallel_jobs for parts of a product of so many multiply-adds, where those take longer than it
+/// takes to wake a second thread.
+template <typename Body>
+void share_product(int jobs, std::int64_t multiply_adds, const Body& body) {
+  constexpr std::int64_t kLargeProduct = 1 << 19;
+  if (multiply_adds >= kLargeProduct) return parallel_jobs(jobs, body);
+  for (int job = 0; job < jobs; ++job) body(job, 0);
+}
+
 /// Sums body(begin, end) over [0, n) in chunks whose size does not depend on the number of threads,
 /// and neither does the sum.
 template <typename Body>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <vector>
 
 #include "math/parallel.h"
 #include "math/scratch.h"
@@ -34,39 +35,69 @@ int part_size(int count, int jobs, int step) {
   return std::max(step, parts(parts(count, wanted), step) * step);
 }
 
-/// What a tap sees of a plane, for the places in these rows.
-void unfold_plane(const float* plane, const WindowAxis& rows, const WindowAxis& columns,
-                  Rows places, int offset_h, int offset_w, float* to) {
-  const int outputs = columns.outputs();
-  const Places down = places_inside(rows, offset_h);
-  const Places across = places_inside(columns, offset_w);
-  const int begin = std::clamp(down.begin, places.begin, places.end);
-  const int end = std::clamp(down.end, begin, places.end);
-  if (across.begin >= across.end || begin >= end) {
-    std::fill_n(to, (places.end - places.begin) * outputs, 0.0f);
-    return;
+/// A tap along one axis: how far it is from the window's place, and where it stands within the
+/// axis.
+struct Tap {
+  int offset;
+  Places inside;
+};
+
+std::vector<Tap> taps_along(const WindowAxis& axis) {
+  std::vector<Tap> taps;
+  for (int k = 0; k < axis.kernel; ++k) {
+    const int offset = k * axis.dilation - axis.pad;
+    taps.push_back({offset, places_inside(axis, offset)});
   }
-  std::fill_n(to, (begin - places.begin) * outputs, 0.0f);
-  to += (begin - places.begin) * outputs;
-  kernels().pad_rows({plane + (begin * rows.stride + offset_h) * std::ptrdiff_t{columns.size} +
-                          across.begin * columns.stride + offset_w,
-                      std::ptrdiff_t{rows.stride} * columns.size, columns.stride, end - begin,
-                      across.end - across.begin, across.begin, to, outputs});
-  std::fill_n(to + (end - begin) * outputs, (places.end - end) * outputs, 0.0f);
+  return taps;
 }
 
-/// im2col, which may write up to kLanes floats behind each tap's places.
-void unfold_picture(const float* picture, const Window& window, Rows places, float* columns,
-                    std::ptrdiff_t stride) {
-  if (window.axes.size() > 2) return im2col(picture, window, places, columns, stride);
-  const WindowAxis rows = window.axes[0];
-  const WindowAxis along = window.axes[1];
-  for (int channel = 0; channel < window.channels; ++channel, picture += rows.size * along.size)
-    for (int kh = 0; kh < rows.kernel; ++kh)
-      for (int kw = 0; kw < along.kernel; ++kw, columns += stride)
-        unfold_plane(picture, rows, along, places, kh * rows.dilation - rows.pad,
-                     kw * along.dilation - along.pad, columns);
-}
+/// Unfolds planes as im2col does, but may write up to kLanes floats behind each tap's places.
+class Unfolding {
+ public:
+  Unfolding(const Window& window, Rows places)
+      : window_(window), places_(places), outputs_(window.axes.back().outputs()) {
+    if (window.axes.size() > 2) return;
+    rows_ = taps_along(window.axes[0]);
+    columns_ = taps_along(window.axes[1]);
+  }
+
+  void unfold(const float* picture, float* columns, std::ptrdiff_t stride) const {
+    if (window_.axes.size() > 2) return im2col(picture, window_, places_, columns, stride);
+    const int plane = window_.axes[0].size * window_.axes[1].size;
+    for (int channel = 0; channel < window_.channels; ++channel, picture += plane)
+      for (const Tap& row : rows_)
+        for (const Tap& column : columns_) {
+          unfold_tap(picture, row, column, columns);
+          columns += stride;
+        }
+  }
+
+ private:
+  void unfold_tap(const float* plane, const Tap& row, const Tap& column, float* to) const {
+    const int begin = std::clamp(row.inside.begin, places_.begin, places_.end);
+    const int end = std::clamp(row.inside.end, begin, places_.end);
+    const int count = column.inside.end - column.inside.begin;
+    if (count <= 0 || begin >= end) {
+      std::fill_n(to, (places_.end - places_.begin) * outputs_, 0.0f);
+      return;
+    }
+    const std::ptrdiff_t width = window_.axes[1].size;
+    const int down = window_.axes[0].stride;
+    const int across = window_.axes[1].stride;
+    std::fill_n(to, (begin - places_.begin) * outputs_, 0.0f);
+    to += (begin - places_.begin) * outputs_;
+    kernels().pad_rows(
+        {plane + (begin * down + row.offset) * width + column.inside.begin * across + column.offset,
+         down * width, across, end - begin, count, column.inside.begin, to, outputs_});
+    std::fill_n(to + (end - begin) * outputs_, (places_.end - end) * outputs_, 0.0f);
+  }
+
+  const Window window_;
+  const Rows places_;
+  const int outputs_;
+  std::vector<Tap> rows_;
+  std::vector<Tap> columns_;
+};
 
 bool is_pointwise(const Window& window) {
   return std::all_of(window.axes.begin(), window.axes.end(), [](const WindowAxis& axis) {
@@ -113,10 +144,11 @@ void UnfoldedConvolution::unfold(const float* maps, int group, const Piece& piec
   const int picture = window.values();
   const int plane = picture / window.channels;
   window.channels = channels;
+  const Unfolding unfolding(window, piece.rows);
   for (int n = 0; n < piece.samples; ++n)
-    unfold_picture(
+    unfolding.unfold(
         maps + (piece.sample + n) * convolution_.map_size() + group * picture + channel * plane,
-        window, piece.rows, columns + n * piece.places, stride);
+        columns + n * piece.places, stride);
 }
 
 /// The rows of a product's columns from or to the results of a piece's samples.

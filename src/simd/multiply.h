@@ -59,13 +59,15 @@ void multiply_tile(const Product& p, int row) {
   const float* a = p.a_at(row);
   const float* b = p.b;
   for (int d = 0; d < p.depth; ++d, a += p.a_depth, b += p.b_depth) {
+    // What is behind may be another thread's to write.
+    const int ahead = p.depth - d > kAhead ? kAhead : 0;
     Vector values[VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
       values[v] = load(b + v * kWidth);
-      __builtin_prefetch(b + kAhead * p.b_depth + v * kWidth);
+      __builtin_prefetch(b + ahead * p.b_depth + v * kWidth);
     }
-    __builtin_prefetch(a + kAhead * p.a_depth);
+    __builtin_prefetch(a + ahead * p.a_depth);
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
       const Vector factor = broadcast(a[r * p.a_row]);

@@ -70,30 +70,41 @@ static void weighted_sums(const WeightedSums& w) {
   w.terms == kUsualTerms ? put_rows<kUsualTerms>(w) : put_rows<0>(w);
 }
 
-/// A row's values, and perhaps some behind them, both here and there.
-VIBNET_INLINE void copy_row(const float* from, int step, int count, float* to) {
-  if (step == 1)
-    for (int i = 0; i < count; i += kWidth) store(load(from + i), to + i);
-  else if (step == 2)
-    for (int i = 0; i < count; ++i) to[i] = from[2 * i];
-  else
-    for (int i = 0; i < count; ++i) to[i] = from[std::ptrdiff_t{i} * step];
-}
-
 /// `count` zeros, and perhaps some behind them: mostly one vector, without a loop.
 VIBNET_INLINE void put_zeros(int count, float* to) {
   if (count > 0) store(Vector{}, to);
   for (int i = kWidth; i < count; i += kWidth) store(Vector{}, to + i);
 }
 
-/// What is written behind a row's end, the next row overwrites.
-static void pad_rows(const PaddedRows& p) {
-  for (int row = 0; row < p.rows; ++row) {
-    float* to = p.to + row * p.to_row;
-    put_zeros(p.head, to);
-    copy_row(p.from + row * p.from_row, p.step, p.count, to + p.head);
-    put_zeros(static_cast<int>(p.to_row) - p.head - p.count, to + p.head + p.count);
+/// What is written behind a row's end, the next row overwrites. The rows are a copy, so that they
+/// stay in registers.
+template <typename CopyRow>
+VIBNET_INLINE void pad_rows_by(PaddedRows p, const CopyRow& copy_row) {
+  const int tail = static_cast<int>(p.to_row) - p.head - p.count;
+  for (int row = 0; row < p.rows; ++row, p.from += p.from_row, p.to += p.to_row) {
+    put_zeros(p.head, p.to);
+    copy_row(p.from, p.to + p.head);
+    put_zeros(tail, p.to + p.head + p.count);
   }
+}
+
+static void pad_rows(const PaddedRows& rows) {
+  const int step = rows.step;
+  const int count = rows.count;
+  if (step == 1 && count <= kWidth)
+    pad_rows_by(rows, [](const float* from, float* to) { store(load(from), to); });
+  else if (step == 1)
+    pad_rows_by(rows, [=](const float* from, float* to) {
+      for (int i = 0; i < count; i += kWidth) store(load(from + i), to + i);
+    });
+  else if (step == 2)
+    pad_rows_by(rows, [=](const float* from, float* to) {
+      for (int i = 0; i < count; ++i) to[i] = from[2 * i];
+    });
+  else
+    pad_rows_by(rows, [=](const float* from, float* to) {
+      for (int i = 0; i < count; ++i) to[i] = from[std::ptrdiff_t{i} * step];
+    });
 }
 
 }  // namespace vibnet::VIBNET_ISA
