@@ -18,16 +18,24 @@ void BatchNormLayer::begin_forward(const Blobs& /*bottom*/) {
   if (uses_global_stats()) return read_running_stats();
   std::fill(mean_.begin(), mean_.end(), 0);
   std::fill(variance_.begin(), variance_.end(), 0);
+  std::fill(seen_.begin(), seen_.end(), 0);
 }
 
-/// The mean, then the variance around it.
-void BatchNormLayer::look(int number, const ChannelBlock& block, const float* x) {
+/// Mean and variance of what was seen so far, and the block's around its own mean, make those of all
+/// (Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
+/// Variances, 1979).
+void BatchNormLayer::look(const ChannelBlock& block, const float* x) {
   const BlockKernels& loops = kernels().blocks;
   const int c = block.channel;
-  if (number == 0)
-    mean_[c] += double{loops.sum(x, block.count())} / own_values();
-  else
-    variance_[c] += double{loops.squares(x, mean(c), block.count())} / own_values();
+  const double count = block.count();
+  const double all = seen_[c] + count;
+  const float mean = loops.sum(x, block.count()) / static_cast<float>(count);
+  const double squares = loops.squares(x, mean, block.count());
+  const double apart = mean - mean_[c];
+  variance_[c] =
+      (variance_[c] * seen_[c] + squares + apart * apart * seen_[c] * count / all) / all;
+  mean_[c] += apart * count / all;
+  seen_[c] = all;
 }
 
 void BatchNormLayer::forward_block(const ChannelBlock& block, const float* x, float* y) {

@@ -33,6 +33,7 @@ class BatchNormLayer : public ChannelwiseLayer {
       fail("was made for ", blobs_[0]->count(), " channels, and the bottom has ", channels());
     mean_.resize(channels());
     variance_.resize(channels());
+    seen_.resize(channels());
   }
 
   ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
@@ -43,8 +44,8 @@ class BatchNormLayer : public ChannelwiseLayer {
   }
 
   void begin_forward(const Blobs& bottom) override;
-  int looks() const override { return uses_global_stats() ? 0 : 2; }
-  void look(int number, const ChannelBlock& block, const float* x) override;
+  bool looks() const override { return !uses_global_stats(); }
+  void look(const ChannelBlock& block, const float* x) override;
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
   void end_forward() override;
   void begin_backward() override;
@@ -77,6 +78,8 @@ class BatchNormLayer : public ChannelwiseLayer {
 
   std::vector<double> mean_;
   std::vector<double> variance_;
+  /// Values of each channel that were looked at so far.
+  std::vector<double> seen_;
   /// Of dL/dy, and of it times y.
   ChannelSums sums_;
   ChannelSums products_;

@@ -125,13 +125,13 @@ ChannelPass::Tiling ChannelPass::tiling(const Blobs& bottom) const {
   return Tiling((*layer)->layout());
 }
 
-void ChannelPass::look(const Tiling& tiling, int number, int group, const float* x) {
+void ChannelPass::look(const Tiling& tiling, int group, const float* x) {
   float* buffer = scratch(tiling.tile_size());
   for (int t = 0; t < tiling.tiles(); ++t) {
     const Tile tile = tiling.tile(group, t);
     const float* blocks = tile.gather(x, buffer);
     for (int c = 0; c < tile.channels; ++c)
-      layers_[0]->look(number, tile.block(c), blocks + c * tile.channel_count());
+      layers_[0]->look(tile.block(c), blocks + c * tile.channel_count());
   }
 }
 
@@ -153,9 +153,8 @@ void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
   float* y = top[0]->mutable_cpu_data();
   for (ChannelwiseLayer* layer : layers_) layer->begin_forward(bottom);
   const Tiling tiling = this->tiling(bottom);
-  const int looks = layers_[0]->looks();
   const int tiles = tiling.tiles();
-  if (looks == 0) {
+  if (!layers_[0]->looks()) {
     const std::int64_t jobs = std::int64_t{tiling.groups()} * tiles;
     parallel_for(jobs, grain_of(tiling.tile_size()), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t job = begin; job < end; ++job)
@@ -163,9 +162,7 @@ void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
                      y);
     });
   } else {
-    const auto look_at = [&](int group) {
-      for (int number = 0; number < looks; ++number) look(tiling, number, group, x);
-    };
+    const auto look_at = [&](int group) { look(tiling, group, x); };
     const auto forward_group = [&](int group) {
       for (int t = 0; t < tiles; ++t) forward_tile(tiling.tile(group, t), x, y);
     };

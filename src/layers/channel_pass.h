@@ -29,7 +29,7 @@ class ChannelPass {
   static void for_each_group(const Tiling& tiling, const Body& body);
   bool is_elementwise() const;
   Tiling tiling(const Blobs& bottom) const;
-  void look(const Tiling& tiling, int number, int group, const float* x);
+  void look(const Tiling& tiling, int group, const float* x);
   void forward_tile(const Tile& tile, const float* x, float* y);
   void backward_tile(const Tile& tile, const float* x, const float* y, const float* dy, float* dx);
   void finish_tile(const Tile& tile, const float* x, float* dx);

@@ -67,9 +67,9 @@ class ChannelwiseLayer : public Layer {
   virtual bool needs_y() const { return false; }
 
   virtual void begin_forward(const Blobs& /*bottom*/) {}
-  /// How often the layer looks at a whole channel before forward_block gets any of it.
-  virtual int looks() const { return 0; }
-  virtual void look(int /*number*/, const ChannelBlock& /*block*/, const float* /*x*/) {}
+  /// Whether the layer looks at a whole channel before forward_block gets any of it.
+  virtual bool looks() const { return false; }
+  virtual void look(const ChannelBlock& /*block*/, const float* /*x*/) {}
   /// y may be x.
   virtual void forward_block(const ChannelBlock& block, const float* x, float* y) = 0;
   virtual void end_forward() {}

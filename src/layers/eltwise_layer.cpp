@@ -46,6 +46,7 @@ void EltwiseLayer::sum(const std::vector<const float*>& x, std::int64_t count, f
   constexpr std::int64_t kBlock = 1024;
   const float c0 = coefficients_[0];
   const float c1 = coefficients_[1];
+  const bool rectifies = rectifies_;
   parallel_for((count + kBlock - 1) / kBlock, grain_of(kBlock),
                [&, y](std::int64_t first, std::int64_t last) {
                  for (std::int64_t begin = first * kBlock; begin < last * kBlock; begin += kBlock) {
@@ -55,6 +56,8 @@ void EltwiseLayer::sum(const std::vector<const float*>& x, std::int64_t count, f
                    for (std::int64_t i = begin; i < end; ++i) y[i] = c0 * x0[i] + c1 * x1[i];
                    for (std::size_t b = 2; b < x.size(); ++b)
                      for (std::int64_t i = begin; i < end; ++i) y[i] += coefficients_[b] * x[b][i];
+                   for (std::int64_t i = begin; rectifies && i < end; ++i)
+                     y[i] = y[i] > 0 ? y[i] : 0;
                  }
                });
 }

@@ -56,6 +56,10 @@ class EltwiseLayer : public Layer {
   void reshape(const Blobs& bottom, const Blobs& top) override;
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override;
   bool hands_on_diff() const override;
+  bool rectify() override {
+    rectifies_ = operation() == EltwiseParameter::SUM;
+    return rectifies_;
+  }
   void forward(const Blobs& bottom, const Blobs& top) override;
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;
@@ -71,6 +75,8 @@ class EltwiseLayer : public Layer {
 
  private:
   void sum(const std::vector<const float*>& x, std::int64_t count, float* y) const;
+
+  bool rectifies_ = false;
 };
 
 }  // namespace vibnet

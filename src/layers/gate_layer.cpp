@@ -128,7 +128,9 @@ void GateLayer::set_factors(Noise kind, const Drawn& of) {
   // Of the units' numbers: the blocks of four draws, and where in those each unit's is.
   std::vector<std::uint32_t> blocks;
   std::vector<int> places(channels_);
+  bool are_in_order = true;  // and none is frozen
   for (int c = 0; c < channels_; ++c) {
+    are_in_order = are_in_order && numbers[c] == c;
     if (numbers[c] == kFrozen) continue;
     const auto block = static_cast<std::uint32_t>(numbers[c] / 4);
     if (blocks.empty() || blocks.back() != block) blocks.push_back(block);
@@ -150,32 +152,39 @@ void GateLayer::set_factors(Noise kind, const Drawn& of) {
     std::vector<float> noise(channels_);
     for (std::int64_t n = begin; n < end; ++n) {
       draw(first_sample() + static_cast<std::uint32_t>(n), values.data());
-      for (int c = 0; c < channels_; ++c) noise[c] = values[places[c]];
+      for (int c = 0; !are_in_order && c < channels_; ++c) noise[c] = values[places[c]];
       float* factor = factors + n * channels_;
       float* slope = slopes + n * channels_;
-      of(noise.data(), factor, slope);
-      for (int c = 0; c < channels_; ++c)
+      of(are_in_order ? values.data() : noise.data(), factor, slope);
+      for (int c = 0; !are_in_order && c < channels_; ++c)
         if (numbers[c] == kFrozen) factor[c] = slope[c] = 0;
     }
   });
 }
 
+/// For each channel the sum over samples of value(n * channels_ + c).
+template <typename Value>
+std::vector<float> GateLayer::sum_samples(const Value& value) const {
+  std::vector<float> sums(channels_);
+  float* sum = sums.data();
+  const int samples = samples_;
+  const int channels = channels_;
+  parallel_for(channels, grain_of(samples), [=](std::int64_t begin, std::int64_t end) {
+    for (int n = 0; n < samples; ++n)
+      for (std::int64_t c = begin; c < end; ++c) sum[c] += value(n * channels + c);
+  });
+  return sums;
+}
+
 std::vector<float> GateLayer::sum_gradients() const {
   const float* sums = sums_.cpu_data();
-  std::vector<float> gradients(channels_);
-  for (int n = 0; n < samples_; ++n)
-    for (int c = 0; c < channels_; ++c) gradients[c] += sums[n * channels_ + c];
-  return gradients;
+  return sum_samples([=](std::int64_t i) { return sums[i]; });
 }
 
 std::vector<float> GateLayer::sum_sloped_gradients() const {
   const float* sums = sums_.cpu_data();
   const float* slopes = slopes_.cpu_data();
-  std::vector<float> gradients(channels_);
-  for (int n = 0; n < samples_; ++n)
-    for (int c = 0; c < channels_; ++c)
-      gradients[c] += sums[n * channels_ + c] * slopes[n * channels_ + c];
-  return gradients;
+  return sum_samples([=](std::int64_t i) { return sums[i] * slopes[i]; });
 }
 
 void GateLayer::begin_forward(const Blobs& /*bottom*/) {

@@ -130,6 +130,8 @@ class GateLayer : public ChannelwiseLayer {
  private:
   std::vector<GateUnit> gate_units() const;
   void check_units(const std::vector<bool>& units) const;
+  template <typename Value>
+  std::vector<float> sum_samples(const Value& value) const;
   template <typename Visit>
   void for_each_unit(const ChannelBlock& block, const Visit& visit) const;
   void multiply(const ChannelBlock& block, const float* from, float* to) const;

@@ -16,7 +16,7 @@ class HingeLossLayerGPU : public LabelledOnGPU<HingeLossLayer> {
     const LabelsGPU labels = this->labels(bottom, LossParameter());
     const int classes = classes_;
     const bool squared = is_squared();
-    const int divisor = std::max(1, rows());
+    const int divisor = batch();
     const float* x = bottom[0]->gpu_data();
     float* loss = top[0]->mutable_gpu_data();
     sum_rows_gpu(
@@ -37,7 +37,7 @@ class HingeLossLayerGPU : public LabelledOnGPU<HingeLossLayer> {
     const LabelsGPU labels = this->labels(bottom, LossParameter());
     const int classes = classes_;
     const bool squared = is_squared();
-    const float divisor = static_cast<float>(std::max(1, rows()));
+    const float divisor = static_cast<float>(batch());
     const float* x = bottom[0]->gpu_data();
     const float* dloss = top[0]->gpu_diff();
     float* dx = bottom[0]->mutable_gpu_diff();

@@ -15,7 +15,7 @@ class MultinomialLogisticLossLayerGPU : public LabelledOnGPU<MultinomialLogistic
   void forward(const Blobs& bottom, const Blobs& top) override {
     const LabelsGPU labels = this->labels(bottom, LossParameter());
     const int classes = classes_;
-    const int divisor = std::max(1, rows());
+    const int divisor = batch();
     const float* probability = bottom[0]->gpu_data();
     float* loss = top[0]->mutable_gpu_data();
     sum_rows_gpu(
@@ -35,7 +35,7 @@ class MultinomialLogisticLossLayerGPU : public LabelledOnGPU<MultinomialLogistic
     if (!propagate_down[0]) return;
     const LabelsGPU labels = this->labels(bottom, LossParameter());
     const int classes = classes_;
-    const float divisor = static_cast<float>(std::max(1, rows()));
+    const float divisor = static_cast<float>(batch());
     const float* probability = bottom[0]->gpu_data();
     const float* dloss = top[0]->gpu_diff();
     float* dx = bottom[0]->mutable_gpu_diff();

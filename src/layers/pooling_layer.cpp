@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "math/parallel.h"
+#include "math/scratch.h"
 #include "simd/kernels.h"
 #include "vibnet/registry.h"
 
@@ -108,14 +109,33 @@ void PoolingLayer::max_of_plane(const float* x, float* y, int* index) const {
   }
 }
 
+/// By rows of pixels that are summed first, side by side.
 void PoolingLayer::mean_of_plane(const float* x, float* y) const {
+  float* sums = scratch(width_);
   for (const Range& rows : rows_) {
+    std::fill_n(sums, width_, 0.0f);
+    for (int row = rows.begin; row < rows.end; ++row)
+      for (int i = 0; i < width_; ++i) sums[i] += x[row * width_ + i];
     for (const Range& columns : columns_) {
       float sum = 0;
-      for (int row = rows.begin; row < rows.end; ++row)
-        for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i) sum += x[i];
+      for (int i = columns.begin; i < columns.end; ++i) sum += sums[i];
       *y++ = sum / (static_cast<float>(rows.length) * static_cast<float>(columns.length));
     }
+  }
+}
+
+/// Adds what each window gives back to all its pixels.
+void PoolingLayer::add_mean_gradients(const float* dy, float* dx) const {
+  float* shares = scratch(width_);
+  for (const Range& rows : rows_) {
+    std::fill_n(shares, width_, 0.0f);
+    for (const Range& columns : columns_) {
+      const float share =
+          *dy++ / (static_cast<float>(rows.length) * static_cast<float>(columns.length));
+      for (int i = columns.begin; i < columns.end; ++i) shares[i] += share;
+    }
+    for (int row = rows.begin; row < rows.end; ++row)
+      for (int i = 0; i < width_; ++i) dx[row * width_ + i] += shares[i];
   }
 }
 
@@ -182,27 +202,22 @@ void PoolingLayer::forward(const Blobs& bottom, const Blobs& top) {
   if (top.size() > 1) std::copy(chosen_.begin(), chosen_.end(), top[1]->mutable_cpu_data());
 }
 
-/// What a window that is not chosen from gives back to its pixels.
-void PoolingLayer::add_gradients(const float* x, const Range& rows, const Range& columns,
-                                 float gradient, float* dx) const {
-  float offset = 1;
-  float slope = 0;
-  float divisor = static_cast<float>(rows.length) * static_cast<float>(columns.length);
-  if (is_stochastic()) {  // squares / sum has the slope (2 x - squares / sum) / sum
-    divisor = std::numeric_limits<float>::min();
-    float squares = 0;
-    for (int row = rows.begin; row < rows.end; ++row)
-      for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i) {
-        divisor += x[i];
-        squares += x[i] * x[i];
-      }
-    offset = -squares / divisor;
-    slope = 2;
-  }
-  const float share = gradient / divisor;
-  for (int row = rows.begin; row < rows.end; ++row)
-    for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i)
-      dx[i] += share * (offset + slope * x[i]);
+/// The same of a weighted mean, squares / sum, whose slope is (2 x - squares / sum) / sum.
+void PoolingLayer::add_weighted_gradients(const float* x, const float* dy, float* dx) const {
+  for (const Range& rows : rows_)
+    for (const Range& columns : columns_) {
+      float sum = std::numeric_limits<float>::min();
+      float squares = 0;
+      for (int row = rows.begin; row < rows.end; ++row)
+        for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i) {
+          sum += x[i];
+          squares += x[i] * x[i];
+        }
+      const float share = *dy++ / sum;
+      for (int row = rows.begin; row < rows.end; ++row)
+        for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i)
+          dx[i] += share * (2 * x[i] - squares / sum);
+    }
 }
 
 void PoolingLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
@@ -222,9 +237,10 @@ void PoolingLayer::backward(const Blobs& top, const std::vector<bool>& propagate
       for (int i = 0; i < outputs; ++i) pixels[chosen[i]] += gradients[i];
       return;
     }
-    for (int i = 0; i < outputs; ++i)
-      add_gradients(x + plane * height_ * width_, rows_[i / out_width_], columns_[i % out_width_],
-                    gradients[i], pixels);
+    if (is_stochastic())
+      add_weighted_gradients(x + plane * height_ * width_, gradients, pixels);
+    else
+      add_mean_gradients(gradients, pixels);
   };
   parallel_for(bottom[0]->count(0, 2), grain_of(4LL * height_ * width_),
                [&](std::int64_t begin, std::int64_t end) {

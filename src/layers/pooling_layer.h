@@ -69,8 +69,8 @@ class PoolingLayer : public Layer {
   void mean_of_plane(const float* x, float* y) const;
   void draw_in_plane(const float* x, int plane, float* y, int* index) const;
   void weighted_mean_of_plane(const float* x, float* y) const;
-  void add_gradients(const float* x, const Range& rows, const Range& columns, float gradient,
-                     float* dx) const;
+  void add_mean_gradients(const float* dy, float* dx) const;
+  void add_weighted_gradients(const float* x, const float* dy, float* dx) const;
 
   std::vector<Range> rows_;
   std::vector<Range> columns_;

@@ -26,7 +26,7 @@ bool same_layout(const ChannelwiseLayer& a, const ChannelwiseLayer& b) {
 /// Whether a layer can run in the pass that begins at `first` and so far goes up to it.
 bool Net::joins_pass(int layer, int first) const {
   const ChannelwiseLayer* next = channelwise(layers_[layer]);
-  if (next == nullptr || !next->can_follow() || next->looks() > 0 || next->finishes_blocks())
+  if (next == nullptr || !next->can_follow() || next->looks() || next->finishes_blocks())
     return false;
   if (bottoms_[layer].size() != 1 || bottoms_[layer][0] != tops_[layer - 1][0]) return false;
   for (int i = first; i < layer; ++i)
