@@ -16,8 +16,9 @@ namespace {
 /// Rows of C, and terms of its sums, that are worked on at a time.
 constexpr int kRows = 96;
 constexpr int kDepth = 256;
-/// Columns that are worked on at a time, in panels of one or two vectors.
+/// Columns that are worked on at a time, in panels.
 constexpr int kColumns = 256;
+constexpr int kPanel = 2 * kLanes;
 /// Rows that are too few to copy a panel for.
 constexpr int kFewRows = 24;
 /// Rows, or columns, below which each value is a dot product.
@@ -103,7 +104,6 @@ class Blocks {
 
 /// C = A B, with B's rows as they are.
 void multiply_columns(int m, int n, int k, const Matrix& a, const float* b, bool adds, float* c) {
-  constexpr int kPanel = 2 * kLanes;
   const bool copies = m >= kFewRows;
   const Blocks blocks(m, n, k, a, kPanel);
   blocks.share(Blocks::kRowsSize + kDepth * kColumns, [&](const Block& block, float* memory) {
@@ -125,34 +125,34 @@ void multiply_columns(int m, int n, int k, const Matrix& a, const float* b, bool
   });
 }
 
-/// C = X Y^T, with kLanes rows of Y at a time turned about; by_columns: C^T.
+/// C = X Y^T, with kPanel rows of Y at a time turned about; by_columns: C^T.
 void multiply_rows(int m, int n, int k, const Matrix& x, const float* y, bool adds, bool by_columns,
                    float* c) {
-  const Blocks blocks(m, n, k, x, kLanes);
+  const Blocks blocks(m, n, k, x, kPanel);
   const std::size_t sums_size = by_columns ? kRows * kColumns : 0;
   blocks.share(
-      Blocks::kRowsSize + kDepth * kLanes + sums_size, [&](const Block& block, float* memory) {
+      Blocks::kRowsSize + kDepth * kPanel + sums_size, [&](const Block& block, float* memory) {
         float* panel = memory + Blocks::kRowsSize;
-        float* sums = panel + kDepth * kLanes;
-        const auto columns = [&](int j) { return std::min(kLanes, block.columns - j); };
+        float* sums = panel + kDepth * kPanel;
+        const auto columns = [&](int j) { return std::min(kPanel, block.columns - j); };
         // Where the columns from j on, which are rows, stand in C.
         const auto at = [&](int j) { return c + std::int64_t{block.column + j} * m + block.row; };
-        for (int j = 0; by_columns && adds && j < block.columns; j += kLanes)
-          kernels().interleave(at(j), m, columns(j), block.rows, sums + j * kRows);
+        for (int j = 0; by_columns && adds && j < block.columns; j += kPanel)
+          kernels().interleave(at(j), m, columns(j), block.rows, sums + j * kRows, kPanel);
         for (int d = 0; d < k; d += kDepth) {
           const int depth = std::min(kDepth, k - d);
           const Matrix rows = blocks.rows(block, d, depth, memory);
-          for (int j = 0; j < block.columns; j += kLanes) {
+          for (int j = 0; j < block.columns; j += kPanel) {
             kernels().interleave(y + std::int64_t{block.column + j} * k + d, k, columns(j), depth,
-                                 panel);
+                                 panel, kPanel);
             kernels().multiply(
-                {block.rows, columns(j), depth, rows.values, rows.row, rows.column, panel, kLanes,
+                {block.rows, columns(j), depth, rows.values, rows.row, rows.column, panel, kPanel,
                  by_columns ? sums + j * kRows : c + std::int64_t{block.row} * n + block.column + j,
-                 by_columns ? kLanes : n, adds || d > 0});
+                 by_columns ? kPanel : n, adds || d > 0});
           }
         }
-        for (int j = 0; by_columns && j < block.columns; j += kLanes)
-          kernels().deinterleave(sums + j * kRows, kLanes, block.rows, {}, at(j), m, columns(j));
+        for (int j = 0; by_columns && j < block.columns; j += kPanel)
+          kernels().deinterleave(sums + j * kRows, kPanel, block.rows, {}, at(j), m, columns(j));
       });
 }
 

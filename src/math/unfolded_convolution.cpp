@@ -25,6 +25,8 @@ constexpr int kPlainPlaces = 128;
 constexpr int kFewPlainPlaces = 256;
 /// Places that are rows of a product rather than columns.
 constexpr int kFewRows = 2 * kRowStep;
+/// Filters that are columns of a product side by side.
+constexpr int kPanel = PackedWeights::kPanel;
 /// Columns below which a product wastes its vectors.
 constexpr int kFewPlaces = 2 * kLanes;
 
@@ -209,7 +211,6 @@ void UnfoldedConvolution::forward_prepared(const float* maps, const float* prepa
 /// The places are the rows of a product, and the filters its columns.
 void UnfoldedConvolution::forward_few(const float* maps, const float* prepared,
                                       const Epilogue& epilogue, float* results) const {
-  constexpr int kPanel = PackedWeights::kPanel;
   const PackedWeights filters = packed_filters();
   const Piece all = piece(0);
   const int rows = all.samples * all.places;
@@ -224,15 +225,13 @@ void UnfoldedConvolution::forward_few(const float* maps, const float* prepared,
     float* own = sums + thread * sums_size;
     filters.multiply(prepared + group * group_size(), panel, rows, columns + group * columns_size,
                      1, stride(), own, kPanel, false, false);
-    for (int f = 0; f < filters.outputs(panel); f += kLanes) {
-      const int filter = panel * kPanel + f;
-      for (int n = 0; n < all.samples; ++n)
-        kernels().deinterleave(
-            own + n * all.places * kPanel + f, kPanel, all.places,
-            epilogue.from(group * convolution_.filters + filter),
-            results + n * convolution_.result_size() + result_at(group, all, filter), all.places,
-            std::min(kLanes, filters.outputs(panel) - f));
-    }
+    const int filter = panel * kPanel;
+    for (int n = 0; n < all.samples; ++n)
+      kernels().deinterleave(
+          own + n * all.places * kPanel, kPanel, all.places,
+          epilogue.from(group * convolution_.filters + filter),
+          results + n * convolution_.result_size() + result_at(group, all, filter), all.places,
+          filters.outputs(panel));
   });
 }
 
@@ -368,7 +367,7 @@ void UnfoldedConvolution::backward_weights(const float* maps, const float* resul
   const int filters = convolution_.filters;
   const int channels = convolution_.window.channels;
   const int kernel = taps_ / channels;
-  const int blocks = parts(filters, kLanes);
+  const int blocks = parts(filters, kPanel);
   // Each thread takes channels of its own, of some pieces, and sums them for all filters. How they
   // are shared out does not depend on the number of threads.
   const int step = std::min(channels, std::max(kChannelStep, kTapStep / kernel));
@@ -378,11 +377,11 @@ void UnfoldedConvolution::backward_weights(const float* maps, const float* resul
   const int shares = parts(pieces(), share);
   const int taps = step * kernel;
   const int batch = static_cast<int>(std::clamp<std::ptrdiff_t>(
-      2 * kPieceFloats / (stride() * (taps + blocks * kLanes)), 1, is_plain_ ? 1 : share));
+      2 * kPieceFloats / (stride() * (taps + blocks * kPanel)), 1, is_plain_ ? 1 : share));
   const std::ptrdiff_t depth_stride = batch * stride() + kLanes;
   const std::size_t columns_size = is_plain_ ? 0 : taps * depth_stride;
-  const std::size_t turned_size = blocks * depth_stride * kLanes;
-  const std::size_t sums_size = std::size_t{1} * blocks * taps * kLanes;
+  const std::size_t turned_size = blocks * depth_stride * kPanel;
+  const std::size_t sums_size = std::size_t{1} * blocks * taps * kPanel;
   float* sums = scratch(shares * all_parts * sums_size +
                         (columns_size + turned_size) * omp_get_max_threads());
   float* buffers = sums + shares * all_parts * sums_size;
@@ -400,24 +399,25 @@ void UnfoldedConvolution::backward_weights(const float* maps, const float* resul
         const Piece piece = this->piece(i);
         if (!is_plain_) unfold(maps, group, piece, channel, count, columns + depth, depth_stride);
         for (int block = 0; block < blocks; ++block)
-          for_each_row(group, piece, block * kLanes, 1, [&](std::ptrdiff_t result, int, int place) {
+          for_each_row(group, piece, block * kPanel, 1, [&](std::ptrdiff_t result, int, int place) {
             kernels().interleave(results + result, convolution_.places(),
-                                 std::min(kLanes, filters - block * kLanes), piece.places,
-                                 turned + (block * depth_stride + depth + place) * kLanes);
+                                 std::min(kPanel, filters - block * kPanel), piece.places,
+                                 turned + (block * depth_stride + depth + place) * kPanel, kPanel);
           });
         depth += piece.samples * piece.places;
       }
-      Product product{count * kernel,         kLanes, depth,        columns,
-                      depth_stride,           1,      turned,       kLanes,
-                      sums + job * sums_size, kLanes, begin > first};
+      Product product{count * kernel,         kPanel, depth,        columns,
+                      depth_stride,           1,      turned,       kPanel,
+                      sums + job * sums_size, kPanel, begin > first};
       if (is_plain_) {
         product.a = maps + map_at(group, piece(begin)) + channel * convolution_.places();
         product.a_row = convolution_.places();
       }
       for (int block = 0; block < blocks; ++block) {
+        product.columns = round_up_to_lanes(std::min(kPanel, filters - block * kPanel));
         kernels().multiply(product);
-        product.b += depth_stride * kLanes;
-        product.c += taps * kLanes;
+        product.b += depth_stride * kPanel;
+        product.c += taps * kPanel;
       }
     }
   });
@@ -430,9 +430,9 @@ void UnfoldedConvolution::backward_weights(const float* maps, const float* resul
     const int channel = part % channel_parts * step;
     const int count = std::min(step, channels - channel) * kernel;
     for (int f = 0; f < filters; ++f) {
-      const float* from = total + f / kLanes * taps * kLanes + f % kLanes;
+      const float* from = total + f / kPanel * taps * kPanel + f % kPanel;
       float* to = weights + (std::ptrdiff_t{group} * filters + f) * taps_ + channel * kernel;
-      for (int tap = 0; tap < count; ++tap) to[tap] += from[tap * kLanes];
+      for (int tap = 0; tap < count; ++tap) to[tap] += from[tap * kPanel];
     }
   });
 }

@@ -37,7 +37,7 @@ void Steps::load_group(const float* planes, const Tiling& tiling, int strip, int
     std::fill(line, line + across.begin * kLanes, 0.0f);
     kernels().interleave(from + (first_row + row) * tiling.width + across.begin - tiling.pad_w,
                          plane, std::min(kLanes, tiling.channels - channel),
-                         across.end - across.begin, line + across.begin * kLanes);
+                         across.end - across.begin, line + across.begin * kLanes, kLanes);
     std::fill(line + across.end * kLanes, line + width * kLanes, 0.0f);
   }
   transform(buffer, width, tiling.across, to.at(0, tile) + channel, to.element, to.tile);
@@ -105,11 +105,11 @@ void FilterBank::gather(int filter, int d, int count, float* to) const {
   const int some = std::min(kLanes, filters - filter);
   if (!is_transposed)
     return kernels().interleave(w + (std::ptrdiff_t{filter} * depth + d) * taps,
-                                std::ptrdiff_t{depth} * taps, some, count * taps, to);
+                                std::ptrdiff_t{depth} * taps, some, count * taps, to, kLanes);
   float forward[kMostTaps * kLanes];
   for (int i = 0; i < count; ++i, to += taps * kLanes) {
     kernels().interleave(w + (std::ptrdiff_t{d + i} * filters + filter) * taps, taps, some, taps,
-                         forward);
+                         forward, kLanes);
     for (int tap = 0; tap < taps; ++tap)
       std::copy_n(forward + (is_turned ? taps - 1 - tap : tap) * kLanes, kLanes, to + tap * kLanes);
   }

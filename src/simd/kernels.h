@@ -152,9 +152,10 @@ struct Kernels {
   /// sums[r] = the sum of x[d] rows[r * row + d] over d < depth, for r < count.
   void (*dots)(const float* x, const float* rows, std::ptrdiff_t row, int count, int depth,
                float* sums);
-  /// interleaved[i][c] = planes[c * plane + i] for c < channels <= kLanes, and 0 for the others.
+  /// interleaved[i * row + c] = planes[c * plane + i] for c < channels, and 0 for c up to the next
+  /// multiple of kLanes.
   void (*interleave)(const float* planes, std::ptrdiff_t plane, int channels, int count,
-                     float* interleaved);
+                     float* interleaved, std::ptrdiff_t row);
   /// The way back: planes[c * plane + i] = interleaved[i * row + c], with the epilogue of c.
   void (*deinterleave)(const float* interleaved, std::ptrdiff_t row, int count,
                        const Epilogue& epilogue, float* planes, std::ptrdiff_t plane, int channels);

@@ -58,9 +58,9 @@ VIBNET_INLINE void transpose(Row<W> (&rows)[W]) {
 /// From the i-th value of each channel on, W at a time. Returns the first that is left.
 template <int W>
 VIBNET_INLINE int interleave_by(const float* planes, std::ptrdiff_t plane, int channels, int i,
-                                int count, float* interleaved) {
+                                int count, float* interleaved, std::ptrdiff_t row) {
   for (; i + W <= count; i += W)
-    for (int lane = 0; lane < kLanes; lane += W) {
+    for (int lane = 0; lane < round_up_to_lanes(channels); lane += W) {
       Row<W> rows[W] = {};
 #pragma GCC unroll 16
       for (int c = 0; c < W; ++c)
@@ -69,18 +69,19 @@ VIBNET_INLINE int interleave_by(const float* planes, std::ptrdiff_t plane, int c
       transpose<W>(rows);
 #pragma GCC unroll 16
       for (int r = 0; r < W; ++r)
-        __builtin_memcpy(interleaved + (i + r) * kLanes + lane, &rows[r], sizeof(rows[r]));
+        __builtin_memcpy(interleaved + (i + r) * row + lane, &rows[r], sizeof(rows[r]));
     }
   return i;
 }
 
 static void interleave(const float* planes, std::ptrdiff_t plane, int channels, int count,
-                       float* interleaved) {
-  int i = interleave_by<kWidth>(planes, plane, channels, 0, count, interleaved);
-  if constexpr (kWidth > 4) i = interleave_by<4>(planes, plane, channels, i, count, interleaved);
+                       float* interleaved, std::ptrdiff_t row) {
+  int i = interleave_by<kWidth>(planes, plane, channels, 0, count, interleaved, row);
+  if constexpr (kWidth > 4)
+    i = interleave_by<4>(planes, plane, channels, i, count, interleaved, row);
   for (; i < count; ++i)
-    for (int c = 0; c < kLanes; ++c)
-      interleaved[i * kLanes + c] = c < channels ? planes[c * plane + i] : 0;
+    for (int c = 0; c < round_up_to_lanes(channels); ++c)
+      interleaved[i * row + c] = c < channels ? planes[c * plane + i] : 0;
 }
 
 template <int W>
