@@ -42,7 +42,9 @@ struct Matrix {
 /// c[i * c_row + j * c_column], the dot product of row i of x, of M, and row j of y, of N.
 void multiply_by_dots(int m, int n, int k, const float* x, const float* y, bool adds,
                       std::ptrdiff_t c_row, std::ptrdiff_t c_column, float* c) {
-  share_product(parts(m, kRows), std::int64_t{m} * n * k, [&](int job, int /*thread*/) {
+  // The rows come from memory, and each value is used but n times.
+  const std::int64_t cost = std::int64_t{m} * k * (n + 1);
+  share_product(parts(m, kRows), cost, [&](int job, int /*thread*/) {
     float sums[kRows];
     const int first = job * kRows;
     const int rows = std::min(kRows, m - first);

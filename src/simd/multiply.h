@@ -52,15 +52,15 @@ VIBNET_INLINE void put(const Product& p, int row, const Vector (&sums)[ROWS][VEC
   }
 }
 
-/// The tile of C from a row on, its sums kept in registers.
+/// The tile of C from a row on, its sums kept in registers. `more`: terms that follow in A and B.
 template <int ROWS, int VECTORS>
-void multiply_tile(const Product& p, int row) {
+void multiply_tile(const Product& p, int row, int more) {
   Vector sums[ROWS][VECTORS] = {};
   const float* a = p.a_at(row);
   const float* b = p.b;
   for (int d = 0; d < p.depth; ++d, a += p.a_depth, b += p.b_depth) {
     // What is behind may be another thread's to write.
-    const int ahead = p.depth - d > kAhead ? kAhead : 0;
+    const int ahead = p.depth - d + more > kAhead ? kAhead : 0;
     Vector values[VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
@@ -80,10 +80,10 @@ void multiply_tile(const Product& p, int row) {
 
 /// The last rows, fewer than a whole tile.
 template <int ROWS, int VECTORS>
-void multiply_last_rows(const Product& p, int row) {
+void multiply_last_rows(const Product& p, int row, int more) {
   if constexpr (ROWS > 0) {
-    if (p.rows - row == ROWS) return multiply_tile<ROWS, VECTORS>(p, row);
-    multiply_last_rows<ROWS - 1, VECTORS>(p, row);
+    if (p.rows - row == ROWS) return multiply_tile<ROWS, VECTORS>(p, row, more);
+    multiply_last_rows<ROWS - 1, VECTORS>(p, row, more);
   }
 }
 
@@ -98,10 +98,11 @@ VIBNET_INLINE void copy_panel(int columns, float* copy, Product* p) {
 
 /// As many columns as VECTORS hold.
 template <int VECTORS>
-void multiply_panel(const Product& p) {
+void multiply_panel(const Product& p, int more) {
   int row = 0;
-  for (; row + kTileRows <= p.rows; row += kTileRows) multiply_tile<kTileRows, VECTORS>(p, row);
-  multiply_last_rows<kTileRows - 1, VECTORS>(p, row);
+  for (; row + kTileRows <= p.rows; row += kTileRows)
+    multiply_tile<kTileRows, VECTORS>(p, row, more);
+  multiply_last_rows<kTileRows - 1, VECTORS>(p, row, more);
 }
 
 static void multiply(const Product& p) {
@@ -120,7 +121,9 @@ static void multiply(const Product& p) {
       part.epilogue.rectifies = p.epilogue.rectifies && d + part.depth == p.depth;
       const bool is_wide = round_up_to_lanes(part.columns) >= kPanel;
       if (copies) copy_panel(is_wide ? kPanel : kLanes, copy, &part);
-      is_wide ? multiply_panel<kTileVectors>(part) : multiply_panel<kLanes / kWidth>(part);
+      const int more = p.depth - d - part.depth;
+      is_wide ? multiply_panel<kTileVectors>(part, more)
+              : multiply_panel<kLanes / kWidth>(part, more);
     }
 }
 
