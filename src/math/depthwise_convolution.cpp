@@ -78,18 +78,17 @@ void DepthwiseConvolution::spread(const float* result, float* spread) const {
 /// first, then from the second, each height_ x split_width_. So windows side by side see values
 /// side by side.
 void DepthwiseConvolution::split(const float* map, float* columns) const {
-  const int height = std::clamp(height_ - rows_.pad, 0, rows_.size);
+  const int above = std::min(rows_.pad, height_);
+  const int height = std::min(height_ - above, rows_.size);
   const int stride = columns_.stride;
   for (int first = 0; first < stride; ++first) {
     const int head = std::min(split_width_, parts(std::max(0, columns_.pad - first), stride));
     const int column = head * stride + first - columns_.pad;
     const int seen = std::max(0, std::min(columns_.size, width_ - columns_.pad) - column);
-    std::fill_n(columns, rows_.pad * split_width_, 0.0f);
-    kernels().pad_rows({map + column, columns_.size, stride, height,
-                        std::min(split_width_ - head, parts(seen, stride)), head,
-                        columns + rows_.pad * split_width_, split_width_});
+    const int count = std::min(split_width_ - head, parts(seen, stride));
+    kernels().pad_planes({1, map + column, 0, columns_.size, stride, above, height,
+                          height_ - above - height, head, count, columns, 0, split_width_});
     columns += height_ * split_width_;
-    std::fill(columns - (height_ - rows_.pad - height) * split_width_, columns, 0.0f);
   }
 }
 

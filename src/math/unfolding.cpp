@@ -24,32 +24,27 @@ std::vector<Unfolding::Tap> Unfolding::taps_along(const WindowAxis& axis) {
 
 void Unfolding::unfold(const float* picture, float* columns, std::ptrdiff_t stride) const {
   if (window_.axes.size() > 2) return im2col(picture, window_, places_, columns, stride);
-  const int plane = window_.axes[0].size * window_.axes[1].size;
-  for (int channel = 0; channel < window_.channels; ++channel, picture += plane)
-    for (const Tap& row : rows_)
-      for (const Tap& column : columns_) {
-        unfold_tap(picture, row, column, columns);
-        columns += stride;
-      }
+  for (std::size_t row = 0; row < rows_.size(); ++row)
+    for (std::size_t column = 0; column < columns_.size(); ++column, columns += stride)
+      unfold_tap(picture, rows_[row], columns_[column], columns,
+                 static_cast<std::ptrdiff_t>(rows_.size() * columns_.size()) * stride);
 }
 
-void Unfolding::unfold_tap(const float* plane, const Tap& row, const Tap& column, float* to) const {
-  const int begin = std::clamp(row.inside.begin, places_.begin, places_.end);
-  const int end = std::clamp(row.inside.end, begin, places_.end);
-  const int count = column.inside.end - column.inside.begin;
-  if (count <= 0 || begin >= end) {
-    std::fill_n(to, (places_.end - places_.begin) * outputs_, 0.0f);
-    return;
-  }
+/// The places of a tap of each channel, which are `channel` floats apart.
+void Unfolding::unfold_tap(const float* picture, const Tap& row, const Tap& column, float* columns,
+                           std::ptrdiff_t channel) const {
   const std::ptrdiff_t width = window_.axes[1].size;
   const int down = window_.axes[0].stride;
   const int across = window_.axes[1].stride;
-  std::fill_n(to, (begin - places_.begin) * outputs_, 0.0f);
-  to += (begin - places_.begin) * outputs_;
-  kernels().pad_rows(
-      {plane + (begin * down + row.offset) * width + column.inside.begin * across + column.offset,
-       down * width, across, end - begin, count, column.inside.begin, to, outputs_});
-  std::fill_n(to + (end - begin) * outputs_, (places_.end - end) * outputs_, 0.0f);
+  const int count = std::max(0, column.inside.end - column.inside.begin);
+  const int begin = std::clamp(row.inside.begin, places_.begin, places_.end);
+  const int end = count == 0 ? begin : std::clamp(row.inside.end, begin, places_.end);
+  const std::ptrdiff_t first =
+      (begin * down + row.offset) * width + column.inside.begin * across + column.offset;
+  kernels().pad_planes({window_.channels, picture + (begin < end ? first : 0),
+                        window_.axes[0].size * width, down * width, across, begin - places_.begin,
+                        end - begin, places_.end - end, column.inside.begin, count, columns,
+                        channel, outputs_});
 }
 
 }  // namespace vibnet

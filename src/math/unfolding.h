@@ -24,7 +24,8 @@ class Unfolding {
   };
 
   static std::vector<Tap> taps_along(const WindowAxis& axis);
-  void unfold_tap(const float* plane, const Tap& row, const Tap& column, float* to) const;
+  void unfold_tap(const float* picture, const Tap& row, const Tap& column, float* columns,
+                  std::ptrdiff_t channel) const;
 
   const Window window_;
   const Rows places_;

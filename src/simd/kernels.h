@@ -132,16 +132,19 @@ struct WeightedSums {
   std::ptrdiff_t to_row;
 };
 
-/// Rows of to_row floats: `head` zeros, then from[i * step] for i < count, then zeros. Up to kLanes
-/// floats behind the last row are written.
-struct PaddedRows {
+/// Planes of rows of to_row floats: `above` rows of zeros, `rows` rows of `head` zeros, from[i *
+/// step] for i < count and zeros again, and `below` rows of zeros. Up to kLanes floats behind each
+/// plane's last row are written.
+struct PaddedPlanes {
+  int planes;
   const float* from;
+  std::ptrdiff_t from_plane;
   std::ptrdiff_t from_row;
   int step;
-  int rows;
-  int count;
-  int head;
+  int above, rows, below;
+  int head, count;
   float* to;
+  std::ptrdiff_t to_plane;
   std::ptrdiff_t to_row;
 };
 
@@ -160,7 +163,7 @@ struct Kernels {
   void (*deinterleave)(const float* interleaved, std::ptrdiff_t row, int count,
                        const Epilogue& epilogue, float* planes, std::ptrdiff_t plane, int channels);
   void (*weighted_sums)(const WeightedSums& sums);
-  void (*pad_rows)(const PaddedRows& rows);
+  void (*pad_planes)(const PaddedPlanes& planes);
   /// values[4 * i + j] = value j of vibnet::normal4 for blocks[i], to 1e-6.
   void (*normals)(std::uint64_t key, std::uint64_t iteration, std::uint32_t sample,
                   const std::uint32_t* blocks, int count, float* values);

@@ -271,6 +271,7 @@ INSTANTIATE_TEST_SUITE_P(
                     convolution_of(2, 4, 1, 1, axis(5, 1, 0, 3), axis(5, 1, 1, 2)),
                     // The only window stands in the padding.
                     convolution_of(2, 3, 1, 1, axis(4, 1), axis(1, 1, 2, 5)),
+                    convolution_of(2, 3, 1, 1, axis(1, 1, 2, 5), axis(99, 3, 1)),
                     convolution_of(0, 3, 1, 1, axis(4, 3, 1), axis(4, 3, 1))));
 
 }  // namespace
