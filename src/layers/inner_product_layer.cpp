@@ -1,6 +1,7 @@
 #include "layers/inner_product_layer.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "math/gemm.h"
 #include "math/packed_weights.h"
@@ -12,6 +13,8 @@ namespace {
 
 /// Fewer take their dot products with the weights as they are.
 constexpr int kRowsToPackFor = 4;
+/// Weights beyond which a second copy takes more memory than its speed is worth.
+constexpr std::int64_t kMostToPack = 1 << 22;
 
 }  // namespace
 
@@ -50,11 +53,16 @@ ChannelRule InnerProductLayer::channel_rule(const Blobs& bottom, const Blobs& /*
 void InnerProductLayer::forward(const Blobs& bottom, const Blobs& top) {
   const float* x = bottom[0]->cpu_data();
   float* y = top[0]->mutable_cpu_data();
-  if (context_.phase == TRAIN || is_transposed() || rows_ < kRowsToPackFor) return multiply(x, y);
+  if (!packs()) return multiply(x, y);
   const PackedWeights packed(outputs_, inputs_);
   const float* weights = prepared_.of(*blobs_[0], packed.size(),
                                       [&](const float* from, float* to) { packed.pack(from, to); });
   packed.multiply(weights, rows_, x, {has_bias() ? blobs_[1]->cpu_data() : nullptr, rectifies_}, y);
+}
+
+bool InnerProductLayer::packs() const {
+  return context_.phase == TEST && !is_transposed() && rows_ >= kRowsToPackFor &&
+         std::int64_t{outputs_} * inputs_ <= kMostToPack;
 }
 
 void InnerProductLayer::multiply(const float* x, float* y) const {

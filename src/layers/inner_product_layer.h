@@ -34,6 +34,8 @@ class InnerProductLayer : public Layer {
   int outputs_ = 0;
 
  private:
+  /// Whether forward packs the weights, which do not change.
+  bool packs() const;
   void multiply(const float* x, float* y) const;
 
   bool rectifies_ = false;
