@@ -164,17 +164,24 @@ void PoolingLayer::draw_in_plane(const float* x, int plane, float* y, int* index
     }
 }
 
+/// Of values, which is never 0, and of squares.
+std::pair<float, float> PoolingLayer::sums_of_window(const float* x, const Range& rows,
+                                                     const Range& columns) const {
+  float sum = std::numeric_limits<float>::min();
+  float squares = 0;
+  for (int row = rows.begin; row < rows.end; ++row)
+    for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i) {
+      sum += x[i];
+      squares += x[i] * x[i];
+    }
+  return {sum, squares};
+}
+
 /// The sum of squares by the sum of values; 0 where all are 0.
 void PoolingLayer::weighted_mean_of_plane(const float* x, float* y) const {
   for (const Range& rows : rows_)
     for (const Range& columns : columns_) {
-      float sum = std::numeric_limits<float>::min();
-      float squares = 0;
-      for (int row = rows.begin; row < rows.end; ++row)
-        for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i) {
-          sum += x[i];
-          squares += x[i] * x[i];
-        }
+      const auto [sum, squares] = sums_of_window(x, rows, columns);
       *y++ = squares / sum;
     }
 }
@@ -206,13 +213,7 @@ void PoolingLayer::forward(const Blobs& bottom, const Blobs& top) {
 void PoolingLayer::add_weighted_gradients(const float* x, const float* dy, float* dx) const {
   for (const Range& rows : rows_)
     for (const Range& columns : columns_) {
-      float sum = std::numeric_limits<float>::min();
-      float squares = 0;
-      for (int row = rows.begin; row < rows.end; ++row)
-        for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i) {
-          sum += x[i];
-          squares += x[i] * x[i];
-        }
+      const auto [sum, squares] = sums_of_window(x, rows, columns);
       const float share = *dy++ / sum;
       for (int row = rows.begin; row < rows.end; ++row)
         for (int i = row * width_ + columns.begin; i < row * width_ + columns.end; ++i)

@@ -68,6 +68,8 @@ class PoolingLayer : public Layer {
   void max_of_plane(const float* x, float* y, int* index) const;
   void mean_of_plane(const float* x, float* y) const;
   void draw_in_plane(const float* x, int plane, float* y, int* index) const;
+  std::pair<float, float> sums_of_window(const float* x, const Range& rows,
+                                         const Range& columns) const;
   void weighted_mean_of_plane(const float* x, float* y) const;
   void add_mean_gradients(const float* dy, float* dx) const;
   void add_weighted_gradients(const float* x, const float* dy, float* dx) const;
