@@ -57,7 +57,7 @@ void EltwiseLayer::sum(const std::vector<const float*>& x, std::int64_t count, f
                    for (std::size_t b = 2; b < x.size(); ++b)
                      for (std::int64_t i = begin; i < end; ++i) y[i] += coefficients_[b] * x[b][i];
                    for (std::int64_t i = begin; rectifies && i < end; ++i)
-                     y[i] = y[i] > 0 ? y[i] : 0;
+                     y[i] = y[i] < 0 ? 0 : y[i];
                  }
                });
 }

@@ -24,7 +24,7 @@ struct Epilogue {
   float bias_of(std::ptrdiff_t channel) const { return bias == nullptr ? 0 : bias[channel]; }
   float of(std::ptrdiff_t channel, float sum) const {
     const float value = sum + bias_of(channel);
-    return rectifies && !(value > 0) ? 0 : value;
+    return rectifies && value < 0 ? 0 : value;
   }
   /// That of the channels from there on.
   Epilogue from(std::ptrdiff_t channel) const {

@@ -99,7 +99,7 @@ VIBNET_INLINE int deinterleave_by(const float* interleaved, std::ptrdiff_t row, 
       for (int c = 0; c < W; ++c) {
         if (lane + c >= channels) continue;
         rows[c] += epilogue.bias_of(lane + c);
-        if (epilogue.rectifies) rows[c] = rows[c] > 0 ? rows[c] : Row<W>{};
+        if (epilogue.rectifies) rows[c] = rows[c] < 0 ? Row<W>{} : rows[c];
         __builtin_memcpy(planes + (lane + c) * plane + i, &rows[c], sizeof(rows[c]));
       }
     }

@@ -28,6 +28,7 @@ VIBNET_INLINE Vector load(const float* p) {
 }
 VIBNET_INLINE void store(Vector v, float* p) { __builtin_memcpy(p, &v, sizeof(v)); }
 VIBNET_INLINE Vector broadcast(float x) { return x - Vector{}; }
-VIBNET_INLINE Vector rectified(Vector x) { return x > 0 ? x : Vector{}; }
+/// What is not a number stays so.
+VIBNET_INLINE Vector rectified(Vector x) { return x < 0 ? Vector{} : x; }
 
 }  // namespace vibnet::VIBNET_ISA

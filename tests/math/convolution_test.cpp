@@ -115,6 +115,16 @@ TEST_P(ConvolutionTest, EachWayTakesPreparedWeightsAndRectifies) {
   }
 }
 
+TEST_P(ConvolutionTest, WhatIsNotANumberIsNotRectified) {
+  const std::vector<float> bias(bias_.size(), std::nanf(""));
+  for (const auto& way : ways(c_)) {
+    std::vector<float> results(results_.size());
+    way->forward(maps_.data(), weights_.data(), {bias.data(), true}, results.data());
+    EXPECT_TRUE(
+        std::all_of(results.begin(), results.end(), [](float value) { return std::isnan(value); }));
+  }
+}
+
 TEST_P(ConvolutionTest, EachWayGivesTheGradients) {
   std::vector<double> by_maps(maps_.size());
   std::vector<double> by_weights(weights_.size(), 0.5);
