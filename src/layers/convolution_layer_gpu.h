@@ -25,7 +25,7 @@ class ConvolutionOnGPU : public Base {
       const float* x = bottom[b]->gpu_data();
       float* y = top[b]->mutable_gpu_data();
       if (!this->is_transposed()) {
-        this->kernel_->forward(x, weights, bias, y);
+        this->kernel_->forward(x, weights, {bias}, y);
         continue;
       }
       this->kernel_->backward_data(x, weights, y);
@@ -51,7 +51,7 @@ class ConvolutionOnGPU : public Base {
       const float* weights = this->blobs_[0]->gpu_data();
       float* dx = bottom[b]->mutable_gpu_diff();
       if (this->is_transposed())
-        this->kernel_->forward(dy, weights, nullptr, dx);
+        this->kernel_->forward(dy, weights, {}, dx);
       else
         this->kernel_->backward_data(dy, weights, dx);
     }

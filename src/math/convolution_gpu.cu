@@ -14,6 +14,7 @@
 #include "core/gpu_runtime.h"
 #include "math/scratch_gpu.h"
 #include "vibnet/device.h"
+#include "vibnet/error.h"
 
 namespace vibnet {
 namespace {
@@ -165,7 +166,8 @@ class CudnnConvolution : public ConvolutionKernel {
  public:
   explicit CudnnConvolution(const Convolution& convolution);
 
-  void forward(const float* maps, const float* weights, const float* bias,
+  /// Takes no ReLU along: nets on the GPU fuse nothing.
+  void forward(const float* maps, const float* weights, const Epilogue& epilogue,
                float* results) const override;
   void backward_data(const float* results, const float* weights, float* maps) const override;
   void backward_weights(const float* maps, const float* results, float* weights) const override;
@@ -286,8 +288,9 @@ Algorithm CudnnConvolution::find_weights(const float* maps, const float* results
   });
 }
 
-void CudnnConvolution::forward(const float* maps, const float* weights, const float* bias,
+void CudnnConvolution::forward(const float* maps, const float* weights, const Epilogue& epilogue,
                                float* results) const {
+  if (epilogue.rectifies) fail("a convolution on the GPU takes no ReLU along");
   if (is_empty()) return;
   if (forward_.number < 0)
     forward_ =
@@ -300,8 +303,8 @@ void CudnnConvolution::forward(const float* maps, const float* weights, const fl
                                       scratch_gpu(forward_.workspace), forward_.workspace, &zero,
                                       results_.get(), results),
               "cudnnConvolutionForward");
-  if (bias != nullptr)
-    add_bias_gpu(of_.samples, of_.groups * of_.filters, of_.places(), bias, results);
+  if (epilogue.bias != nullptr)
+    add_bias_gpu(of_.samples, of_.groups * of_.filters, of_.places(), epilogue.bias, results);
 }
 
 void CudnnConvolution::backward_data(const float* results, const float* weights,
