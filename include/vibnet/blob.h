@@ -50,6 +50,8 @@ class Blob {
 
   const float* cpu_data() const { return static_cast<const float*>(data_->cpu_data()); }
   const float* gpu_data() const { return static_cast<const float*>(data_->gpu_data()); }
+  /// Asked for anew before each change: layers may have made something of what was there, and what
+  /// is written through a pointer that was kept they do not see.
   float* mutable_cpu_data() { return static_cast<float*>(data_->mutable_cpu_data()); }
   float* mutable_gpu_data() { return static_cast<float*>(data_->mutable_gpu_data()); }
   const float* cpu_diff() const { return static_cast<const float*>(diff_->cpu_data()); }

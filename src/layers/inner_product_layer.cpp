@@ -5,7 +5,6 @@
 
 #include "math/gemm.h"
 #include "math/packed_weights.h"
-#include "simd/kernels.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -72,7 +71,7 @@ void InnerProductLayer::multiply(const float* x, float* y) const {
   }
   gemm(Transpose::NO, is_transposed() ? Transpose::NO : Transpose::YES, rows_, outputs_, inputs_, x,
        blobs_[0]->cpu_data(), has_bias(), y);
-  if (rectifies_) kernels().blocks.scale_by_sign(y, 0, y, y, rows_ * outputs_);
+  for (int i = 0; rectifies_ && i < rows_ * outputs_; ++i) y[i] = y[i] < 0 ? 0 : y[i];
 }
 
 void InnerProductLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,

@@ -12,12 +12,12 @@ namespace vibnet {
 /// all.
 class PreparedWeights {
  public:
-  void forget() { prepared_of_ = 0; }
+  void forget() { prepared_.reset(); }
 
   /// `size` floats, written by prepare(weights, to).
   template <typename Prepare>
   const float* of(const Blob& weights, std::size_t size, const Prepare& prepare) {
-    if (prepared_of_ != weights.data_stamp()) {
+    if (prepared_ == nullptr || prepared_of_ != weights.data_stamp()) {
       prepared_ = std::make_unique<SyncedMemory>(size * sizeof(float));
       prepare(weights.cpu_data(), static_cast<float*>(prepared_->mutable_cpu_data()));
       prepared_of_ = weights.data_stamp();

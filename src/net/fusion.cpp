@@ -44,6 +44,7 @@ void Net::fuse_relu(int relu) {
   if (tops_[before].size() != 1 || bottoms_[relu][0] != tops_[before][0]) return;
   if (loss_weights_[before][0] != 0 || !layers_[before]->rectify()) return;
   tops_[before][0] = tops_[relu][0];
+  bottoms_[relu][0] = tops_[relu][0];  // so that reshape() finds it in shape
   pass_of_[relu] = before;
 }
 

@@ -179,6 +179,41 @@ TEST(Passes, LeaveInPlaceWhatLayersOnTheDataRead) {
   }
 }
 
+/// A ReLU out of place that the convolution takes along, and a layer that compares shapes.
+TEST(Passes, TakeAnotherBatch) {
+  const NetParameter model = net_of(R"(
+    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 5 dim: 3 dim: 6 dim: 4 } } }
+    layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+      convolution_param { num_output: 3 kernel_size: 1 weight_filler { type: "msra" } } }
+    layer { name: "relu" type: "ReLU" bottom: "conv" top: "relu" }
+    layer { name: "sum" type: "Eltwise" bottom: "relu" bottom: "data" top: "sum" }
+  )");
+  Net whole(model, options_of(TEST, true));
+  Net fused(model, options_of(TEST, false));
+  fused.copy_weights(whole.to_proto(), "weights", Missing::FAIL);
+  EXPECT_TRUE(has_passes(fused));
+  for (const int batch : {5, 2, 9}) {
+    for (Net* net : {&whole, &fused}) {
+      net->blob("data")->reshape({batch, 3, 6, 4});
+      net->reshape();
+    }
+    EXPECT_LE(difference(forward(noise(whole), &whole), forward(noise(whole), &fused)), kTolerance);
+  }
+}
+
+TEST(Passes, TakeWeightsThatNobodyWrote) {
+  const NetParameter model = net_of(R"(
+    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 5 dim: 3 dim: 4 dim: 4 } } }
+    layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+      convolution_param { num_output: 3 kernel_size: 3 } }
+    layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip" inner_product_param { num_output: 2 } }
+  )");
+  NetOptions options = options_of(TEST, false);
+  options.fills_parameters = false;
+  Net net(model, options);
+  EXPECT_EQ(0, forward(noise(net), &net).at("ip").values[0]);
+}
+
 TEST(Passes, GiveTheSameBytesOnOneThreadAndOnTwo) {
   const NetParameter model = for_training(net_of(std::string(kChain) + kGate), InPlace::YES);
   std::vector<std::string> gradients;
