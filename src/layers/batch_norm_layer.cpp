@@ -18,24 +18,22 @@ void BatchNormLayer::begin_forward(const Blobs& /*bottom*/) {
   if (uses_global_stats()) return read_running_stats();
   std::fill(mean_.begin(), mean_.end(), 0);
   std::fill(variance_.begin(), variance_.end(), 0);
-  std::fill(seen_.begin(), seen_.end(), 0);
 }
 
-/// Mean and variance of what was seen so far, and the block's around its own mean, make those of all
-/// (Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
+/// Mean and variance of what was seen so far, and the block's around its own mean, make those of
+/// all (Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
 /// Variances, 1979).
 void BatchNormLayer::look(const ChannelBlock& block, const float* x) {
   const BlockKernels& loops = kernels().blocks;
   const int c = block.channel;
   const double count = block.count();
-  const double all = seen_[c] + count;
+  const double seen = double{1} * block.first_sample * layout().values + block.first_value;
+  const double all = seen + count;
   const float mean = loops.sum(x, block.count()) / static_cast<float>(count);
   const double squares = loops.squares(x, mean, block.count());
   const double apart = mean - mean_[c];
-  variance_[c] =
-      (variance_[c] * seen_[c] + squares + apart * apart * seen_[c] * count / all) / all;
+  variance_[c] = (variance_[c] * seen + squares + apart * apart * seen * count / all) / all;
   mean_[c] += apart * count / all;
-  seen_[c] = all;
 }
 
 void BatchNormLayer::forward_block(const ChannelBlock& block, const float* x, float* y) {

@@ -33,7 +33,6 @@ class BatchNormLayer : public ChannelwiseLayer {
       fail("was made for ", blobs_[0]->count(), " channels, and the bottom has ", channels());
     mean_.resize(channels());
     variance_.resize(channels());
-    seen_.resize(channels());
   }
 
   ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
@@ -78,8 +77,6 @@ class BatchNormLayer : public ChannelwiseLayer {
 
   std::vector<double> mean_;
   std::vector<double> variance_;
-  /// Values of each channel that were looked at so far.
-  std::vector<double> seen_;
   /// Of dL/dy, and of it times y.
   ChannelSums sums_;
   ChannelSums products_;

@@ -14,15 +14,6 @@ int seen(const WindowAxis& axis) {
   return (axis.outputs() - 1) * axis.stride + static_cast<int>(axis.reach());
 }
 
-/// to[i * to_step] = from[i * from_step].
-void copy_spaced(const float* from, int from_step, int count, float* to, int to_step) {
-  if (from_step == 1 && to_step == 1) {
-    std::copy_n(from, count, to);
-    return;
-  }
-  for (int i = 0; i < count; ++i) to[i * to_step] = from[i * from_step];
-}
-
 }  // namespace
 
 double DepthwiseConvolution::cost(const Convolution& c) {
@@ -56,39 +47,31 @@ int DepthwiseConvolution::seen_width() const {
   return std::clamp(width_ - columns_.pad, 0, columns_.size);
 }
 
-/// Copies a plane to height_ x width_ values, with zeros around it.
-void DepthwiseConvolution::pad(const float* map, float* padded) const {
-  std::fill_n(padded, height_ * width_, 0.0f);
-  const int height = std::min(rows_.size, height_ - rows_.pad);
-  const int width = seen_width();
-  for (int y = 0; y < height; ++y)
-    std::copy_n(map + y * columns_.size, width, padded + (y + rows_.pad) * width_ + columns_.pad);
-}
-
 /// Copies a result to where its windows' first taps are in a padded plane, with zeros between.
 void DepthwiseConvolution::spread(const float* result, float* spread) const {
   std::fill_n(spread, height_ * width_, 0.0f);
   const int outputs = columns_.outputs();
-  for (int y = 0; y < rows_.outputs(); ++y)
-    copy_spaced(result + y * outputs, 1, outputs, spread + y * rows_.stride * width_,
-                columns_.stride);
+  for (int y = 0; y < rows_.outputs(); ++y, result += outputs) {
+    float* row = spread + y * rows_.stride * width_;
+    for (int i = 0; i < outputs; ++i) row[i * columns_.stride] = result[i];
+  }
 }
 
 /// Copies a plane with zeros around it, its columns dealt out by stride: every stride-th from the
-/// first, then from the second, each height_ x split_width_. So windows side by side see values
-/// side by side.
-void DepthwiseConvolution::split(const float* map, float* columns) const {
+/// first, then from the second, each of height_ rows. So windows side by side see values side by
+/// side. Up to kLanes floats more are written.
+void DepthwiseConvolution::split(const float* map, int stride, float* columns) const {
   const int above = std::min(rows_.pad, height_);
   const int height = std::min(height_ - above, rows_.size);
-  const int stride = columns_.stride;
+  const int split_width = parts(width_, stride);
   for (int first = 0; first < stride; ++first) {
-    const int head = std::min(split_width_, parts(std::max(0, columns_.pad - first), stride));
+    const int head = std::min(split_width, parts(std::max(0, columns_.pad - first), stride));
     const int column = head * stride + first - columns_.pad;
     const int seen = std::max(0, std::min(columns_.size, width_ - columns_.pad) - column);
-    const int count = std::min(split_width_ - head, parts(seen, stride));
+    const int count = std::min(split_width - head, parts(seen, stride));
     kernels().pad_planes({1, map + column, 0, columns_.size, stride, above, height,
-                          height_ - above - height, head, count, columns, 0, split_width_});
-    columns += height_ * split_width_;
+                          height_ - above - height, head, count, columns, 0, split_width});
+    columns += height_ * split_width;
   }
 }
 
@@ -103,7 +86,7 @@ void DepthwiseConvolution::forward(const float* maps, const float* weights,
     float* columns = scratch(size);
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t channel = i % convolution_.groups;
-      split(maps + i * map_size, columns);
+      split(maps + i * map_size, columns_.stride, columns);
       kernels().weighted_sums({columns, std::ptrdiff_t{rows_.stride} * split_width_,
                                split_offsets_.data(), weights + channel * taps(), taps(),
                                epilogue.from(channel), rows_.outputs(), outputs,
@@ -154,12 +137,12 @@ void DepthwiseConvolution::backward_weights(const float* maps, const float* resu
   const int count = (rows_.outputs() - 1) * rows_.stride * width_ +
                     (columns_.outputs() - 1) * columns_.stride + 1;
   parallel_for(convolution_.groups, 1, [&](std::int64_t begin, std::int64_t end) {
-    float* padded = scratch(2 * size);
+    float* padded = scratch(2 * size + kLanes);
     float* spread_result = padded + size;
     for (std::int64_t channel = begin; channel < end; ++channel)
       for (int n = 0; n < convolution_.samples; ++n) {
         const std::ptrdiff_t plane = std::ptrdiff_t{n} * convolution_.groups + channel;
-        pad(maps + plane * convolution_.window.values(), padded);
+        split(maps + plane * convolution_.window.values(), 1, padded);
         spread(results + plane * convolution_.places(), spread_result);
         for (int tap = 0; tap < taps(); ++tap)
           weights[channel * taps() + tap] +=

@@ -27,8 +27,7 @@ class DepthwiseConvolution : public ConvolutionKernel {
  private:
   int taps() const { return static_cast<int>(offsets_.size()); }
   int seen_width() const;
-  void pad(const float* map, float* padded) const;
-  void split(const float* map, float* columns) const;
+  void split(const float* map, int stride, float* columns) const;
   void spread(const float* result, float* spread) const;
 
   const Convolution convolution_;
@@ -39,7 +38,7 @@ class DepthwiseConvolution : public ConvolutionKernel {
   const int width_;
   /// Where each tap is from the first on, in a plane of that width.
   std::vector<std::ptrdiff_t> offsets_;
-  /// The same in a plane that split has made, whose rows are of so many floats.
+  /// The same in a plane that split has dealt out by stride, in rows of so many floats.
   const int split_width_;
   std::vector<std::ptrdiff_t> split_offsets_;
 };

@@ -19,8 +19,6 @@ constexpr int kDepth = 256;
 /// Columns that are worked on at a time, in panels.
 constexpr int kColumns = 256;
 constexpr int kPanel = 2 * kLanes;
-/// Rows that are too few to copy a panel for.
-constexpr int kFewRows = 24;
 /// Rows, or columns, below which each value is a dot product.
 constexpr int kDots = 4;
 
@@ -106,23 +104,14 @@ class Blocks {
 
 /// C = A B, with B's rows as they are.
 void multiply_columns(int m, int n, int k, const Matrix& a, const float* b, bool adds, float* c) {
-  const bool copies = m >= kFewRows;
   const Blocks blocks(m, n, k, a, kPanel);
-  blocks.share(Blocks::kRowsSize + kDepth * kColumns, [&](const Block& block, float* memory) {
-    float* copy = memory + Blocks::kRowsSize;
+  blocks.share(Blocks::kRowsSize, [&](const Block& block, float* memory) {
     for (int d = 0; d < k; d += kDepth) {
       const int depth = std::min(kDepth, k - d);
       const Matrix rows = blocks.rows(block, d, depth, memory);
-      const float* from = b + std::int64_t{d} * n + block.column;
-      for (int i = 0; copies && i < depth; ++i)
-        for (int j = 0; j < block.columns; j += kPanel)
-          std::copy_n(from + std::int64_t{i} * n + j, std::min(kPanel, block.columns - j),
-                      copy + j * kDepth + i * kPanel);
-      for (int j = 0; j < block.columns; j += kPanel)
-        kernels().multiply({block.rows, std::min(kPanel, block.columns - j), depth, rows.values,
-                            rows.row, rows.column, copies ? copy + j * kDepth : from + j,
-                            copies ? kPanel : n, c + std::int64_t{block.row} * n + block.column + j,
-                            n, adds || d > 0});
+      kernels().multiply({block.rows, block.columns, depth, rows.values, rows.row, rows.column,
+                          b + std::int64_t{d} * n + block.column, n,
+                          c + std::int64_t{block.row} * n + block.column, n, adds || d > 0});
     }
   });
 }

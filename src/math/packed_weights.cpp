@@ -16,12 +16,11 @@ constexpr int kRows = 8 * kRowStep;
 int PackedWeights::outputs(int panel) const { return std::min(kPanel, outputs_ - panel * kPanel); }
 
 void PackedWeights::pack(const float* weights, float* packed) const {
-  std::fill_n(packed, size(), 0.0f);
   parallel_jobs(panels(), [&](int panel, int /*thread*/) {
     float* to = packed + panel * panel_size();
-    const float* from = weights + std::ptrdiff_t{panel} * kPanel * inputs_;
-    for (int output = 0; output < outputs(panel); ++output, from += inputs_)
-      for (int input = 0; input < inputs_; ++input) to[input * kPanel + output] = from[input];
+    if (outputs(panel) <= kLanes) std::fill_n(to, panel_size(), 0.0f);
+    kernels().interleave(weights + std::ptrdiff_t{panel} * kPanel * inputs_, inputs_,
+                         outputs(panel), inputs_, to, kPanel);
   });
 }
 

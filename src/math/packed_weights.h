@@ -2,6 +2,7 @@
 
 #include <cstddef>
 
+#include "math/parallel.h"
 #include "simd/kernels.h"
 
 namespace vibnet {
@@ -14,7 +15,7 @@ class PackedWeights {
 
   PackedWeights(int outputs, int inputs) : outputs_(outputs), inputs_(inputs) {}
 
-  int panels() const { return (outputs_ + kPanel - 1) / kPanel; }
+  int panels() const { return parts(outputs_, kPanel); }
   /// Outputs of a panel.
   int outputs(int panel) const;
   std::size_t size() const { return panels() * panel_size(); }

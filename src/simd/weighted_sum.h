@@ -98,7 +98,7 @@ VIBNET_INLINE void pad_planes_by(const PaddedPlanes p, const CopyRow& copy_row) 
 static void pad_planes(const PaddedPlanes& planes) {
   const int step = planes.step;
   const int count = planes.count;
-  if (step == 1 && count <= kWidth)
+  if (step == 1 && count > 0 && count <= kWidth)
     pad_planes_by(planes, [](const float* from, float* to) { store(load(from), to); });
   else if (step == 1)
     pad_planes_by(planes, [=](const float* from, float* to) {

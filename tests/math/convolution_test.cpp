@@ -282,6 +282,7 @@ INSTANTIATE_TEST_SUITE_P(
                     // The only window stands in the padding.
                     convolution_of(2, 3, 1, 1, axis(4, 1), axis(1, 1, 2, 5)),
                     convolution_of(2, 3, 1, 1, axis(1, 1, 2, 5), axis(99, 3, 1)),
+                    convolution_of(2, 3, 1, 1, axis(4, 1), axis(2, 2, 5, 20)),
                     convolution_of(0, 3, 1, 1, axis(4, 3, 1), axis(4, 3, 1))));
 
 }  // namespace

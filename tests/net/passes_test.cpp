@@ -134,6 +134,12 @@ NamedValues noise(const Net& net) {
   return {{"data", {values.shape(), {values.cpu_data(), values.cpu_data() + values.count()}}}};
 }
 
+void expect_same_gradients(Net* whole, Net* fused) {
+  whole->backward();
+  fused->backward();
+  EXPECT_LE(difference(as_one(gradients_of(*whole)), as_one(gradients_of(*fused))), kTolerance);
+}
+
 TEST(Passes, RunAChainOfLayersInPlaceAsOne) {
   for (const std::string& text : {std::string(kChain), std::string(kChain) + kGate}) {
     const NetParameter model = net_of(text);
@@ -150,9 +156,7 @@ TEST(Passes, RunAChainOfLayersInPlaceAsOne) {
       ASSERT_EQ(1U, expected.size());
       EXPECT_LE(difference({{"y", expected.begin()->second}}, {{"y", found.begin()->second}}),
                 kTolerance);
-      whole.backward();
-      fused.backward();
-      EXPECT_LE(difference(as_one(gradients_of(whole)), as_one(gradients_of(fused))), kTolerance);
+      expect_same_gradients(&whole, &fused);
     }
   }
 }
@@ -173,9 +177,7 @@ TEST(Passes, LeaveInPlaceWhatLayersOnTheDataRead) {
   fused.copy_weights(whole.to_proto(), "weights", Missing::FAIL);
   for (int pass = 0; pass < 2; ++pass) {
     EXPECT_LE(difference(forward(noise(whole), &whole), forward(noise(whole), &fused)), kTolerance);
-    whole.backward();
-    fused.backward();
-    EXPECT_LE(difference(as_one(gradients_of(whole)), as_one(gradients_of(fused))), kTolerance);
+    expect_same_gradients(&whole, &fused);
   }
 }
 
