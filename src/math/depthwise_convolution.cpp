@@ -1,5 +1,7 @@
 #include "math/depthwise_convolution.h"
 
+#include <omp.h>
+
 #include <algorithm>
 
 #include "math/parallel.h"
@@ -8,6 +10,9 @@
 
 namespace vibnet {
 namespace {
+
+/// Of planes that are copied before they are summed: a part of the first-level cache.
+constexpr int kFloatsAtOnce = 4096;
 
 /// What the windows see of a padded axis: from the first tap of the first to the last of the last.
 int seen(const WindowAxis& axis) {
@@ -57,42 +62,86 @@ void DepthwiseConvolution::spread(const float* result, float* spread) const {
   }
 }
 
-/// Copies a plane with zeros around it, its columns dealt out by stride: every stride-th from the
-/// first, then from the second, each of height_ rows. So windows side by side see values side by
-/// side. Up to kLanes floats more are written.
-void DepthwiseConvolution::split(const float* map, int stride, float* columns) const {
-  const int above = std::min(rows_.pad, height_);
-  const int height = std::min(height_ - above, rows_.size);
+/// How to copy what some rows of windows see of a plane, with zeros around it, its columns dealt
+/// out by stride: every stride-th from the first, then from the second, each with room for height_
+/// rows. So windows side by side see values side by side. Copied one after the other, as each
+/// writes up to kLanes floats more.
+DepthwiseConvolution::Split DepthwiseConvolution::split(Rows windows, int stride) const {
+  const int first_row = windows.begin * rows_.stride - rows_.pad;
+  const int seen_rows =
+      (windows.end - windows.begin - 1) * rows_.stride + static_cast<int>(rows_.reach());
+  const int above = std::clamp(-first_row, 0, seen_rows);
+  const int height = std::clamp(rows_.size - first_row - above, 0, seen_rows - above);
+  const int row = height > 0 ? first_row + above : 0;
   const int split_width = parts(width_, stride);
+  Split split;
   for (int first = 0; first < stride; ++first) {
     const int head = std::min(split_width, parts(std::max(0, columns_.pad - first), stride));
     const int column = head * stride + first - columns_.pad;
     const int seen = std::max(0, std::min(columns_.size, width_ - columns_.pad) - column);
     const int count = std::min(split_width - head, parts(seen, stride));
-    kernels().pad_planes({1, map + column, 0, columns_.size, stride, above, height,
-                          height_ - above - height, head, count, columns, 0, split_width});
-    columns += height_ * split_width;
+    split.from.push_back(count > 0 ? row * columns_.size + column : 0);
+    split.to.push_back(first * height_ * split_width);
+    split.planes.push_back({1, nullptr, convolution_.window.values(), columns_.size, stride, above,
+                            height, seen_rows - above - height, head, count, nullptr,
+                            padded_size(stride), split_width});
+  }
+  return split;
+}
+
+/// Floats of a plane that split says how to copy, with room behind it.
+std::ptrdiff_t DepthwiseConvolution::padded_size(int stride) const {
+  return std::ptrdiff_t{height_} * parts(width_, stride) * stride + kLanes;
+}
+
+/// Copies so many planes, side by side.
+void DepthwiseConvolution::copy(const Split& split, int planes, const float* maps, float* columns) {
+  for (std::size_t i = 0; i < split.planes.size(); ++i) {
+    PaddedPlanes some = split.planes[i];
+    some.planes = planes;
+    some.from = maps + split.from[i];
+    some.to = columns + split.to[i];
+    kernels().pad_planes(some);
   }
 }
 
 void DepthwiseConvolution::forward(const float* maps, const float* weights,
                                    const Epilogue& epilogue, float* results) const {
+  const int channels = convolution_.groups;
   const int outputs = columns_.outputs();
   const int places = convolution_.places();
-  const int map_size = convolution_.window.values();
-  const std::size_t size = std::size_t(height_) * split_width_ * columns_.stride + kLanes;
-  const std::ptrdiff_t planes = std::ptrdiff_t{convolution_.samples} * convolution_.groups;
-  parallel_for(planes, grain_of(places), [&](std::int64_t begin, std::int64_t end) {
-    float* columns = scratch(size);
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t channel = i % convolution_.groups;
-      split(maps + i * map_size, columns_.stride, columns);
-      kernels().weighted_sums({columns, std::ptrdiff_t{rows_.stride} * split_width_,
-                               split_offsets_.data(), weights + channel * taps(), taps(),
-                               epilogue.from(channel), rows_.outputs(), outputs,
-                               results + i * places, outputs});
+  const std::ptrdiff_t map_size = convolution_.window.values();
+  const std::ptrdiff_t size = padded_size(columns_.stride);
+  const int at_once =
+      static_cast<int>(std::clamp<std::ptrdiff_t>(kFloatsAtOnce / size, 1, channels));
+  // Threads share the rows of a few samples rather than the channels: the pointwise convolution
+  // behind this one reads all channels.
+  const int samples = convolution_.samples;
+  const int row_parts =
+      std::min(parts(omp_get_max_threads(), std::max(1, samples)), rows_.outputs());
+  const auto sum_rows = [&](std::int64_t part) {
+    const int index = static_cast<int>(part % row_parts);
+    const Rows rows{rows_.outputs() * index / row_parts, rows_.outputs() * (index + 1) / row_parts};
+    const Split split = this->split(rows, columns_.stride);
+    float* columns = scratch(at_once * size);
+    for (int first = 0; first < channels; first += at_once) {
+      const int count = std::min(at_once, channels - first);
+      const std::int64_t plane = part / row_parts * channels + first;
+      copy(split, count, maps + plane * map_size, columns);
+      for (int i = 0; i < count; ++i) {
+        const int channel = first + i;
+        kernels().weighted_sums({columns + i * size, std::ptrdiff_t{rows_.stride} * split_width_,
+                                 split_offsets_.data(), weights + channel * taps(), taps(),
+                                 epilogue.from(channel), rows.end - rows.begin, outputs,
+                                 results + (plane + i) * places + rows.begin * outputs, outputs});
+      }
     }
-  });
+  };
+  parallel_for(std::int64_t{samples} * row_parts,
+               grain_of(std::int64_t{channels} * places / row_parts),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t part = begin; part < end; ++part) sum_rows(part);
+               });
 }
 
 void DepthwiseConvolution::backward_data(const float* results, const float* weights,
@@ -133,16 +182,17 @@ void DepthwiseConvolution::backward_data(const float* results, const float* weig
 
 void DepthwiseConvolution::backward_weights(const float* maps, const float* results,
                                             float* weights) const {
-  const std::size_t size = std::size_t(height_) * width_;
+  const std::ptrdiff_t size = padded_size(1);
+  const Split split = this->split(all_rows(convolution_.window), 1);
   const int count = (rows_.outputs() - 1) * rows_.stride * width_ +
                     (columns_.outputs() - 1) * columns_.stride + 1;
   parallel_for(convolution_.groups, 1, [&](std::int64_t begin, std::int64_t end) {
-    float* padded = scratch(2 * size + kLanes);
+    float* padded = scratch(2 * size);
     float* spread_result = padded + size;
     for (std::int64_t channel = begin; channel < end; ++channel)
       for (int n = 0; n < convolution_.samples; ++n) {
         const std::ptrdiff_t plane = std::ptrdiff_t{n} * convolution_.groups + channel;
-        split(maps + plane * convolution_.window.values(), 1, padded);
+        copy(split, 1, maps + plane * convolution_.window.values(), padded);
         spread(results + plane * convolution_.places(), spread_result);
         for (int tap = 0; tap < taps(); ++tap)
           weights[channel * taps() + tap] +=

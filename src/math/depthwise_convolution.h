@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "math/convolution.h"
+#include "simd/kernels.h"
 
 namespace vibnet {
 
@@ -27,7 +28,15 @@ class DepthwiseConvolution : public ConvolutionKernel {
  private:
   int taps() const { return static_cast<int>(offsets_.size()); }
   int seen_width() const;
-  void split(const float* map, int stride, float* columns) const;
+  /// Copies of planes, what each reads of its map, and where it writes to of the plane.
+  struct Split {
+    std::vector<PaddedPlanes> planes;
+    std::vector<std::ptrdiff_t> from;
+    std::vector<std::ptrdiff_t> to;
+  };
+  Split split(Rows windows, int stride) const;
+  static void copy(const Split& split, int planes, const float* maps, float* columns);
+  std::ptrdiff_t padded_size(int stride) const;
   void spread(const float* result, float* spread) const;
 
   const Convolution convolution_;

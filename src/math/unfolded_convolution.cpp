@@ -27,6 +27,8 @@ constexpr int kFewPlainPlaces = 256;
 constexpr int kFewRows = 2 * kRowStep;
 /// Filters that are columns of a product side by side.
 constexpr int kPanel = PackedWeights::kPanel;
+/// Filters for each place from which on a pointwise convolution reads more weights than maps.
+constexpr int kFiltersAPlace = 4;
 /// Columns below which a product wastes its vectors.
 constexpr int kFewPlaces = 2 * kLanes;
 
@@ -173,14 +175,15 @@ void UnfoldedConvolution::forward_few(const float* maps, const float* prepared,
 
 void UnfoldedConvolution::forward(const float* maps, const Filters& weights,
                                   const Epilogue& epilogue, float* results) const {
+  if (is_plain_) return forward_plain(maps, weights, epilogue, results);
   const int filters = convolution_.filters;
   const int jobs = pieces() * convolution_.groups;
   const int part = part_size(filters, jobs, kRowStep);
   const int filter_parts = parts(filters, part);
   const int threads = omp_get_max_threads();
-  const std::size_t columns_size = is_plain_ ? 0 : stride() * taps_;
+  const std::size_t columns_size = stride() * taps_;
   const std::size_t rows_size = is_direct() ? 0 : stride() * part;
-  const bool unfolds_first = filter_parts > 1 && !is_plain_;
+  const bool unfolds_first = filter_parts > 1;
   float* rows = scratch(rows_size * threads + columns_size * (unfolds_first ? jobs : threads));
   float* columns = rows + rows_size * threads;
   if (unfolds_first) unfold_all(maps, columns, columns_size);
@@ -199,12 +202,8 @@ void UnfoldedConvolution::forward(const float* maps, const Filters& weights,
                     own_rows,    stride(),
                     false,       epilogue.from(group * filters + filter)};
     set_filters(weights, group, filter, &product);
-    if (is_plain_) {
-      product.b = maps + map_at(group, piece);
-      product.b_depth = convolution_.places();
-    } else if (!unfolds_first) {
+    if (!unfolds_first)
       unfold(maps, group, piece, 0, convolution_.window.channels, own_columns, stride());
-    }
     if (is_direct()) {
       product.c = results + result_at(group, piece, filter);
       product.c_row = convolution_.places();
@@ -214,6 +213,43 @@ void UnfoldedConvolution::forward(const float* maps, const Filters& weights,
     for_each_row(group, piece, filter, count, [&](std::ptrdiff_t result, int f, int column) {
       std::copy_n(own_rows + f * stride() + column, piece.places, results + result);
     });
+  });
+}
+
+/// The maps are the columns as they stand. Threads share the places rather than the filters, so
+/// that each reads what it has just written itself, unless the weights are by far the most to read.
+void UnfoldedConvolution::forward_plain(const float* maps, const Filters& weights,
+                                        const Epilogue& epilogue, float* results) const {
+  const int filters = convolution_.filters;
+  const int places = convolution_.places();
+  const int images = convolution_.samples * convolution_.groups;
+  const int panels = parts(places, kPanel);
+  const int wanted =
+      filters < kFiltersAPlace * places ? parts(omp_get_max_threads(), std::max(1, images)) : 1;
+  const int place_parts = std::min(wanted, panels);
+  const int part = part_size(filters, images * place_parts, kRowStep);
+  const int filter_parts = parts(filters, part);
+  parallel_jobs(images * place_parts * filter_parts, [&](int job, int /*thread*/) {
+    const int image = job / filter_parts / place_parts;
+    const int place_part = job / filter_parts % place_parts;
+    const int first = panels * place_part / place_parts * kPanel;
+    const int last = std::min(panels * (place_part + 1) / place_parts * kPanel, places);
+    const int group = image % convolution_.groups;
+    const int filter = job % filter_parts * part;
+    Product product{std::min(part, filters - filter),
+                    last - first,
+                    taps_,
+                    nullptr,
+                    0,
+                    0,
+                    maps + std::ptrdiff_t{image} * taps_ * places + first,
+                    places,
+                    results + (std::ptrdiff_t{image} * filters + filter) * places + first,
+                    places,
+                    false,
+                    epilogue.from(group * filters + filter)};
+    set_filters(weights, group, filter, &product);
+    kernels().multiply(product);
   });
 }
 
@@ -287,10 +323,11 @@ void UnfoldedConvolution::backward_data(const float* results, const float* weigh
           continue;
         }
         kernels().multiply(product);
+        const Unfolding unfolding(some, piece.rows);
         for (int n = 0; n < piece.samples; ++n) {
           float* to = map + n * convolution_.map_size();
           if (p == 0) std::fill_n(to, some.channels * plane, 0.0f);
-          add_col2im(columns + n * piece.places, stride(), some, piece.rows, to);
+          unfolding.fold(columns + n * piece.places, stride(), to);
         }
       }
     }

@@ -49,6 +49,8 @@ class UnfoldedConvolution : public ConvolutionKernel {
   void set_filters(const Filters& filters, int group, int filter, Product* product) const;
   void forward(const float* maps, const Filters& filters, const Epilogue& epilogue,
                float* results) const;
+  void forward_plain(const float* maps, const Filters& filters, const Epilogue& epilogue,
+                     float* results) const;
   template <typename Visit>
   void for_each_row(int group, const Piece& piece, int filter, int filters,
                     const Visit& visit) const;

@@ -22,29 +22,42 @@ std::vector<Unfolding::Tap> Unfolding::taps_along(const WindowAxis& axis) {
   return taps;
 }
 
-void Unfolding::unfold(const float* picture, float* columns, std::ptrdiff_t stride) const {
-  if (window_.axes.size() > 2) return im2col(picture, window_, places_, columns, stride);
-  for (std::size_t row = 0; row < rows_.size(); ++row)
-    for (std::size_t column = 0; column < columns_.size(); ++column, columns += stride)
-      unfold_tap(picture, rows_[row], columns_[column], columns,
-                 static_cast<std::ptrdiff_t>(rows_.size() * columns_.size()) * stride);
-}
-
-/// The places of a tap of each channel, which are `channel` floats apart.
-void Unfolding::unfold_tap(const float* picture, const Tap& row, const Tap& column, float* columns,
-                           std::ptrdiff_t channel) const {
-  const std::ptrdiff_t width = window_.axes[1].size;
-  const int down = window_.axes[0].stride;
-  const int across = window_.axes[1].stride;
+Unfolding::Inside Unfolding::inside(const Tap& row, const Tap& column) const {
   const int count = std::max(0, column.inside.end - column.inside.begin);
   const int begin = std::clamp(row.inside.begin, places_.begin, places_.end);
   const int end = count == 0 ? begin : std::clamp(row.inside.end, begin, places_.end);
-  const std::ptrdiff_t first =
-      (begin * down + row.offset) * width + column.inside.begin * across + column.offset;
-  kernels().pad_planes({window_.channels, picture + (begin < end ? first : 0),
-                        window_.axes[0].size * width, down * width, across, begin - places_.begin,
-                        end - begin, places_.end - end, column.inside.begin, count, columns,
-                        channel, outputs_});
+  if (begin == end) return {begin, end, count, 0};
+  return {begin, end, count,
+          (begin * window_.axes[0].stride + row.offset) * width() +
+              column.inside.begin * window_.axes[1].stride + column.offset};
+}
+
+void Unfolding::unfold(const float* picture, float* columns, std::ptrdiff_t stride) const {
+  if (window_.axes.size() > 2) return im2col(picture, window_, places_, columns, stride);
+  const auto channel = static_cast<std::ptrdiff_t>(rows_.size() * columns_.size()) * stride;
+  for (const Tap& row : rows_)
+    for (const Tap& column : columns_) {
+      const Inside in = inside(row, column);
+      kernels().pad_planes({window_.channels, picture + in.first, plane(),
+                            window_.axes[0].stride * width(), window_.axes[1].stride,
+                            in.begin - places_.begin, in.end - in.begin, places_.end - in.end,
+                            column.inside.begin, in.count, columns, channel, outputs_});
+      columns += stride;
+    }
+}
+
+void Unfolding::fold(const float* columns, std::ptrdiff_t stride, float* picture) const {
+  if (window_.axes.size() > 2) return add_col2im(columns, stride, window_, places_, picture);
+  const auto channel = static_cast<std::ptrdiff_t>(rows_.size() * columns_.size()) * stride;
+  for (const Tap& row : rows_)
+    for (const Tap& column : columns_) {
+      const Inside in = inside(row, column);
+      const int first = (in.begin - places_.begin) * outputs_ + column.inside.begin;
+      kernels().add_planes({window_.channels, columns + first, channel, outputs_, in.end - in.begin,
+                            in.count, picture + in.first, plane(), window_.axes[0].stride * width(),
+                            window_.axes[1].stride});
+      columns += stride;
+    }
 }
 
 }  // namespace vibnet

@@ -3,6 +3,7 @@
 #include "simd/dots.h"
 #include "simd/multiply.h"
 #include "simd/normals.h"
+#include "simd/planes.h"
 #include "simd/pooling.h"
 #include "simd/transpose.h"
 #include "simd/weighted_sum.h"
@@ -21,6 +22,7 @@ constexpr Kernels kKernels = {VIBNET_STRING(VIBNET_ISA),
                               deinterleave,
                               weighted_sums,
                               pad_planes,
+                              add_planes,
                               normals,
                               max_of_windows,
                               winograd_kernels<Winograd2>(),

@@ -134,7 +134,7 @@ struct WeightedSums {
 
 /// Planes of rows of to_row floats: `above` rows of zeros, `rows` rows of `head` zeros, from[i *
 /// step] for i < count and zeros again, and `below` rows of zeros. Up to kLanes floats behind each
-/// plane's last row are written.
+/// plane's last row are written, and as many read behind from's.
 struct PaddedPlanes {
   int planes;
   const float* from;
@@ -146,6 +146,22 @@ struct PaddedPlanes {
   float* to;
   std::ptrdiff_t to_plane;
   std::ptrdiff_t to_row;
+};
+
+/// The way back: to[i * step] += from[i] for i < count, of each row of each plane. Up to kLanes
+/// floats behind a row are read. What stands between the first and the last value that is added to
+/// must be no other thread's.
+struct AddedPlanes {
+  int planes;
+  const float* from;
+  std::ptrdiff_t from_plane;
+  std::ptrdiff_t from_row;
+  int rows;
+  int count;
+  float* to;
+  std::ptrdiff_t to_plane;
+  std::ptrdiff_t to_row;
+  int step;
 };
 
 /// The hot loops, compiled for one instruction set.
@@ -164,6 +180,7 @@ struct Kernels {
                        const Epilogue& epilogue, float* planes, std::ptrdiff_t plane, int channels);
   void (*weighted_sums)(const WeightedSums& sums);
   void (*pad_planes)(const PaddedPlanes& planes);
+  void (*add_planes)(const AddedPlanes& planes);
   /// values[4 * i + j] = value j of vibnet::normal4 for blocks[i], to 1e-6.
   void (*normals)(std::uint64_t key, std::uint64_t iteration, std::uint32_t sample,
                   const std::uint32_t* blocks, int count, float* values);

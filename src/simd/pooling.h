@@ -1,32 +1,8 @@
 #pragma once
 
-#include "simd/transpose.h"
+#include "simd/strided.h"
 
 namespace vibnet::VIBNET_ISA {
-
-/// x[i * stride] for i < W; STRIDE is 0 for one that is known at run time only. Reads up to x[2 W -
-/// 1] at a stride of 2.
-template <int W, int STRIDE>
-VIBNET_INLINE Row<W> load_strided(const float* x, int stride) {
-  Row<W> row;
-  if constexpr (STRIDE == 1) {
-    __builtin_memcpy(&row, x, sizeof(row));
-#if !defined(__clang__)  // which sees the shuffle in the loop
-  } else if constexpr (STRIDE == 2 && W > 1) {
-    Row<W> second;
-    __builtin_memcpy(&row, x, sizeof(row));
-    __builtin_memcpy(&second, x + W, sizeof(second));
-    typename Vectors<W>::Indices even;
-#pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) even[i] = 2 * i;
-    row = __builtin_shuffle(row, second, even);
-#endif
-  } else {
-#pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) row[i] = x[i * (STRIDE > 0 ? STRIDE : stride)];
-  }
-  return row;
-}
 
 /// The windows from i on, W at a time. SIZE and STRIDE are 0 where they are known at run time only.
 /// Returns the first that is left.

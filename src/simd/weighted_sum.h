@@ -70,48 +70,4 @@ static void weighted_sums(const WeightedSums& w) {
   w.terms == kUsualTerms ? put_rows<kUsualTerms>(w) : put_rows<0>(w);
 }
 
-/// `count` zeros, and perhaps some behind them: mostly one vector, without a loop.
-VIBNET_INLINE void put_zeros(std::ptrdiff_t count, float* to) {
-  if (count > 0) store(Vector{}, to);
-  for (std::ptrdiff_t i = kWidth; i < count; i += kWidth) store(Vector{}, to + i);
-}
-
-/// What is written behind a row's end, the next row overwrites. The description is a copy, so that
-/// it stays in registers.
-template <typename CopyRow>
-VIBNET_INLINE void pad_planes_by(const PaddedPlanes p, const CopyRow& copy_row) {
-  const std::ptrdiff_t tail = p.to_row - p.head - p.count;
-  for (int plane = 0; plane < p.planes; ++plane) {
-    const float* from = p.from + plane * p.from_plane;
-    float* to = p.to + plane * p.to_plane;
-    put_zeros(p.above * p.to_row, to);
-    to += p.above * p.to_row;
-    for (int row = 0; row < p.rows; ++row, from += p.from_row, to += p.to_row) {
-      put_zeros(p.head, to);
-      copy_row(from, to + p.head);
-      put_zeros(tail, to + p.head + p.count);
-    }
-    put_zeros(p.below * p.to_row, to);
-  }
-}
-
-static void pad_planes(const PaddedPlanes& planes) {
-  const int step = planes.step;
-  const int count = planes.count;
-  if (step == 1 && count > 0 && count <= kWidth)
-    pad_planes_by(planes, [](const float* from, float* to) { store(load(from), to); });
-  else if (step == 1)
-    pad_planes_by(planes, [=](const float* from, float* to) {
-      for (int i = 0; i < count; i += kWidth) store(load(from + i), to + i);
-    });
-  else if (step == 2)
-    pad_planes_by(planes, [=](const float* from, float* to) {
-      for (int i = 0; i < count; ++i) to[i] = from[2 * i];
-    });
-  else
-    pad_planes_by(planes, [=](const float* from, float* to) {
-      for (int i = 0; i < count; ++i) to[i] = from[std::ptrdiff_t{i} * step];
-    });
-}
-
 }  // namespace vibnet::VIBNET_ISA

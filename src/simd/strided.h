@@ -1,0 +1,52 @@
+#pragma once
+
+#include "simd/transpose.h"
+
+namespace vibnet::VIBNET_ISA {
+
+/// x[i * stride] for i < W; STRIDE is 0 for one that is known at run time only. Reads up to x[2 W -
+/// 1] at a stride of 2.
+template <int W, int STRIDE>
+VIBNET_INLINE Row<W> load_strided(const float* x, int stride) {
+  Row<W> row;
+  if constexpr (STRIDE == 1) {
+    __builtin_memcpy(&row, x, sizeof(row));
+#if !defined(__clang__)  // which sees the shuffle in the loop
+  } else if constexpr (STRIDE == 2 && W > 1) {
+    Row<W> second;
+    __builtin_memcpy(&row, x, sizeof(row));
+    __builtin_memcpy(&second, x + W, sizeof(second));
+    typename Vectors<W>::Indices even;
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) even[i] = 2 * i;
+    row = __builtin_shuffle(row, second, even);
+#endif
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) row[i] = x[i * (STRIDE > 0 ? STRIDE : stride)];
+  }
+  return row;
+}
+
+/// The way back at a stride of 2: low and high are the values with a zero behind each.
+VIBNET_INLINE void spread(Vector values, Vector* low, Vector* high) {
+#if defined(__clang__)
+#pragma clang loop unroll(full)
+  for (int i = 0; i < kWidth; ++i) {
+    (*low)[i] = i % 2 == 0 ? values[i / 2] : 0;
+    (*high)[i] = i % 2 == 0 ? values[(kWidth + i) / 2] : 0;
+  }
+#else
+  Vectors<kWidth>::Indices to_low;
+  Vectors<kWidth>::Indices to_high;
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) {
+    to_low[i] = i % 2 == 0 ? i / 2 : kWidth;
+    to_high[i] = i % 2 == 0 ? (kWidth + i) / 2 : kWidth;
+  }
+  *low = __builtin_shuffle(values, Vector{}, to_low);
+  *high = __builtin_shuffle(values, Vector{}, to_high);
+#endif
+}
+
+}  // namespace vibnet::VIBNET_ISA
