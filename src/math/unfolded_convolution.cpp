@@ -216,40 +216,42 @@ void UnfoldedConvolution::forward(const float* maps, const Filters& weights,
   });
 }
 
-/// The maps are the columns as they stand. Threads share the places rather than the filters, so
-/// that each reads what it has just written itself, unless the weights are by far the most to read.
+/// The maps are the columns as they stand. Threads share the places of an image rather than the
+/// filters, so that each reads what it has just written itself; unless the weights are by far the
+/// most to read. Places that they cannot share evenly they share by filters.
 void UnfoldedConvolution::forward_plain(const float* maps, const Filters& weights,
                                         const Epilogue& epilogue, float* results) const {
   const int filters = convolution_.filters;
   const int places = convolution_.places();
   const int images = convolution_.samples * convolution_.groups;
-  const int panels = parts(places, kPanel);
-  const int wanted =
-      filters < kFiltersAPlace * places ? parts(omp_get_max_threads(), std::max(1, images)) : 1;
-  const int place_parts = std::min(wanted, panels);
-  const int part = part_size(filters, images * place_parts, kRowStep);
-  const int filter_parts = parts(filters, part);
-  parallel_jobs(images * place_parts * filter_parts, [&](int job, int /*thread*/) {
-    const int image = job / filter_parts / place_parts;
-    const int place_part = job / filter_parts % place_parts;
-    const int first = panels * place_part / place_parts * kPanel;
-    const int last = std::min(panels * (place_part + 1) / place_parts * kPanel, places);
+  const auto multiply = [&](int image, int place, int columns, int filter, int rows) {
+    if (columns <= 0 || rows <= 0) return;
     const int group = image % convolution_.groups;
-    const int filter = job % filter_parts * part;
-    Product product{std::min(part, filters - filter),
-                    last - first,
+    Product product{rows,
+                    columns,
                     taps_,
                     nullptr,
                     0,
                     0,
-                    maps + std::ptrdiff_t{image} * taps_ * places + first,
+                    maps + std::ptrdiff_t{image} * taps_ * places + place,
                     places,
-                    results + (std::ptrdiff_t{image} * filters + filter) * places + first,
+                    results + (std::ptrdiff_t{image} * filters + filter) * places + place,
                     places,
                     false,
                     epilogue.from(group * filters + filter)};
     set_filters(weights, group, filter, &product);
     kernels().multiply(product);
+  };
+  const int sharers = parts(omp_get_max_threads(), std::max(1, images));
+  const bool share_places = sharers == 1 || filters < kFiltersAPlace * places;
+  const int own = share_places ? parts(places, kPanel) / sharers * kPanel : 0;
+  const int part = parts(parts(filters, kRowStep), sharers) * kRowStep;
+  parallel_jobs(images * sharers, [&](int job, int /*thread*/) {
+    const int image = job / sharers;
+    const int sharer = job % sharers;
+    multiply(image, sharer * own, std::min(own, places - sharer * own), 0, filters);
+    multiply(image, sharers * own, places - sharers * own, sharer * part,
+             std::min(part, filters - sharer * part));
   });
 }
 
