@@ -15,6 +15,9 @@ namespace {
 
 /// Floats of unfolded map that a core's cache holds, next to the rest.
 constexpr int kPieceFloats = 1 << 16;
+/// Pieces that there are at least, for threads to share, where they are of so many places.
+constexpr int kPieces = 8;
+constexpr int kSharedPlaces = 512;
 /// About how many sums of weight gradients are made side by side, of so many taps or channels.
 constexpr int kSums = 16;
 constexpr int kTapStep = 48;
@@ -58,9 +61,10 @@ UnfoldedConvolution::UnfoldedConvolution(const Convolution& convolution)
     rows_ = places;
     rows_per_piece_ = places <= kFewPlainPlaces ? places : kPlainPlaces;
   } else {
-    const int wanted =
-        std::max(kFewPlaces, kPieceFloats / std::max({1, taps_, convolution_.filters}));
-    rows_per_piece_ = std::clamp(wanted / row_places(), 1, rows_);
+    const int fitting = kPieceFloats / std::max({1, taps_, convolution_.filters});
+    const int shared = std::max(kSharedPlaces, parts(places * convolution_.samples, kPieces));
+    rows_per_piece_ =
+        std::clamp(std::max(kFewPlaces, std::min(fitting, shared)) / row_places(), 1, rows_);
   }
   row_pieces_ = parts(rows_, rows_per_piece_);
   sample_pieces_ = parts(convolution_.samples, samples_per_piece_);
