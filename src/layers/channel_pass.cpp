@@ -76,7 +76,9 @@ class ChannelPass::Tiling {
   }
 
   int groups() const { return layout_.values == 0 ? 0 : parts(layout_.channels, channels_); }
-  int tiles() const { return parts(layout_.samples, samples_) * parts(layout_.values, values_); }
+  /// Tiles of a group that hold the same samples.
+  int pieces() const { return parts(layout_.values, values_); }
+  int tiles() const { return parts(layout_.samples, samples_) * pieces(); }
   /// Values that a group holds.
   std::int64_t group_size() const {
     return std::int64_t{layout_.samples} * channels_ * layout_.values;
@@ -84,10 +86,9 @@ class ChannelPass::Tiling {
   int tile_size() const { return channels_ * samples_ * values_; }
 
   Tile tile(int group, int index) const {
-    const int pieces = parts(layout_.values, values_);
     const int c = group * channels_;
-    const int n = index / pieces * samples_;
-    const int s = index % pieces * values_;
+    const int n = index / pieces() * samples_;
+    const int s = index % pieces() * values_;
     return {layout_,
             c,
             std::min(channels_, layout_.channels - c),
@@ -104,6 +105,23 @@ class ChannelPass::Tiling {
   int values_;
 };
 
+/// Calls body(tile) for each, on all threads. A thread gets all tiles of some samples, as it does
+/// from other layers, so that its core has them at hand.
+template <typename Body>
+void ChannelPass::for_each_tile(const Tiling& tiling, const Body& body) const {
+  if (tiling.groups() == 0) return;
+  const int together = is_elementwise() ? 1 : tiling.pieces();  // sums of a plane are in order
+  const std::int64_t groups = tiling.groups();
+  parallel_for(groups * (tiling.tiles() / together),
+               grain_of(std::int64_t{together} * tiling.tile_size()),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t job = begin; job < end; ++job)
+                   for (int piece = 0; piece < together; ++piece)
+                     body(tiling.tile(static_cast<int>(job % groups),
+                                      static_cast<int>(job / groups) * together + piece));
+               });
+}
+
 /// Calls body(group) for each, on all threads.
 template <typename Body>
 void ChannelPass::for_each_group(const Tiling& tiling, const Body& body) {
@@ -116,6 +134,11 @@ void ChannelPass::for_each_group(const Tiling& tiling, const Body& body) {
 bool ChannelPass::is_elementwise() const {
   return std::all_of(layers_.begin(), layers_.end(),
                      [](const auto* layer) { return layer->is_elementwise(); });
+}
+
+bool ChannelPass::sums_channels() const {
+  return std::any_of(layers_.begin(), layers_.end(),
+                     [](const auto* layer) { return layer->sums_channels(); });
 }
 
 ChannelPass::Tiling ChannelPass::tiling(const Blobs& bottom) const {
@@ -155,12 +178,7 @@ void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
   const Tiling tiling = this->tiling(bottom);
   const int tiles = tiling.tiles();
   if (!layers_[0]->looks()) {
-    const std::int64_t jobs = std::int64_t{tiling.groups()} * tiles;
-    parallel_for(jobs, grain_of(tiling.tile_size()), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t job = begin; job < end; ++job)
-        forward_tile(tiling.tile(static_cast<int>(job / tiles), static_cast<int>(job % tiles)), x,
-                     y);
-    });
+    for_each_tile(tiling, [&](const Tile& tile) { forward_tile(tile, x, y); });
   } else {
     const auto look_at = [&](int group) { look(tiling, group, x); };
     const auto forward_group = [&](int group) {
@@ -238,11 +256,8 @@ void ChannelPass::backward(const Blobs& top, const std::vector<bool>& propagate_
   const auto finish_group = [&](int group) {
     for (int t = 0; finishes && t < tiles; ++t) finish_tile(tiling.tile(group, t), x, dx);
   };
-  if (is_elementwise()) {  // one group, and no sums over it
-    parallel_for(tiles, grain_of(tiling.tile_size()), [&](std::int64_t begin, std::int64_t end) {
-      for (int t = static_cast<int>(begin); t < end; ++t)
-        backward_tile(tiling.tile(0, t), x, y, dy, dx);
-    });
+  if (!sums_channels()) {
+    for_each_tile(tiling, [&](const Tile& tile) { backward_tile(tile, x, y, dy, dx); });
   } else if (finishes && layers_[0]->joins_ranks()) {
     for_each_group(tiling, backward_group);
     layers_[0]->join_sums();

@@ -39,8 +39,9 @@ struct ChannelBlock {
 /// has found in the channel and its own parameters for it.
 ///
 /// Such a layer is written as what it does to a block, which ChannelPass keeps in cache, so that
-/// several on top of one another read and write memory once. A channel's blocks come in one order
-/// and on one thread, except to forward_block of a layer that takes no look.
+/// several on top of one another read and write memory once. The blocks of a channel's sample come
+/// in one order and on one thread, and those of a whole channel where a layer looks or
+/// sums_channels().
 class ChannelwiseLayer : public Layer {
  public:
   using Layer::Layer;
@@ -59,6 +60,8 @@ class ChannelwiseLayer : public Layer {
   /// Whether each value is treated by itself, perhaps by where it stands in the blob: then the
   /// layer takes a blob as one channel too.
   virtual bool is_elementwise() const { return is_uniform(); }
+  /// Whether backward sums over a channel's blocks, and not only within a sample's.
+  virtual bool sums_channels() const { return !is_uniform(); }
   /// Whether another layer's pass may take this one along: it reads its first bottom alone.
   virtual bool can_follow() const { return true; }
   /// Whether backward_block must have x where the top has taken its place; else y stands for x.
