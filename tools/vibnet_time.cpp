@@ -124,20 +124,65 @@ void print_table(const vibnet::Net& net, const Measurement& result, const Memory
             << memory.process << " bytes; of blobs and buffers " << memory.blobs << "\n";
 }
 
+/// Floating-point operations of a layer, or of those that run together from it on, and the bytes
+/// that it has at least to read and write.
+struct Work {
+  double forward_flops = 0;
+  double backward_flops = 0;
+  std::size_t forward_bytes = 0;
+  std::size_t backward_bytes = 0;
+};
+
+std::size_t bytes_of(const vibnet::Blobs& blobs) {
+  std::size_t bytes = 0;
+  for (const vibnet::Blob* blob : blobs) bytes += blob->count() * sizeof(float);
+  return bytes;
+}
+
+/// `learns_below`: whether the bottoms get a gradient.
+Work work_of(const vibnet::Net& net, int first, bool learns_below) {
+  Work work;
+  int last = first;
+  std::size_t parameters = 0;
+  for (int i = first; i < static_cast<int>(net.layers().size()); ++i) {
+    if (net.pass_of(i) != first) continue;
+    last = i;
+    work.forward_flops += net.layers()[i]->flops();
+    for (const auto& blob : net.layers()[i]->blobs()) parameters += blob->count() * sizeof(float);
+  }
+  const vibnet::Layer& layer = *net.layers()[first];
+  const std::size_t bottoms = bytes_of(net.bottoms(first));
+  const std::size_t tops = bytes_of(net.tops(last));
+  if (!layer.shares_data()) work.forward_bytes = bottoms + tops + parameters;
+  if (!net.needs_backward(first)) return work;
+  work.backward_flops = work.forward_flops * (1 + (learns_below ? 1 : 0));
+  const bool moves_diffs = !layer.shares_diff() && !layer.hands_on_diff();
+  if (moves_diffs) work.backward_bytes = tops + (learns_below ? bottoms : 0);
+  if (parameters > 0) work.backward_bytes += bottoms + 2 * parameters;
+  return work;
+}
+
 void print_json(const vibnet::Net& net, const Measurement& result, const Memory& memory) {
   std::cout << "{\"forward_ms\": " << vibnet::json_number(median(result.whole_forward))
             << ", \"backward_ms\": " << vibnet::json_number(median(result.whole_backward))
             << ", \"forward_backward_ms\": " << vibnet::json_number(median(result.step))
             << ", \"peak_bytes\": " << memory.process << ", \"peak_blob_bytes\": " << memory.blobs
             << ", \"layers\": [";
+  bool learns_below = false;
   for (int i = 0; i < static_cast<int>(net.layers().size()); ++i) {
     std::cout << (i == 0 ? "" : ", ")
               << "{\"name\": " << vibnet::json_string(net.layers()[i]->name())
               << ", \"type\": " << vibnet::json_string(net.layers()[i]->type());
     if (net.pass_of(i) != i)
       std::cout << ", \"with\": " << vibnet::json_string(net.layers()[net.pass_of(i)]->name());
+    const Work work = net.pass_of(i) == i ? work_of(net, i, learns_below) : Work();
+    learns_below = learns_below || net.needs_backward(i);
     std::cout << ", \"forward_ms\": " << vibnet::json_number(median(result.forward[i]))
-              << ", \"backward_ms\": " << vibnet::json_number(median(result.backward[i])) << "}";
+              << ", \"backward_ms\": " << vibnet::json_number(median(result.backward[i]))
+              << ", \"forward_flops\": " << vibnet::json_number(work.forward_flops)
+              << ", \"backward_flops\": " << vibnet::json_number(work.backward_flops)
+              << ", \"forward_bytes\": " << work.forward_bytes
+              << ", \"backward_bytes\": " << work.backward_bytes << "}";
   }
   std::cout << "]}\n";
 }

@@ -2,6 +2,7 @@
 //
 //   step_time train|infer NET.prototxt WEIGHTS.caffemodel SECONDS DATA SCORES
 //   step_time gemm
+//   step_time copy
 //
 // DATA holds the float32 values of the net's inputs, one input after another; SCORES gets those of
 // its first output. A pass is all of a step: the inputs copied in, then forward, backward and
@@ -159,16 +160,38 @@ void print_gemm() {
             << 2e-6 * kSize * kSize * kSize / *std::min_element(ms.begin(), ms.end()) << "}\n";
 }
 
+/// GB/s, read and written, of all threads that copy what no core's own caches hold: what a layer
+/// can hope for that only moves memory.
+void print_copy() {
+  constexpr int kBlock = 1 << 14;
+  constexpr int kBlocks = 1 << 10;
+  const Values from(kBlock * kBlocks, 0.5f);
+  Values to(from.size());
+  const auto copy = [&] {
+#pragma omp parallel for schedule(static)
+    for (int block = 0; block < kBlocks; ++block)
+      std::copy_n(from.data() + block * kBlock, kBlock, to.data() + block * kBlock);
+  };
+  const std::vector<double> ms = time_passes(1, copy);
+  std::cout << "{\"gb_per_s\": "
+            << 2e-6 * from.size() * sizeof(float) / *std::min_element(ms.begin(), ms.end())
+            << "}\n";
+}
+
 int run(const std::vector<std::string>& arguments) {
   const std::size_t before = vibnet::peak_resident_bytes();
-  if (arguments.size() == 1 && arguments[0] == "gemm") {
+  if (arguments == std::vector<std::string>{"gemm"}) {
     print_gemm();
+    return 0;
+  }
+  if (arguments == std::vector<std::string>{"copy"}) {
+    print_copy();
     return 0;
   }
   const bool trains = !arguments.empty() && arguments[0] == "train";
   if (arguments.size() != 6 || (!trains && arguments[0] != "infer")) {
     std::cerr << "usage: step_time train|infer NET WEIGHTS SECONDS DATA SCORES\n"
-              << "       step_time gemm\n";
+              << "       step_time gemm|copy\n";
     return 2;
   }
   const Values data = read_values(arguments[4]);

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Where a net's time goes, and how far each kind of layer is from what this machine allows.
+
+For each net, as the benchmark makes it: vibnet-time's milliseconds by kind of layer, beside a floor:
+the longer of its FLOPs at the rate of a large matrix product (the better of OpenBLAS's and, where
+torch is there, PyTorch's), and its bytes, each blob read or written once, at the rate of a copy. A
+convolution's FLOPs are those of its definition, which Winograd's needs fewer of. Needs what run.py
+needs but for the peers, and an idle machine.
+
+example: tests/benchmark/profile.py --nets lenet5,resnet20 --variants dense,gated --mode train
+"""
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import nets
+import tables
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CORES = len(os.sched_getaffinity(0))
+KINDS = {
+    "convolution": ("Convolution", "Deconvolution", "DepthwiseConvolution"),
+    "inner product": ("InnerProduct",),
+    "BatchNorm, and what runs with it": ("BatchNorm",),
+    "ReLU and bottleneck": ("ReLU", "InformationBottleneck", "Scale"),
+    "pooling": ("Pooling",),
+    "sums of branches": ("Eltwise", "Split"),
+}
+OTHERS = "others"
+
+
+def printed(*command):
+    environment = dict(os.environ, OMP_NUM_THREADS=str(CORES), GLOG_minloglevel="1")
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                     check=True, env=environment).stdout)
+
+
+def machine_rates(build):
+    """FLOPs and bytes a millisecond."""
+    step_time = os.path.join(build, "tests", "step_time")
+    gflops = [printed(step_time, "gemm")["gflops"]]
+    if importlib.util.find_spec("torch"):
+        gflops.append(printed(sys.executable, os.path.join(HERE, "peer.py"), "torch", "gemm")["gflops"])
+    return 1e6 * max(gflops), 1e6 * printed(step_time, "copy")["gb_per_s"]
+
+
+def kind_of(layer):
+    return next((kind for kind, types in KINDS.items() if layer["type"] in types), OTHERS)
+
+
+def by_kind(layers, rates):
+    """{kind: [milliseconds, FLOPs, floor's milliseconds]}"""
+    flop_rate, byte_rate = rates
+    result = {}
+    for layer in layers:
+        row = result.setdefault(kind_of(layer), [0, 0, 0])
+        for way in ("forward", "backward"):
+            flops, moved = layer[way + "_flops"], layer[way + "_bytes"]
+            row[0] += layer[way + "_ms"]
+            row[1] += flops
+            row[2] += max(flops / flop_rate, moved / byte_rate)
+    return result
+
+
+def rows_of(title, report, rates):
+    kinds = by_kind([layer for layer in report["layers"] if "with" not in layer], rates)
+    whole = report["forward_backward_ms"]
+    kinds["all"] = [whole] + [sum(row[i] for row in kinds.values()) for i in (1, 2)]
+    rows = []
+    for kind in [*KINDS, OTHERS, "all"]:
+        ms, flops, floor = kinds.get(kind, (0, 0, 0))
+        if ms < 0.005 * whole:
+            continue
+        rows.append([title, kind, tables.number(ms), "%.0f %%" % (100 * ms / whole),
+                     tables.number(flops / ms / 1e6) if flops > 0 else "", tables.number(floor),
+                     "%.2f" % (ms / floor) if floor > 0 else ""])
+        title = ""
+    return rows
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nets", default=",".join(nets.CASES), help="of %(default)s (all)")
+    parser.add_argument("--variants", default="dense", help="of dense,gated,compressed (dense)")
+    parser.add_argument("--mode", choices=["train", "infer"], default="train")
+    parser.add_argument("--build", default=os.path.join(nets.SOURCE, "build", "release"))
+    parser.add_argument("--iterations", type=int, default=30)
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse()
+    rates = machine_rates(os.path.abspath(arguments.build))
+    rows = []
+    for name in arguments.nets.split(","):
+        case = nets.CASES[name]
+        with tempfile.TemporaryDirectory() as folder:
+            workshop = nets.Workshop(arguments.build, folder)
+            case.build(workshop)
+            for variant in arguments.variants.split(","):
+                model = workshop.path("%s.%s.prototxt" % (variant, arguments.mode))
+                for batch in getattr(case, arguments.mode):
+                    report = printed(
+                        workshop.tool("vibnet-time"), "--model", model, "--json", "--batch", str(batch),
+                        "--phase", "TRAIN" if arguments.mode == "train" else "TEST",
+                        "--iterations", str(arguments.iterations))
+                    rows += rows_of("%s, %s, %d" % (case.title, variant, batch), report, rates)
+    print("Large products: %.0f GFLOP/s; copies: %.0f GB/s, read and written.\n"
+          % (rates[0] / 1e6, rates[1] / 1e6))
+    print(tables.table(["net, variant, batch", "layers", "ms", "of all", "GFLOP/s", "floor, ms",
+                        "times the floor"], rows))
+
+
+if __name__ == "__main__":
+    main()
