@@ -119,6 +119,7 @@ class Solver {
   void make_updater();
   void make_dead_units(const std::string& path);
   void check_dead_units();
+  void forget_frozen_units();
   void compact();
   std::vector<NetParameter> history_by_layer() const;
   void set_history(const std::vector<NetParameter>& by_layer);

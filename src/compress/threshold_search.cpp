@@ -112,12 +112,14 @@ class Search {
 Ranking::Ranking(const Scores& scores) {
   for (std::size_t gate = 0; gate < scores.size(); ++gate) {
     least_.emplace_back(scores[gate].size());
-    const auto best = std::min_element(scores[gate].begin(), scores[gate].end());
+    const auto best = std::min_element(
+        scores[gate].begin(), scores[gate].end(),
+        [](float a, float b) { return a < b || (!std::isnan(a) && std::isnan(b)); });
     for (auto unit = scores[gate].begin(); unit != scores[gate].end(); ++unit) {
       const int index = static_cast<int>(unit - scores[gate].begin());
       if (unit == best)
         least_.back()[index] = true;
-      else
+      else if (!std::isnan(*unit))
         units_.push_back({*unit, static_cast<int>(gate), index});
     }
   }

@@ -7,7 +7,7 @@ namespace vibnet {
 
 /// Which units stay: per gate, in the order of the net, and per unit.
 using Kept = std::vector<std::vector<bool>>;
-/// Per gate and unit, how little it carries.
+/// Per gate and unit, how little it carries; not a number for one that cannot be kept.
 using Scores = std::vector<std::vector<float>>;
 /// What a net costs that keeps these units; 0 for units that are no net, as when a layer lost all.
 using CostFunction = std::function<double(const Kept&)>;

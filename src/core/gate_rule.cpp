@@ -80,6 +80,18 @@ void settle_gate(const std::vector<bool>& kept, LayerParameter* layer) {
   settle_gate(*layer, kept, blobs);
 }
 
+void shut_units(const LayerParameter& layer, const std::vector<bool>& shut,
+                const std::vector<float*>& blobs) {
+  constexpr float kShut = -1e6f;  // decay takes a part of it at a time
+  for (std::size_t c = 0; c < shut.size(); ++c) {
+    if (!shut[c]) continue;
+    if (layer.type() == "HardConcrete")
+      blobs[0][c] = blobs[0][c] > kShut / 2 ? kShut : blobs[0][c];
+    else
+      blobs[0][c] = 0;
+  }
+}
+
 void set_gate_numbers(const std::vector<int>& kept, LayerParameter* layer) {
   auto* numbers = layer->type() == "HardConcrete"
                       ? layer->mutable_hard_concrete_param()->mutable_unit()

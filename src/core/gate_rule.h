@@ -60,6 +60,11 @@ void settle_gate(const LayerParameter& layer, const std::vector<bool>& kept,
 /// The same for a gate layer whose blobs are there.
 void settle_gate(const std::vector<bool>& kept, LayerParameter* layer);
 
+/// Makes units nothing for good, in TRAIN and TEST: without gradient and history, no update of any
+/// rule and no decay brings them back. Changes none that is so already.
+void shut_units(const LayerParameter& layer, const std::vector<bool>& shut,
+                const std::vector<float*>& blobs);
+
 /// Says in the layer's `unit` which of its units stay, and in which order.
 void set_gate_numbers(const std::vector<int>& kept, LayerParameter* layer);
 

@@ -103,6 +103,15 @@ void GateLayer::freeze(const std::vector<bool>& dead) {
   int* numbers = static_cast<int*>(numbers_->mutable_cpu_data());
   for (int c = 0; c < channels_; ++c)
     if (dead[c]) numbers[c] = kFrozen;
+  std::vector<float*> blobs;
+  for (const auto& blob : blobs_) blobs.push_back(blob->mutable_cpu_data());
+  shut_units(parameter_, dead, blobs);
+}
+
+std::vector<bool> GateLayer::frozen() const {
+  std::vector<bool> units;
+  for (int c = 0; c < channels_; ++c) units.push_back(numbers()[c] == kFrozen);
+  return units;
 }
 
 void GateLayer::spare(const std::vector<bool>& units) {

@@ -68,9 +68,11 @@ class GateLayer : public ChannelwiseLayer {
   /// Moves the units to the sides of the threshold that `kept` names; see settle_gate().
   void settle(const std::vector<bool>& kept);
 
-  /// These units are dead for good: their factor is 0 in both phases, they add nothing to kl(), and
-  /// their parameters and bottom values get no gradient. Others that were frozen before stay so.
+  /// These units are dead for good: their factor is 0 in both phases and in whatever net has their
+  /// parameters, they add nothing to kl(), and their parameters and bottom values get no gradient.
+  /// Others that were frozen before stay so.
   void freeze(const std::vector<bool>& dead);
+  std::vector<bool> frozen() const;
 
   /// Only the other units are pressed from here on: these add nothing to kl().
   void spare(const std::vector<bool>& units);

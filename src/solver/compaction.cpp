@@ -16,6 +16,22 @@ bool is_dead(const std::vector<bool>& living) {
   return std::none_of(living.begin(), living.end(), [](bool lives) { return lives; });
 }
 
+/// Of a net in training, what can be cut, where so many units live.
+struct Cut {
+  Graph graph;
+  LivingUnits living;
+  Plan plan;
+
+  std::map<std::string, std::vector<int>> kept() const {
+    std::map<std::string, std::vector<int>> kept;
+    for (std::size_t l = 0; l < graph.layers.size(); ++l) {
+      const std::string& name = graph.layers[l].parameter.name();
+      if (plan.needs.living[l] && living.count(name) > 0) kept[name] = plan.layout.reads[l][0];
+    }
+    return kept;
+  }
+};
+
 /// Takes the best unit of each wholly dead gate for living.
 void revive(const Graph& graph, LivingUnits* living) {
   for (const GraphLayer& layer : graph.layers) {
@@ -27,6 +43,16 @@ void revive(const Graph& graph, LivingUnits* living) {
                          [](const GateUnit& a, const GateUnit& b) { return a.score < b.score; });
     found->second[best - units.begin()] = true;
   }
+}
+
+Cut plan_cut(const NetParameter& model, const Net& net, LivingUnits living) {
+  Graph graph(model, net.to_proto(), source_shapes(net), Missing::KEEP);
+  Plan plan = make_plan(graph, living, true);
+  if (!find_cut_outputs(graph, plan.constants).empty()) {
+    revive(graph, &living);
+    plan = make_plan(graph, living, true);
+  }
+  return {std::move(graph), std::move(living), std::move(plan)};
 }
 
 }  // namespace
@@ -66,6 +92,19 @@ void DeadUnits::freeze(const Net& net) const {
   }
 }
 
+void DeadUnits::keep(const std::map<std::string, std::vector<int>>& kept, const Net& net) {
+  for (auto& [name, checks] : checks_) {
+    const auto found = kept.find(name);
+    for (std::size_t u = 0; u < checks.size(); ++u) {
+      const bool stays =
+          found != kept.end() && std::find(found->second.begin(), found->second.end(),
+                                           static_cast<int>(u)) != found->second.end();
+      if (!stays) checks[u] = static_cast<std::uint32_t>(patience_);
+    }
+  }
+  freeze(net);
+}
+
 void DeadUnits::cut(const std::map<std::string, std::vector<int>>& kept, const Net& net) {
   const auto before = std::exchange(checks_, {});
   for (const auto& [name, units] : kept)
@@ -95,22 +134,21 @@ void DeadUnits::from_state(const SolverState& state, const Net& net) {
 
 CompactedNet compact(const NetParameter& model, const Net& net,
                      const std::vector<NetParameter>& companions, LivingUnits living) {
-  const Graph graph(model, net.to_proto(), source_shapes(net), Missing::KEEP);
-  Plan plan = make_plan(graph, living, true);
-  if (!find_cut_outputs(graph, plan.constants).empty()) {
-    revive(graph, &living);
-    plan = make_plan(graph, living, true);
-  }
+  const Cut cut = plan_cut(model, net, std::move(living));
   CompactedNet result;
-  NetWithWeights smaller = cut_net(graph, plan, living, Gates::STAY, Values::WRITTEN).release();
+  NetWithWeights smaller =
+      cut_net(cut.graph, cut.plan, cut.living, Gates::STAY, Values::WRITTEN).release();
   result.model = std::move(smaller.model);
   result.weights = std::move(smaller.weights);
   for (const NetParameter& companion : companions)
-    result.companions.push_back(cut_along(graph, plan, companion));
-  for (std::size_t l = 0; l < graph.layers.size(); ++l)
-    if (plan.needs.living[l] && living.count(graph.layers[l].parameter.name()) > 0)
-      result.kept[graph.layers[l].parameter.name()] = plan.layout.reads[l][0];
+    result.companions.push_back(cut_along(cut.graph, cut.plan, companion));
+  result.kept = cut.kept();
   return result;
+}
+
+std::map<std::string, std::vector<int>> kept_by_compaction(const NetParameter& model,
+                                                           const Net& net, LivingUnits living) {
+  return plan_cut(model, net, std::move(living)).kept();
 }
 
 }  // namespace vibnet

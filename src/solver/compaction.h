@@ -23,6 +23,8 @@ class DeadUnits {
   /// `spared` never are.
   bool check(const Net& net, const LivingUnits& spared = {});
   LivingUnits living() const;
+  /// Takes all units but these for dead too, and freezes them. `kept` as in CompactedNet.
+  void keep(const std::map<std::string, std::vector<int>>& kept, const Net& net);
   /// The counts of the units that are left of a net when it is cut; those that stay although they
   /// are dead are frozen in the new one.
   void cut(const std::map<std::string, std::vector<int>>& kept, const Net& net);
@@ -56,5 +58,8 @@ struct CompactedNet {
 /// taken for living.
 CompactedNet compact(const NetParameter& model, const Net& net,
                      const std::vector<NetParameter>& companions, LivingUnits living);
+/// Only which units would be left: CompactedNet::kept.
+std::map<std::string, std::vector<int>> kept_by_compaction(const NetParameter& model,
+                                                           const Net& net, LivingUnits living);
 
 }  // namespace vibnet

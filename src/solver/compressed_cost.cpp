@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "core/gate_rule.h"
@@ -46,6 +47,14 @@ UnitPlanner CompressedCost::planner(NetParameter weights) const {
 UnitPlanner::UnitPlanner(const NetParameter& model, NetParameter weights,
                          const CompressOptions& options)
     : gates_(copy_gates(weights)), compressor_(model, std::move(weights), options) {}
+
+Scores UnitPlanner::scores() const {
+  Scores scores = unit_scores(gates_);
+  for (std::size_t gate = 0; gate < shut_.size(); ++gate)
+    for (std::size_t u = 0; u < shut_[gate].size(); ++u)
+      if (shut_[gate][u]) scores[gate][u] = std::numeric_limits<float>::quiet_NaN();
+  return scores;
+}
 
 NetParameter UnitPlanner::plan(const Kept& kept) {
   NetParameter settled = gates_;

@@ -25,6 +25,10 @@ class UnitPlanner {
 
   /// The gate layers of the weights.
   const NetParameter& gates() const { return gates_; }
+  /// These units can never be kept again.
+  void shut(Kept units) { shut_ = std::move(units); }
+  /// unit_scores() of the gates; not a number for units that are shut.
+  Scores scores() const;
   /// The net for deployment, its shapes alone, when these units are kept. An empty net where every
   /// path to the outputs would be lost. Throws Error where compress() does so with all units kept.
   NetParameter plan(const Kept& kept);
@@ -32,6 +36,7 @@ class UnitPlanner {
 
  private:
   NetParameter gates_;
+  Kept shut_;
   Compressor compressor_;
 };
 

@@ -6,17 +6,20 @@
 namespace vibnet {
 namespace {
 
-/// The living unit that carries least; if just one lives, the dead one that carries most; -1 for a
-/// gate of one unit.
-int marginal_unit(const std::vector<float>& scores, const std::vector<bool>& kept, bool lives) {
-  int found = -1;
-  for (std::size_t unit = 0; unit < scores.size(); ++unit) {
-    if (kept[unit] != lives) continue;
-    const bool is_nearer =
-        found < 0 || (lives ? scores[unit] > scores[found] : scores[unit] < scores[found]);
-    if (is_nearer) found = static_cast<int>(unit);
-  }
-  return found;
+/// The half of the living units that carries least: of fewer the layers around may not be cut, as
+/// picking channels costs something too. If just one lives, the dead one that carries most; none
+/// for a gate of one unit.
+std::vector<int> marginal_units(const std::vector<float>& scores, const std::vector<bool>& kept) {
+  const auto living = std::count(kept.begin(), kept.end(), true);
+  const bool takes_living = living > 1;
+  std::vector<int> units;
+  for (std::size_t unit = 0; unit < scores.size(); ++unit)
+    if (kept[unit] == takes_living) units.push_back(static_cast<int>(unit));
+  std::stable_sort(units.begin(), units.end(), [&](int a, int b) {
+    return takes_living ? scores[a] > scores[b] : scores[a] < scores[b];
+  });
+  units.resize(std::min<std::size_t>(units.size(), std::max<std::size_t>(1, living / 2)));
+  return units;
 }
 
 }  // namespace
@@ -34,11 +37,11 @@ std::vector<double> cost_factors(UnitPlanner* planner, SolverParameter::KLCost k
   double units = 0;
   for (std::size_t gate = 0; gate < kept.size(); ++gate) {
     const auto living = std::count(kept[gate].begin(), kept[gate].end(), true);
-    const int unit = marginal_unit(scores[gate], kept[gate], living > 1);
-    if (unit < 0) continue;
+    const std::vector<int> units_to_move = marginal_units(scores[gate], kept[gate]);
+    if (units_to_move.empty()) continue;
     Kept moved = kept;
-    moved[gate][unit] = living <= 1;
-    factors[gate] = std::fabs(whole - measure(moved));
+    for (const int unit : units_to_move) moved[gate][unit] = living <= 1;
+    factors[gate] = std::fabs(whole - measure(moved)) / static_cast<double>(units_to_move.size());
     sum += factors[gate] * static_cast<double>(living);
     units += static_cast<double>(living);
   }

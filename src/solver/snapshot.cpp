@@ -151,6 +151,8 @@ void Solver::restore(const SolverState& state, const std::string& path) {
   iteration_ = state.iter();
   try {
     if (dead_units_ != nullptr) dead_units_->from_state(state, *net_);
+    if (steering_ == nullptr && state.has_steering())
+      vibnet::fail("was steered, and the solver has neither the target nor the kl_cost for it");
     if (steering_ != nullptr) steering_->restore(state.steering(), net_.get());
   } catch (const Error& error) {
     fail(path, ": ", error.what());

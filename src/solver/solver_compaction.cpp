@@ -92,10 +92,30 @@ void Solver::set_history(const std::vector<NetParameter>& by_layer) {
   }
 }
 
-/// Freezes the units that have died, and with compact_interval cuts them out.
+/// Freezes the units that have died, and with compact_interval cuts them out; else all that would
+/// go with them are frozen too.
 void Solver::check_dead_units() {
   const LivingUnits spared = steering_ != nullptr ? steering_->spared(*net_) : LivingUnits();
-  if (dead_units_->check(*net_, spared) && parameter_.compact_interval() > 0) compact();
+  if (!dead_units_->check(*net_, spared)) return;
+  if (parameter_.compact_interval() == 0)
+    dead_units_->keep(kept_by_compaction(nets_->train.net, *net_, dead_units_->living()), *net_);
+  forget_frozen_units();
+  if (parameter_.compact_interval() > 0) compact();
+}
+
+/// The rule's history would go on moving them.
+void Solver::forget_frozen_units() {
+  std::map<std::string, std::vector<bool>> frozen;
+  for (const GateLayer* gate : net_->gates()) frozen[gate->name()] = gate->frozen();
+  for (std::size_t p = 0; p < history_.size(); ++p) {
+    const auto found = frozen.find(layer_and_blob(net_->parameters()[p].name).first);
+    if (found == frozen.end()) continue;
+    for (const auto& blob : history_[p]) {
+      float* values = blob->mutable_cpu_data();
+      for (std::size_t u = 0; u < found->second.size(); ++u)
+        if (found->second[u]) values[u] = 0;
+    }
+  }
 }
 
 /// Cuts the frozen units out of the net, its weights and the rule's history, and goes on with what

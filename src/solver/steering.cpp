@@ -76,7 +76,7 @@ Steering::Steering(const SolverParameter& parameter, CompressedCost cost, const 
 void Steering::begin(const Net& net) {
   dense_ = cost_of_deployment(compressed_.dense());
   if (!target_) return;
-  UnitPlanner planner = compressed_.planner(net.to_proto());
+  UnitPlanner planner = this->planner(net);
   check_target(*target_, dense_, &planner, ranks_);
   share_ = target_->value;
   if (target_->kind == TargetKind::LATENCY)
@@ -90,7 +90,7 @@ double Steering::kl_weight() const {
 
 void Steering::steer(std::int64_t iteration, Net* net) {
   if (is_settled_ || iteration % interval_ != 0) return;
-  UnitPlanner planner = compressed_.planner(net->to_proto());
+  UnitPlanner planner = this->planner(*net);
   const Kept kept = kept_units(planner.gates());
   look(kept, &planner);
   if (target_) {
@@ -100,6 +100,14 @@ void Steering::steer(std::int64_t iteration, Net* net) {
   }
   if (parameter_.kl_cost() != SolverParameter::UNITS) renew_factors(kept, &planner);
   set_factors(net);
+}
+
+UnitPlanner Steering::planner(const Net& net) const {
+  UnitPlanner planner = compressed_.planner(net.to_proto());
+  Kept frozen;
+  for (const GateLayer* gate : net.gates()) frozen.push_back(gate->frozen());
+  planner.shut(std::move(frozen));
+  return planner;
 }
 
 void Steering::look(const Kept& kept, UnitPlanner* planner) {
@@ -116,7 +124,7 @@ bool Steering::must_settle(double done) const {
 }
 
 void Steering::control(double done, UnitPlanner* planner) {
-  const Ranking ranking(unit_scores(planner->gates()));
+  const Ranking ranking(planner->scores());
   const CostFunction cost = [&](const Kept& kept) {
     return measure(target_->kind, dense_, planner->plan(kept), ranks_);
   };
@@ -186,7 +194,7 @@ void Steering::follow_cut(NetParameter model, Net* net) {
   if (factors_.size() != net->gates().size()) {
     factors_.assign(net->gates().size(), 1);
     living_.assign(net->gates().size(), 0);
-    UnitPlanner planner = compressed_.planner(net->to_proto());
+    UnitPlanner planner = this->planner(*net);
     if (parameter_.kl_cost() != SolverParameter::UNITS)
       renew_factors(kept_units(planner.gates()), &planner);
   }
@@ -198,7 +206,7 @@ void Steering::follow_cut(NetParameter model, Net* net) {
 /// A cut net may be compressed to another size than the one that it was cut from: zeros that stay
 /// in their place where a pick of the others would not pay, say.
 void Steering::settle_anew(Net* net) {
-  UnitPlanner planner = compressed_.planner(net->to_proto());
+  UnitPlanner planner = this->planner(*net);
   look(kept_units(planner.gates()), &planner);
   if (std::fabs(value_of(target_->kind, found_) / target_->value - 1) > kTargetTolerance)
     settle(&planner, net);
@@ -224,6 +232,7 @@ SolverState::Steering Steering::to_proto(const Net& net) const {
   for (const GateLayer* gate : net.gates())
     for (const bool is_spared : gate->spared()) state.add_spared(is_spared);
   state.set_kl_weight(control_.kl_weight());
+  if (target_) *state.mutable_target() = parameter_.target();
   const auto add = [&](const std::vector<double>& values) {
     state.mutable_memory()->Add(values.begin(), values.end());
   };
@@ -244,6 +253,11 @@ void Steering::restore(const SolverState::Steering& state, Net* net) {
   if (state.memory_size() != expected)
     fail("is a snapshot of another solver: it holds ", state.memory_size(),
          " values of a steering, and this one has ", expected);
+  const std::string before = state.target().ShortDebugString();
+  const std::string now = parameter_.target().ShortDebugString();
+  if (before != now)
+    fail("was steered to target { ", before, " }, and the solver says target { ", now,
+         " }; a run is resumed with its own target");
   const double* memory = state.memory().data();
   is_settled_ = memory[0] != 0;
   rank_ = static_cast<int>(memory[1]);

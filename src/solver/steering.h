@@ -54,6 +54,7 @@ class Steering {
   void restore(const SolverState::Steering& state, Net* net);
 
  private:
+  UnitPlanner planner(const Net& net) const;
   void look(const Kept& kept, UnitPlanner* planner);
   bool must_settle(double done) const;
   void settle(UnitPlanner* planner, Net* net);

@@ -132,7 +132,7 @@ FoundUnits find_units(const Target& target, const NetCost& dense, UnitPlanner* p
     return measure(target.kind, dense, planner->plan(kept), ranks);
   };
   const bool is_measured = target.kind == TargetKind::LATENCY;
-  const Scores scores = unit_scores(planner->gates());
+  const Scores scores = planner->scores();
   FoundUnits found = is_measured ? find_measured(scores, cost, target.value)
                                  : find_units(scores, cost, target.value);
   if (found.cost == 0)

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "layers/gate_layer.h"
+#include "solver/compressed_cost.h"
 #include "support/error_of.h"
 #include "support/temporary_folder.h"
 #include "vibnet/compress.h"
@@ -89,6 +90,14 @@ int count_parameters(const Net& net) {
   return values;
 }
 
+/// Of units, those that whoever reads the weights keeps.
+int count_kept(const Net& net) {
+  int units = 0;
+  for (const std::vector<bool>& kept : kept_units(net.to_proto()))
+    units += static_cast<int>(std::count(kept.begin(), kept.end(), true));
+  return units;
+}
+
 class Compaction : public testing::TestWithParam<const char*> {};
 
 TEST_P(Compaction, GoesOnAsTheNetWithThoseUnitsFrozen) {
@@ -111,7 +120,26 @@ TEST_P(Compaction, GoesOnAsTheNetWithThoseUnitsFrozen) {
   }
   EXPECT_EQ(count_units(whole.net()), units);
   EXPECT_LT(count_units(compacted.net()), units * 3 / 4);
+  EXPECT_EQ(count_kept(whole.net()), count_kept(compacted.net()));
   EXPECT_LT(count_parameters(compacted.net()), values * 3 / 4);
+}
+
+TEST_P(Compaction, AFrozenUnitIsDeadInTheWeightsAndStaysSo) {
+  SolverParameter parameter = solver_parameter(std::string(GetParam()) + "freeze_interval: 5");
+  for (LayerParameter& layer : *parameter.mutable_net_param()->mutable_layer())
+    if (layer.type() == "InformationBottleneck")
+      for (int i = 0; i < 2; ++i) layer.add_param()->set_decay_mult(1);
+  Solver solver(parameter, "solver", Device());
+  solver.step(10);
+  const int kept = count_kept(solver.net());
+  ASSERT_LT(kept, count_units(solver.net()) * 3 / 4);
+  std::vector<std::vector<bool>> frozen;
+  for (const GateLayer* gate : solver.net().gates()) frozen.push_back(gate->frozen());
+  solver.step(100);
+  const Kept later = kept_units(solver.net().to_proto());
+  for (std::size_t gate = 0; gate < frozen.size(); ++gate)
+    for (std::size_t u = 0; u < frozen[gate].size(); ++u)
+      EXPECT_FALSE(frozen[gate][u] && later[gate][u]) << gate << ", unit " << u;
 }
 
 class DeadUnitsResume : public testing::TestWithParam<std::tuple<const char*, const char*>> {};

@@ -126,6 +126,29 @@ TEST(CostFactors, HoldForAGateWithOneLivingUnit) {
   EXPECT_NEAR(factors[0] / factors[1], (2.0 * 9 + kPlaces * 40) / (kPlaces + 5), 1e-9);
 }
 
+TEST(CostFactors, CountUnitsWhoseBlobHasSeveralReaders) {
+  NetParameter model = net_of(kNet);
+  LayerParameter more = model.layer(5);
+  more.set_name("more");
+  more.set_top(0, "more");
+  LayerParameter sum;
+  parse_prototxt("name: 'sum' type: 'Eltwise' bottom: 'more' bottom: 'ip1' top: 'sum'", "sum",
+                 &sum);
+  const auto insert = [&](const LayerParameter& layer, int place) {
+    *model.add_layer() = layer;
+    for (int i = model.layer_size() - 1; i > place; --i)
+      model.mutable_layer()->SwapElements(i, i - 1);
+  };
+  insert(more, 6);
+  insert(sum, 7);
+  for (LayerParameter& layer : *model.mutable_layer())
+    if (layer.name() == "ib2") layer.set_bottom(0, "sum");
+  const Net net(model, NetOptions());
+  UnitPlanner planner = CompressedCost(model, net).planner(net.to_proto());
+  for (const auto kind : {SolverParameter::WEIGHTS, SolverParameter::FLOPS})
+    for (const double factor : cost_factors(&planner, kind)) EXPECT_GT(factor, 0.01);
+}
+
 TEST(SettleGate, MovesUnitsToTheirSides) {
   for (const char* type : {"InformationBottleneck", "HardConcrete"}) {
     LayerParameter layer;
@@ -168,6 +191,9 @@ INSTANTIATE_TEST_SUITE_P(Targets, HitsTarget,
                                          "target { weights: 0.3 }", "target { weights: 0.06 }",
                                          "target { activation_memory: 0.26786 }",
                                          "target { flops: 0.3 } compact_interval: 3",
+                                         "target { flops: 0.3 } freeze_interval: 3",
+                                         "target { flops: 0.1 } freeze_interval: 3 "
+                                         "compact_threshold: 0.5 compact_patience: 1",
                                          "target { weights: 0.1 } kl_cost: WEIGHTS "
                                          "compact_interval: 3 compact_threshold: 1"));
 
@@ -274,6 +300,19 @@ TEST(Target, NeedsABottleneck) {
     if (layer.type() == "InformationBottleneck") layer.set_type("Power");
   EXPECT_NE(error_of([&] { Solver(parameter, "solver", Device()); }).find("no gate to steer"),
             std::string::npos);
+}
+
+TEST(Target, IsThatOfTheResumedRun) {
+  const TemporaryFolder folder;
+  Solver steered(solver_parameter("max_iter: 9 target { flops: 0.5 }", folder / "run"), "solver",
+                 Device());
+  const std::string state = steered.snapshot();
+  for (const char* other : {"target { flops: 0.4 }", "target { weights: 0.5 }", ""}) {
+    const SolverParameter parameter = solver_parameter("max_iter: 9 " + std::string(other));
+    EXPECT_NE(error_of([&] { Solver(parameter, "solver", Device(), state); }).find("was steered"),
+              std::string::npos)
+        << other;
+  }
 }
 
 TEST(Target, RefusesTheStateOfARunWithoutOne) {
