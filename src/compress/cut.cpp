@@ -232,18 +232,16 @@ class Cutter {
 
   void sum_of_parts(int l) {
     const GraphLayer& layer = graph_.layers[l];
-    std::vector<int> bottoms;
-    std::vector<Channels> held;
-    std::vector<Channels> read;
-    for (std::size_t b = 0; b < layer.bottoms.size(); ++b) {
-      if (plan_.layout.reads[l][b].empty()) continue;
-      bottoms.push_back(new_of_[layer.bottoms[b]]);
-      held.push_back(plan_.layout.blobs[layer.bottoms[b]]);
-      read.push_back(plan_.layout.reads[l][b]);
+    const EltwiseParameter& eltwise = layer.parameter.eltwise_param();
+    std::vector<Picker::Term> terms;
+    for (int b = 0; b < static_cast<int>(layer.bottoms.size()); ++b) {
+      const Channels& read = plan_.layout.reads[l][b];
+      if (read.empty()) continue;
+      terms.push_back({new_of_[layer.bottoms[b]], plan_.layout.blobs[layer.bottoms[b]], read,
+                       eltwise.coeff_size() == 0 ? 1 : eltwise.coeff(b)});
     }
     const int top = layer.tops[0];
-    alias(top, picker_.sum_parts(bottoms, held, read, plan_.layout.blobs[top], layer.parameter),
-          layer.parameter);
+    alias(top, picker_.sum_parts(terms, plan_.layout.blobs[top], layer.parameter), layer.parameter);
   }
 
   /// The weights that stay; `cut` gets the sizes that go with them.

@@ -160,51 +160,68 @@ int Picker::pick(int blob, const Channels& held, const Channels& wanted,
   return picked;
 }
 
-int Picker::sum_parts(const std::vector<int>& bottoms, const std::vector<Channels>& held,
-                      const std::vector<Channels>& read, const Channels& top,
+int Picker::sum(const std::string& name, const std::vector<int>& blobs,
+                const std::vector<float>& coefficients, const LayerParameter& eltwise) {
+  if (blobs.size() == 1 && coefficients[0] == 1) return blobs[0];
+  LayerParameter parameter = with_phases_of(eltwise);
+  parameter.set_name(fresh_layer(name));
+  if (blobs.size() == 1) {
+    parameter.set_type("Power");
+    parameter.mutable_power_param()->set_scale(coefficients[0]);
+  } else {
+    parameter.set_type("Eltwise");
+    if (std::any_of(coefficients.begin(), coefficients.end(), [](float c) { return c != 1; }))
+      parameter.mutable_eltwise_param()->mutable_coeff()->Add(coefficients.begin(),
+                                                              coefficients.end());
+  }
+  return add(parameter, blobs, {fresh_blob(name)}).tops[0];
+}
+
+int Picker::sum_parts(const std::vector<Term>& terms, const Channels& top,
                       const LayerParameter& eltwise) {
   struct Run {
-    std::vector<int> begins;  // by bottom; -1 for one that adds nothing
+    std::vector<int> begins;  // by term; -1 for one that adds nothing
     int length;
   };
-  std::vector<std::vector<int>> places;  // by bottom
-  for (std::size_t b = 0; b < bottoms.size(); ++b) {
-    const std::set<int> adds(read[b].begin(), read[b].end());
-    places.push_back(places_of(top, held[b]));
+  std::vector<std::vector<int>> places;  // by term
+  for (const Term& term : terms) {
+    const std::set<int> adds(term.read.begin(), term.read.end());
+    places.push_back(places_of(top, term.held));
     for (std::size_t t = 0; t < top.size(); ++t)
       if (adds.count(top[t]) == 0) places.back()[t] = -1;
   }
   std::vector<Run> runs;
   for (std::size_t t = 0; t < top.size(); ++t) {
     bool goes_on = !runs.empty();
-    for (std::size_t b = 0; goes_on && b < bottoms.size(); ++b) {
+    for (std::size_t b = 0; goes_on && b < terms.size(); ++b) {
       const int begin = runs.back().begins[b];
       goes_on = places[b][t] == (begin < 0 ? -1 : begin + runs.back().length);
     }
     if (!goes_on) {
       runs.push_back({{}, 0});
-      for (std::size_t b = 0; b < bottoms.size(); ++b) runs.back().begins.push_back(places[b][t]);
+      for (std::size_t b = 0; b < terms.size(); ++b) runs.back().begins.push_back(places[b][t]);
     }
     ++runs.back().length;
   }
   std::vector<std::map<int, int>> pieces;
-  for (std::size_t b = 0; b < bottoms.size(); ++b) {
+  for (std::size_t b = 0; b < terms.size(); ++b) {
     std::map<int, int> lengths;
     for (const Run& run : runs)
       if (run.begins[b] >= 0) lengths[run.begins[b]] = run.length;
-    pieces.push_back(lengths.empty()
-                         ? lengths
-                         : slice(bottoms[b], static_cast<int>(held[b].size()), lengths, eltwise));
+    const int held = static_cast<int>(terms[b].held.size());
+    pieces.push_back(lengths.empty() ? lengths : slice(terms[b].blob, held, lengths, eltwise));
   }
   const std::string& name = eltwise.name();
   std::vector<int> sums;
   for (const Run& run : runs) {
     std::vector<int> parts;
-    for (std::size_t b = 0; b < bottoms.size(); ++b)
-      if (run.begins[b] >= 0) parts.push_back(pieces[b].at(run.begins[b]));
-    const std::string part = name + "_sum_" + std::to_string(sums.size());
-    sums.push_back(parts.size() == 1 ? parts[0]
-                                     : add_one("Eltwise", part, parts, fresh_blob(part), eltwise));
+    std::vector<float> coefficients;
+    for (std::size_t b = 0; b < terms.size(); ++b) {
+      if (run.begins[b] < 0) continue;
+      parts.push_back(pieces[b].at(run.begins[b]));
+      coefficients.push_back(terms[b].coefficient);
+    }
+    sums.push_back(sum(name + "_sum_" + std::to_string(sums.size()), parts, coefficients, eltwise));
   }
   if (sums.size() == 1) return sums[0];
   return add_one("Concat", name + "_concat", sums, fresh_blob(name + "_joined"), eltwise);

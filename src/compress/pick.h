@@ -21,10 +21,16 @@ class Picker {
   /// the same phases; `reader` says which those are.
   int pick(int blob, const Channels& held, const Channels& wanted, const LayerParameter& reader);
 
-  /// The sum of bottoms of which each holds some of the channels of `top`. Returns the top's blob.
-  int sum_parts(const std::vector<int>& bottoms, const std::vector<Channels>& held,
-                const std::vector<Channels>& read, const Channels& top,
-                const LayerParameter& eltwise);
+  /// A term of a sum: the channels that its blob holds, those of them that are to be added, and
+  /// times what.
+  struct Term {
+    int blob;
+    Channels held;
+    Channels read;
+    float coefficient;
+  };
+  /// The sum of terms of which each holds some of the channels of `top`. Returns the top's blob.
+  int sum_parts(const std::vector<Term>& terms, const Channels& top, const LayerParameter& eltwise);
 
   /// Adds a layer; its tops get these names.
   GraphLayer& add(const LayerParameter& parameter, const std::vector<int>& bottoms,
@@ -42,6 +48,9 @@ class Picker {
   std::string fresh_blob(const std::string& name);
 
  private:
+  /// The sum of blobs that have the same channels.
+  int sum(const std::string& name, const std::vector<int>& blobs,
+          const std::vector<float>& coefficients, const LayerParameter& eltwise);
   /// The pieces that a blob is cut into, by where they begin; -1 for what is left out.
   std::map<int, int> slice(int blob, int size, const std::map<int, int>& pieces,
                            const LayerParameter& reader);

@@ -31,7 +31,7 @@ ChannelRule EltwiseLayer::channel_rule(const Blobs& bottom, const Blobs& /*top*/
   ChannelRule rule = ChannelRule::pointwise();
   rule.coupled = static_cast<int>(bottom.size());
   rule.is_product = operation() == EltwiseParameter::PROD;
-  if (hands_on_diff()) rule.role = ChannelRule::Role::SUM;
+  if (operation() == EltwiseParameter::SUM) rule.role = ChannelRule::Role::SUM;
   return rule;
 }
 

@@ -140,6 +140,16 @@ TEST(CompressGraph, DropsABranchThatIsAllDead) {
   EXPECT_THAT(report_of(net, "ib").kept, IsEmpty());
 }
 
+TEST(CompressGraph, CutsTheBranchesOfAWeightedSumToo) {
+  const CompressedNet net = compress_graph(
+      convolution("stem", "data", 6) + convolution("a", "stem", 6) + bottleneck("ib", "a") +
+          layer("sum", "Eltwise", "stem ib", "eltwise_param { coeff: -0.5 coeff: 2 }") +
+          inner_product("fc", "sum", 3),
+      {{"ib", {2}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(1, 6, 3, 3));
+  EXPECT_THAT(report_of(net, "ib").kept, ElementsAre(2));
+}
+
 TEST(CompressGraph, KeepsWhatOtherBranchesMakeOfADeadChannel) {
   const CompressedNet net =
       compress_graph(convolution("a", "data", 6) + convolution("b", "data", 6) +
