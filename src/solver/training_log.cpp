@@ -130,8 +130,18 @@ void TrainingLog::show(const TrainingStep& step) {
     LOG(INFO) << line.str();
 }
 
+void TrainingLog::warn_of_lost_gates(const TrainingStep& step) const {
+  for (std::size_t gate = 0; gate < step.kept.size(); ++gate) {
+    const bool was_lost = gate < kept_.size() && count_kept(kept_[gate].kept.back()) == 0;
+    LOG_IF(WARNING, count_kept(step.kept[gate]) == 0 && !was_lost)
+        << "layer '" << solver_.gates()[gate].name << "' keeps none of its units any more: unless "
+        << "another path leads past it, nothing comes through; give it a lower gamma or kl_weight";
+  }
+}
+
 void TrainingLog::on_step(const TrainingStep& step) {
   show(step);
+  warn_of_lost_gates(step);
   std::ostringstream json;
   json << "{\"iteration\": " << step.iteration << ", \"loss\": " << json_number(step.loss)
        << ", \"kl\": " << json_number(step.kl) << ", \"lr\": " << json_number(step.learning_rate)

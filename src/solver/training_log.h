@@ -37,6 +37,7 @@ class TrainingLog : public SolverObserver {
   void add_test(std::int64_t iteration, int net, const std::string& output, double value);
   void write_line(const std::string& json);
   void show(const TrainingStep& step);
+  void warn_of_lost_gates(const TrainingStep& step) const;
   void draw() const;
   void draw_pictures() const;
 

@@ -7,7 +7,7 @@ torch is there, PyTorch's), and its bytes, each blob read or written once, at th
 convolution's FLOPs are those of its definition, which Winograd's needs fewer of. Needs what run.py
 needs but for the peers, and an idle machine.
 
-example: tests/benchmark/profile.py --nets lenet5,resnet20 --variants dense,gated --mode train
+example: tests/benchmark/layer_times.py --nets lenet5,resnet20 --variants dense,gated --mode train
 """
 import argparse
 import importlib.util
