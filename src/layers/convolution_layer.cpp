@@ -139,18 +139,19 @@ void ConvolutionLayer::add_bias(const float* bias, float* y) const {
 }
 
 void ConvolutionLayer::add_bias_gradient(const float* dy) {
-  float* gradient = blobs_[1]->mutable_cpu_diff();
-  parallel_for(outputs_, grain_of(std::int64_t{samples_} * output_size_),
+  // Each thread sums samples of its own, as the layer that made dy did.
+  std::vector<float> sums(static_cast<std::size_t>(samples_) * outputs_);
+  parallel_for(std::int64_t{samples_} * outputs_, grain_of(output_size_),
                [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t output = begin; output < end; ++output) {
-                   double total = 0;
-                   for (std::int64_t n = 0; n < samples_; ++n) {
-                     const float* row = dy + (n * outputs_ + output) * output_size_;
-                     total += kernels().blocks.sum(row, output_size_);
-                   }
-                   gradient[output] += static_cast<float>(total);
-                 }
+                 for (std::int64_t row = begin; row < end; ++row)
+                   sums[row] = kernels().blocks.sum(dy + row * output_size_, output_size_);
                });
+  float* gradient = blobs_[1]->mutable_cpu_diff();
+  for (int output = 0; output < outputs_; ++output) {
+    double total = 0;
+    for (int n = 0; n < samples_; ++n) total += sums[std::size_t{1} * n * outputs_ + output];
+    gradient[output] += static_cast<float>(total);
+  }
 }
 
 REGISTER_LAYER(Convolution, CPU, ConvolutionLayer);
