@@ -14,6 +14,9 @@ namespace {
 /// Of planes that are copied before they are summed: a part of the first-level cache.
 constexpr int kFloatsAtOnce = 4096;
 
+/// Places below which a thread's share of a plane is a matter of few cache lines.
+constexpr int kFewPlaces = 512;
+
 /// What the windows see of a padded axis: from the first tap of the first to the last of the last.
 int seen(const WindowAxis& axis) {
   return (axis.outputs() - 1) * axis.stride + static_cast<int>(axis.reach());
@@ -105,43 +108,71 @@ void DepthwiseConvolution::copy(const Split& split, int planes, const float* map
   }
 }
 
+bool DepthwiseConvolution::is_usual() const {
+  const auto is_usual = [](const WindowAxis& axis) {
+    return axis.kernel == 3 && axis.pad == 1 && axis.dilation == 1 && axis.stride <= 2;
+  };
+  return is_usual(rows_) && is_usual(columns_) && rows_.stride == columns_.stride;
+}
+
+/// Calls sum_planes(first, end, rows) for all rows of windows of all planes. Threads share the rows
+/// of a few large planes rather than the planes: the pointwise convolution behind this one reads
+/// all channels. In small ones they would write to the same cache lines.
+template <typename SumPlanes>
+void DepthwiseConvolution::share_planes(const SumPlanes& sum_planes) const {
+  const int outputs = rows_.outputs();
+  const int channels = convolution_.groups;
+  const std::int64_t planes = std::int64_t{convolution_.samples} * channels;
+  const int row_parts =
+      std::min(parts(omp_get_max_threads(), std::max(1, convolution_.samples)), outputs);
+  if (convolution_.places() / row_parts < kFewPlaces)
+    return parallel_for(planes, grain_of(convolution_.places()),
+                        [&](std::int64_t begin, std::int64_t end) {
+                          sum_planes(begin, end, all_rows(convolution_.window));
+                        });
+  parallel_for(std::int64_t{convolution_.samples} * row_parts, 1,
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t part = begin; part < end; ++part) {
+                   const int index = static_cast<int>(part % row_parts);
+                   const std::int64_t first = part / row_parts * channels;
+                   sum_planes(first, first + channels,
+                              Rows{outputs * index / row_parts, outputs * (index + 1) / row_parts});
+                 }
+               });
+}
+
 void DepthwiseConvolution::forward(const float* maps, const float* weights,
                                    const Epilogue& epilogue, float* results) const {
   const int channels = convolution_.groups;
   const int outputs = columns_.outputs();
   const int places = convolution_.places();
   const std::ptrdiff_t map_size = convolution_.window.values();
+  if (is_usual())
+    return share_planes([&](std::int64_t first, std::int64_t end, Rows rows) {
+      for (std::int64_t plane = first; plane < end; ++plane) {
+        const std::int64_t channel = plane % channels;
+        kernels().depthwise_plane({maps + plane * map_size, rows_.size, columns_.size, rows_.stride,
+                                   weights + channel * taps(), epilogue.from(channel), rows.begin,
+                                   rows.end, outputs, results + plane * places});
+      }
+    });
   const std::ptrdiff_t size = padded_size(columns_.stride);
-  const int at_once =
-      static_cast<int>(std::clamp<std::ptrdiff_t>(kFloatsAtOnce / size, 1, channels));
-  // Threads share the rows of a few samples rather than the channels: the pointwise convolution
-  // behind this one reads all channels.
-  const int samples = convolution_.samples;
-  const int row_parts =
-      std::min(parts(omp_get_max_threads(), std::max(1, samples)), rows_.outputs());
-  const auto sum_rows = [&](std::int64_t part) {
-    const int index = static_cast<int>(part % row_parts);
-    const Rows rows{rows_.outputs() * index / row_parts, rows_.outputs() * (index + 1) / row_parts};
+  const std::int64_t at_once = std::max<std::int64_t>(1, kFloatsAtOnce / size);
+  share_planes([&](std::int64_t first, std::int64_t end, Rows rows) {
     const Split split = this->split(rows, columns_.stride);
     float* columns = scratch(at_once * size);
-    for (int first = 0; first < channels; first += at_once) {
-      const int count = std::min(at_once, channels - first);
-      const std::int64_t plane = part / row_parts * channels + first;
-      copy(split, count, maps + plane * map_size, columns);
+    for (std::int64_t some = first; some < end; some += at_once) {
+      const int count = static_cast<int>(std::min(at_once, end - some));
+      copy(split, count, maps + some * map_size, columns);
       for (int i = 0; i < count; ++i) {
-        const int channel = first + i;
+        const std::int64_t channel = (some + i) % channels;
         kernels().weighted_sums({columns + i * size, std::ptrdiff_t{rows_.stride} * split_width_,
                                  split_offsets_.data(), weights + channel * taps(), taps(),
                                  epilogue.from(channel), rows.end - rows.begin, outputs,
-                                 results + (plane + i) * places + rows.begin * outputs, outputs});
+                                 results + (some + i) * places + rows.begin * outputs, outputs});
       }
     }
-  };
-  parallel_for(std::int64_t{samples} * row_parts,
-               grain_of(std::int64_t{channels} * places / row_parts),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t part = begin; part < end; ++part) sum_rows(part);
-               });
+  });
 }
 
 void DepthwiseConvolution::backward_data(const float* results, const float* weights,

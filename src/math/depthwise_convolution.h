@@ -26,6 +26,10 @@ class DepthwiseConvolution : public ConvolutionKernel {
   void backward_weights(const float* maps, const float* results, float* weights) const override;
 
  private:
+  /// Whether the windows are those of kernels().depthwise_plane.
+  bool is_usual() const;
+  template <typename SumPlanes>
+  void share_planes(const SumPlanes& sum_planes) const;
   int taps() const { return static_cast<int>(offsets_.size()); }
   int seen_width() const;
   /// Copies of planes, what each reads of its map, and where it writes to of the plane.

@@ -1,5 +1,6 @@
 // Compiled once for each instruction set, with VIBNET_ISA its name.
 #include "simd/blocks.h"
+#include "simd/depthwise.h"
 #include "simd/dots.h"
 #include "simd/multiply.h"
 #include "simd/normals.h"
@@ -21,6 +22,7 @@ constexpr Kernels kKernels = {VIBNET_STRING(VIBNET_ISA),
                               interleave,
                               deinterleave,
                               weighted_sums,
+                              depthwise_plane,
                               pad_planes,
                               add_planes,
                               normals,

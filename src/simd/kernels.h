@@ -132,6 +132,20 @@ struct WeightedSums {
   std::ptrdiff_t to_row;
 };
 
+/// A plane by 3 x 3 taps, with one row and column of zeros around it: the rows [begin, end) of
+/// windows, each out_width wide, at a stride of 1 or 2. Up to kLanes floats behind the plane are
+/// read.
+struct DepthwisePlane {
+  const float* from;
+  int height, width;
+  int stride;
+  const float* weights;
+  Epilogue epilogue;
+  int begin, end;
+  int out_width;
+  float* to;
+};
+
 /// Planes of rows of to_row floats: `above` rows of zeros, `rows` rows of `head` zeros, from[i *
 /// step] for i < count and zeros again, and `below` rows of zeros. Up to kLanes floats behind each
 /// plane's last row are written, and as many read behind from's.
@@ -179,6 +193,7 @@ struct Kernels {
   void (*deinterleave)(const float* interleaved, std::ptrdiff_t row, int count,
                        const Epilogue& epilogue, float* planes, std::ptrdiff_t plane, int channels);
   void (*weighted_sums)(const WeightedSums& sums);
+  void (*depthwise_plane)(const DepthwisePlane& plane);
   void (*pad_planes)(const PaddedPlanes& planes);
   void (*add_planes)(const AddedPlanes& planes);
   /// values[4 * i + j] = value j of vibnet::normal4 for blocks[i], to 1e-6.
