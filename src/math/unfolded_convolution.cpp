@@ -340,80 +340,134 @@ void UnfoldedConvolution::backward_data(const float* results, const float* weigh
   });
 }
 
+/// The gradient by the weights. Each thread takes channels of its own, of some pieces, and sums
+/// them for all filters; how they are shared out does not depend on the number of threads.
+class UnfoldedConvolution::WeightGradient {
+ public:
+  WeightGradient(const UnfoldedConvolution& unfolded, const float* maps, const float* results)
+      : unfolded_(unfolded), c_(unfolded.convolution_), maps_(maps), results_(results) {
+    const int pieces = unfolded.pieces();
+    step_ = std::min(channels(), std::max(kChannelStep, kTapStep / kernel()));
+    channel_parts_ = parts(channels(), step_);
+    share_ = parts(pieces, std::max(1, kSums / all_parts()));
+    shares_ = parts(pieces, share_);
+    batch_ = static_cast<int>(std::clamp<std::ptrdiff_t>(
+        2 * kPieceFloats / (unfolded.stride() * (taps() + blocks() * kPanel)), 1,
+        unfolded.is_plain_ ? 1 : share_));
+    depth_stride_ = batch_ * unfolded.stride() + kLanes;
+  }
+
+  /// Adds it.
+  void add_to(float* weights) const {
+    const int jobs = shares_ * all_parts();
+    const std::size_t own_size = columns_size() + turned_size();
+    float* sums = scratch(jobs * sums_size() + own_size * omp_get_max_threads());
+    float* buffers = sums + jobs * sums_size();
+    parallel_jobs(jobs, [&](int job, int thread) {
+      sum(job, buffers + thread * own_size, sums + job * sums_size());
+    });
+    parallel_jobs(all_parts(), [&](int part, int /*thread*/) { add_part(part, sums, weights); });
+  }
+
+ private:
+  int channels() const { return c_.window.channels; }
+  int kernel() const { return unfolded_.taps_ / channels(); }
+  int all_parts() const { return c_.groups * channel_parts_; }
+  /// Of a part's channels.
+  int taps() const { return step_ * kernel(); }
+  int blocks() const { return parts(c_.filters, kPanel); }
+  int filters_of(int block) const { return std::min(kPanel, c_.filters - block * kPanel); }
+  int group_of(int part) const { return part / channel_parts_; }
+  int channel_of(int part) const { return part % channel_parts_ * step_; }
+  int channels_of(int part) const { return std::min(step_, channels() - channel_of(part)); }
+  std::size_t columns_size() const { return unfolded_.is_plain_ ? 0 : taps() * depth_stride_; }
+  std::size_t turned_size() const { return blocks() * depth_stride_ * kPanel; }
+  std::size_t sums_size() const { return std::size_t{1} * blocks() * taps() * kPanel; }
+
+  /// A part's channels unfolded, and the results place by place, kPanel filters each, from `depth`
+  /// on.
+  void load(int part, const Piece& piece, int depth, float* columns, float* turned) const {
+    if (!unfolded_.is_plain_)
+      unfolded_.unfold(maps_, group_of(part), piece, channel_of(part), channels_of(part),
+                       columns + depth, depth_stride_);
+    for (int block = 0; block < blocks(); ++block)
+      unfolded_.for_each_row(
+          group_of(part), piece, block * kPanel, 1, [&](std::ptrdiff_t result, int, int place) {
+            kernels().interleave(results_ + result, c_.places(), filters_of(block), piece.places,
+                                 turned + (block * depth_stride_ + depth + place) * kPanel, kPanel);
+          });
+  }
+
+  void sum(int job, float* columns, float* sums) const {
+    const int part = job % all_parts();
+    float* turned = columns + columns_size();
+    const int first = job / all_parts() * share_;
+    const int last = std::min(first + share_, unfolded_.pieces());
+    for (int begin = first; begin < last; begin += batch_) {
+      int depth = 0;
+      for (int i = begin; i < std::min(begin + batch_, last); ++i) {
+        const Piece piece = unfolded_.piece(i);
+        load(part, piece, depth, columns, turned);
+        depth += piece.samples * piece.places;
+      }
+      Product product{channels_of(part) * kernel(),
+                      kPanel,
+                      depth,
+                      columns,
+                      depth_stride_,
+                      1,
+                      turned,
+                      kPanel,
+                      sums,
+                      kPanel,
+                      begin > first};
+      if (unfolded_.is_plain_) {
+        product.a = maps_ + unfolded_.map_at(group_of(part), unfolded_.piece(begin)) +
+                    channel_of(part) * c_.places();
+        product.a_row = c_.places();
+      }
+      for (int block = 0; block < blocks(); ++block) {
+        product.columns = round_up_to_lanes(filters_of(block));
+        kernels().multiply(product);
+        product.b += depth_stride_ * kPanel;
+        product.c += taps() * kPanel;
+      }
+    }
+  }
+
+  /// Adds all shares' sums of a part's channels.
+  void add_part(int part, float* sums, float* weights) const {
+    float* total = sums + part * sums_size();
+    for (int s = 1; s < shares_; ++s)
+      std::transform(total, total + sums_size(), total + s * all_parts() * sums_size(), total,
+                     std::plus<>());
+    const int count = channels_of(part) * kernel();
+    for (int f = 0; f < c_.filters; ++f) {
+      const float* from = total + f / kPanel * taps() * kPanel + f % kPanel;
+      float* to = weights + (std::ptrdiff_t{group_of(part)} * c_.filters + f) * unfolded_.taps_ +
+                  channel_of(part) * kernel();
+      for (int tap = 0; tap < count; ++tap) to[tap] += from[tap * kPanel];
+    }
+  }
+
+  const UnfoldedConvolution& unfolded_;
+  const Convolution& c_;
+  const float* maps_;
+  const float* results_;
+  /// Channels of a part, and pieces of a share.
+  int step_;
+  int channel_parts_;
+  int share_;
+  int shares_;
+  /// Pieces that one product is of.
+  int batch_;
+  std::ptrdiff_t depth_stride_;
+};
+
 void UnfoldedConvolution::backward_weights(const float* maps, const float* results,
                                            float* weights) const {
   if (taps_ == 0 || pieces() == 0) return;
-  const int filters = convolution_.filters;
-  const int channels = convolution_.window.channels;
-  const int kernel = taps_ / channels;
-  const int blocks = parts(filters, kPanel);
-  // Each thread takes channels of its own, of some pieces, and sums them for all filters. How they
-  // are shared out does not depend on the number of threads.
-  const int step = std::min(channels, std::max(kChannelStep, kTapStep / kernel));
-  const int channel_parts = parts(channels, step);
-  const int all_parts = convolution_.groups * channel_parts;
-  const int share = parts(pieces(), std::max(1, kSums / all_parts));
-  const int shares = parts(pieces(), share);
-  const int taps = step * kernel;
-  const int batch = static_cast<int>(std::clamp<std::ptrdiff_t>(
-      2 * kPieceFloats / (stride() * (taps + blocks * kPanel)), 1, is_plain_ ? 1 : share));
-  const std::ptrdiff_t depth_stride = batch * stride() + kLanes;
-  const std::size_t columns_size = is_plain_ ? 0 : taps * depth_stride;
-  const std::size_t turned_size = blocks * depth_stride * kPanel;
-  const std::size_t sums_size = std::size_t{1} * blocks * taps * kPanel;
-  float* sums = scratch(shares * all_parts * sums_size +
-                        (columns_size + turned_size) * omp_get_max_threads());
-  float* buffers = sums + shares * all_parts * sums_size;
-  parallel_jobs(shares * all_parts, [&](int job, int thread) {
-    float* columns = buffers + thread * (columns_size + turned_size);
-    float* turned = columns + columns_size;
-    const int group = job % all_parts / channel_parts;
-    const int channel = job % channel_parts * step;
-    const int count = std::min(step, channels - channel);
-    const int last = std::min((job / all_parts + 1) * share, pieces());
-    const int first = job / all_parts * share;
-    for (int begin = first; begin < last; begin += batch) {
-      int depth = 0;
-      for (int i = begin; i < std::min(begin + batch, last); ++i) {
-        const Piece piece = this->piece(i);
-        if (!is_plain_) unfold(maps, group, piece, channel, count, columns + depth, depth_stride);
-        for (int block = 0; block < blocks; ++block)
-          for_each_row(group, piece, block * kPanel, 1, [&](std::ptrdiff_t result, int, int place) {
-            kernels().interleave(results + result, convolution_.places(),
-                                 std::min(kPanel, filters - block * kPanel), piece.places,
-                                 turned + (block * depth_stride + depth + place) * kPanel, kPanel);
-          });
-        depth += piece.samples * piece.places;
-      }
-      Product product{count * kernel,         kPanel, depth,        columns,
-                      depth_stride,           1,      turned,       kPanel,
-                      sums + job * sums_size, kPanel, begin > first};
-      if (is_plain_) {
-        product.a = maps + map_at(group, piece(begin)) + channel * convolution_.places();
-        product.a_row = convolution_.places();
-      }
-      for (int block = 0; block < blocks; ++block) {
-        product.columns = round_up_to_lanes(std::min(kPanel, filters - block * kPanel));
-        kernels().multiply(product);
-        product.b += depth_stride * kPanel;
-        product.c += taps * kPanel;
-      }
-    }
-  });
-  parallel_jobs(all_parts, [&](int part, int /*thread*/) {
-    float* total = sums + part * sums_size;
-    for (int s = 1; s < shares; ++s)
-      std::transform(total, total + sums_size, total + s * all_parts * sums_size, total,
-                     std::plus<>());
-    const int group = part / channel_parts;
-    const int channel = part % channel_parts * step;
-    const int count = std::min(step, channels - channel) * kernel;
-    for (int f = 0; f < filters; ++f) {
-      const float* from = total + f / kPanel * taps * kPanel + f % kPanel;
-      float* to = weights + (std::ptrdiff_t{group} * filters + f) * taps_ + channel * kernel;
-      for (int tap = 0; tap < count; ++tap) to[tap] += from[tap * kPanel];
-    }
-  });
+  WeightGradient(*this, maps, results).add_to(weights);
 }
 
 }  // namespace vibnet

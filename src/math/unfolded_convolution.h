@@ -23,6 +23,8 @@ class UnfoldedConvolution : public ConvolutionKernel {
   void backward_weights(const float* maps, const float* results, float* weights) const override;
 
  private:
+  class WeightGradient;
+
   /// Places that are unfolded together: rows of one sample, or all of some samples.
   struct Piece {
     int sample;

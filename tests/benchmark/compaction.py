@@ -46,7 +46,7 @@ def main():
     build, data, solver = (os.path.abspath(path) for path in sys.argv[1:4])
     interval, fields = sys.argv[4], sys.argv[5:]
     with tempfile.TemporaryDirectory() as root:
-        runs = {"whole": fields + ["freeze_interval=" + interval],
+        runs = {"frozen": fields + ["freeze_interval=" + interval],
                 "compacted": fields + ["compact_interval=" + interval]}
         begin = time.time()
         names = {}
@@ -65,8 +65,8 @@ def main():
                   % (name, seconds[name], time.time() - begin, logged(folder, "loss")[-1],
                      logged(folder, "kept")[-1], logged(folder, "outputs")[-1]), flush=True)
         print_difference([os.path.join(root, name) for name in runs])
-        print("the whole run's processor time over the compacted one's: %.2f"
-              % (seconds["whole"] / seconds["compacted"]))
+        print("the frozen run's processor time over the compacted one's: %.2f"
+              % (seconds["frozen"] / seconds["compacted"]))
 
 
 if __name__ == "__main__":
