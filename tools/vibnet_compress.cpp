@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "compress/criterion.h"
+#include "core/file.h"
 #include "core/gate_rule.h"
 #include "core/json.h"
 #include "layers/dataset_layer.h"
@@ -293,7 +294,8 @@ std::optional<Difference> verify(const std::vector<std::string>& inputs,
 }
 
 bool are_one_file(const std::string& a, const std::string& b) {
-  return std::filesystem::weakly_canonical(a) == std::filesystem::weakly_canonical(b);
+  return std::filesystem::weakly_canonical(vibnet::behind_links(a)) ==
+         std::filesystem::weakly_canonical(vibnet::behind_links(b));
 }
 
 /// The new files, none over another or over what was read.

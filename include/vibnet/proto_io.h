@@ -32,7 +32,9 @@ void write_binary(const google::protobuf::Message& message, const std::string& p
 NetParameter read_net_prototxt(const std::string& path);
 NetParameter read_caffemodel(const std::string& path);
 
-/// Replaces the file in one step: after a crash or a full disk the old one is still whole.
+/// Replaces the file in one step: after a crash or a full disk the old one is still whole. Where
+/// the path is a link, it is the file behind it that is replaced; a device or a pipe is written
+/// into.
 void write_file(const std::string& path, const std::string& bytes);
 
 /// The same for several, as {path, bytes}: none is replaced before all are on the disk.

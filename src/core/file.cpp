@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "vibnet/error.h"
 
@@ -15,6 +16,24 @@ File::File(const std::string& path, int flags) : descriptor_(open(path.c_str(), 
 
 File::~File() {
   if (descriptor_ >= 0) close(descriptor_);
+}
+
+std::string behind_links(const std::string& path) {
+  constexpr int kMostLinks = 40;  // Linux's own bound
+  std::filesystem::path file(path);
+  for (int links = 0; links < kMostLinks; ++links) {
+    std::error_code error;
+    const std::filesystem::path next = std::filesystem::read_symlink(file, error);
+    if (error) return file.string();
+    file = file.parent_path() / next;
+  }
+  fail(path, ": cannot be written: ", std::strerror(ELOOP));
+}
+
+bool is_stream(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return false;
+  return !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
 }
 
 void check_is_readable_file(const std::string& path) {

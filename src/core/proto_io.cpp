@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -54,18 +55,39 @@ void write_all(int descriptor, const std::string& bytes, const std::string& path
     if (n < 0) fail(path, ": cannot be written: ", std::strerror(errno));
     written += static_cast<std::size_t>(n);
   }
-  if (fsync(descriptor) != 0) fail(path, ": cannot be written: ", std::strerror(errno));
+}
+
+/// Makes a pipe that nobody reads any more an error as others are, not the process's end.
+class IgnoredBrokenPipes {
+ public:
+  IgnoredBrokenPipes() : before_(std::signal(SIGPIPE, SIG_IGN)) {}
+  IgnoredBrokenPipes(const IgnoredBrokenPipes&) = delete;
+  IgnoredBrokenPipes& operator=(const IgnoredBrokenPipes&) = delete;
+  ~IgnoredBrokenPipes() { std::signal(SIGPIPE, before_); }
+
+ private:
+  void (*before_)(int);
+};
+
+void write_stream(const std::string& path, const std::string& bytes) {
+  const IgnoredBrokenPipes ignored;
+  const File stream(path, O_WRONLY | O_CLOEXEC);
+  if (stream.descriptor() < 0) fail(path, ": cannot be written: ", std::strerror(errno));
+  write_all(stream.descriptor(), bytes, path);
 }
 
 /// A file under a temporary name, gone again unless it is put in place.
 class NewFile {
  public:
   NewFile(const std::string& path, const std::string& bytes)
-      : path_(path), temporary_(path + ".tmp" + std::to_string(getpid())) {
+      : path_(path),
+        place_(behind_links(path)),
+        temporary_(place_ + ".tmp" + std::to_string(getpid())) {
     const File file(temporary_, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
     if (file.descriptor() < 0) fail(path, ": cannot be written: ", std::strerror(errno));
     try {
       write_all(file.descriptor(), bytes, path);
+      if (fsync(file.descriptor()) != 0) fail(path, ": cannot be written: ", std::strerror(errno));
     } catch (const Error&) {
       unlink(temporary_.c_str());
       throw;
@@ -78,13 +100,14 @@ class NewFile {
   }
 
   void put_in_place() {
-    if (rename(temporary_.c_str(), path_.c_str()) != 0)
+    if (rename(temporary_.c_str(), place_.c_str()) != 0)
       fail(path_, ": cannot be written: ", std::strerror(errno));
     in_place_ = true;
   }
 
  private:
   std::string path_;
+  std::string place_;
   std::string temporary_;
   bool in_place_ = false;
 };
@@ -152,15 +175,19 @@ void write_binary(const Message& message, const std::string& path) {
 }
 
 void write_file(const std::string& path, const std::string& bytes) {
+  if (is_stream(path)) return write_stream(path, bytes);
   NewFile(path, bytes).put_in_place();
 }
 
 void write_files(const std::vector<std::pair<std::string, std::string>>& files) {
   std::vector<std::unique_ptr<NewFile>> written;
   written.reserve(files.size());
-  for (const auto& [path, bytes] : files) written.push_back(std::make_unique<NewFile>(path, bytes));
+  for (const auto& [path, bytes] : files)
+    if (!is_stream(path)) written.push_back(std::make_unique<NewFile>(path, bytes));
   for (const auto& [path, bytes] : files)
     if (std::filesystem::is_directory(path)) fail(path, ": cannot be written: is a folder");
+  for (const auto& [path, bytes] : files)
+    if (is_stream(path)) write_stream(path, bytes);
   for (const auto& file : written) file->put_in_place();
 }
 

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "core/file.h"
 #include "data/lmdb_check.h"
 #include "vibnet/error.h"
 
@@ -90,7 +91,8 @@ Record LmdbReader::at(std::int64_t position) {
 
 LmdbWriter::LmdbWriter(const std::string& path)
     : path_(path.substr(0, path.find_last_not_of('/') + 1)),
-      temporary_(path_ + ".tmp" + std::to_string(getpid())),
+      place_(behind_links(path_)),
+      temporary_(place_ + ".tmp" + std::to_string(getpid())),
       map_bytes_(kFirstMapBytes) {
   if (exists(path)) fail(path, ": exists already; remove it or give another name");
   std::error_code error;
@@ -181,7 +183,7 @@ void LmdbWriter::finish() {
   mdb_env_close(environment_);
   environment_ = nullptr;
   std::error_code error;
-  std::filesystem::rename(temporary_, path_, error);
+  std::filesystem::rename(temporary_, place_, error);
   if (error) fail(path_, ": cannot be written: ", error.message());
 }
 

@@ -74,6 +74,7 @@ class LmdbWriter {
   void clear_pending();
 
   std::string path_;
+  std::string place_;
   std::string temporary_;
   MDB_env* environment_ = nullptr;
   MDB_txn* transaction_ = nullptr;

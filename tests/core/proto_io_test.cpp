@@ -1,9 +1,14 @@
 #include "vibnet/proto_io.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <future>
 
 #include "support/error_of.h"
 #include "support/paths.h"
@@ -65,6 +70,74 @@ TEST(ProtoIo, ReplacesAFileOrLeavesIt) {
   for ([[maybe_unused]] const auto& file : std::filesystem::directory_iterator(folder.path()))
     ++files;
   EXPECT_EQ(files, 1) << "temporary files are left";
+}
+
+TEST(ProtoIo, ALinkStaysAndTheFileBehindItIsReplaced) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "far");
+  write_file(folder / "far/file", "old");
+  std::filesystem::create_symlink("far/file", folder / "link");
+  std::filesystem::create_symlink("link", folder / "link_to_link");
+  std::filesystem::create_symlink("far/none", folder / "dangling");
+  write_file(folder / "link_to_link", "new");
+  write_files({{folder / "dangling", "first"}});
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link_to_link"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "dangling"));
+  EXPECT_EQ(read_file(folder / "far/file"), "new");
+  EXPECT_EQ(read_file(folder / "far/none"), "first");
+  std::filesystem::create_symlink("circle", folder / "circle");
+  EXPECT_EQ(error_of([&] { write_file(folder / "circle", "x"); }),
+            (folder / "circle") + ": cannot be written: Too many levels of symbolic links");
+}
+
+TEST(ProtoIo, APipeIsWrittenInto) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  const auto read = [&] { return read_file(folder / "pipe"); };
+  auto bytes = std::async(std::launch::async, read);
+  write_file(folder / "pipe", "bytes");
+  EXPECT_EQ(bytes.get(), "bytes");
+  bytes = std::async(std::launch::async, read);
+  write_files({{folder / "file", "a"}, {folder / "pipe", "b"}});
+  EXPECT_EQ(bytes.get(), "b");
+  EXPECT_EQ(read_file(folder / "file"), "a");
+  EXPECT_TRUE(std::filesystem::is_fifo(folder / "pipe"));
+}
+
+TEST(ProtoIo, APipeThatNobodyReadsOnIsAnErrorAndNoFileIsReplaced) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  write_file(folder / "file", "old");
+  const auto reader = std::async(std::launch::async, [&] {
+    const int descriptor = open((folder / "pipe").c_str(), O_RDONLY);
+    close(descriptor);
+  });
+  const std::string more_than_a_pipe_holds(1 << 20, 'x');
+  EXPECT_EQ(error_of([&] {
+              write_files({{folder / "file", "new"}, {folder / "pipe", more_than_a_pipe_holds}});
+            }),
+            (folder / "pipe") + ": cannot be written: Broken pipe");
+  EXPECT_EQ(read_file(folder / "file"), "old");
+  EXPECT_FALSE(std::filesystem::exists(folder / ("file.tmp" + std::to_string(getpid()))));
+}
+
+TEST(ProtoIo, ADeviceIsWrittenInto) {
+  const TemporaryFolder folder;
+  const std::string null = folder / "null";
+  const std::string full = folder / "full";
+  const bool are_made = mknod(null.c_str(), S_IFCHR | 0600, makedev(1, 3)) == 0 &&
+                        mknod(full.c_str(), S_IFCHR | 0600, makedev(1, 7)) == 0;
+  if (!are_made || access(null.c_str(), W_OK) != 0) GTEST_SKIP() << "no devices can be made here";
+  write_file(null, "bytes");
+  write_files({{null, "bytes"}, {folder / "file", "old"}});
+  EXPECT_EQ(error_of([&] {
+              write_files({{folder / "file", "new"}, {full, "bytes"}});
+            }),
+            full + ": cannot be written: No space left on device");
+  EXPECT_TRUE(std::filesystem::is_character_file(null));
+  EXPECT_TRUE(std::filesystem::is_character_file(full));
+  EXPECT_EQ(read_file(folder / "file"), "old");
 }
 
 /// A newer net's layers, weights and fields, which this schema does not have.

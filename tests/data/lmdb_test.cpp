@@ -53,6 +53,13 @@ class LmdbTest : public ::testing::Test {
   const std::string path_ = folder_ / "records.lmdb";
 };
 
+TEST_F(LmdbTest, IsWrittenWhereALinkPoints) {
+  std::filesystem::create_symlink("far.lmdb", path_);
+  write_records(path_, 3);
+  EXPECT_TRUE(std::filesystem::is_symlink(path_));
+  EXPECT_TRUE(reads_as_written(folder_ / "far.lmdb", 3));
+}
+
 TEST_F(LmdbTest, ReadsWhatWasWritten) {
   write_records(path_, 2500);
   EXPECT_TRUE(reads_as_written(path_, 2500));

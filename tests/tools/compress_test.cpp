@@ -195,6 +195,8 @@ TEST_F(CompressTool, NeverWritesOverWhatItRead) {
   };
   expect_error(into("net.prototxt", "small.caffemodel"), "net.prototxt is read", 2);
   expect_error(into("small.prototxt", "./net.caffemodel"), "./net.caffemodel is read", 2);
+  std::filesystem::create_symlink("small.prototxt", folder_ / "link");
+  expect_error(into("small.prototxt", "link"), "would be written twice", 2);
   EXPECT_EQ(read("net.prototxt"), kModel);
   EXPECT_EQ(read("net.caffemodel"), weights);
   expect_nothing_written();
