@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/io/zero_copy_stream_impl.h>
 #include <google/protobuf/text_format.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include <sstream>
 
 #include "core/file.h"
+#include "core/text_parser.h"
 #include "core/upgrade.h"
 #include "vibnet/error.h"
 
@@ -24,28 +24,6 @@ namespace vibnet {
 namespace {
 
 using google::protobuf::Message;
-
-/// Keeps the first complaint of protobuf's parser.
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  explicit FirstError(std::string file) : file_(std::move(file)) {}
-
-  void AddError(int line, google::protobuf::io::ColumnNumber column,
-                const std::string& message) override {
-    if (!text_.empty()) return;
-    std::ostringstream text;
-    text << file_ << ":" << line + 1 << ":" << column + 1 << ": " << message;
-    text_ = text.str();
-  }
-  void AddWarning(int /*line*/, google::protobuf::io::ColumnNumber /*column*/,
-                  const std::string& /*message*/) override {}
-
-  const std::string& text() const { return text_; }
-
- private:
-  std::string file_;
-  std::string text_;
-};
 
 void write_all(int descriptor, const std::string& bytes, const std::string& path) {
   std::size_t written = 0;
@@ -124,11 +102,8 @@ std::string read_file(const std::string& path) {
 }
 
 void parse_prototxt(const std::string& text, const std::string& name, Message* message) {
-  FirstError errors(name);
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&errors);
-  if (!parser.ParseFromString(text, message))
-    throw Error(errors.text().empty() ? name + ": is not a prototxt" : errors.text());
+  if (const auto error = parse_text(text, message))
+    fail(name, ":", error->line, ":", error->column, ": ", error->text);
 }
 
 void read_prototxt(const std::string& path, Message* message) {

@@ -17,6 +17,7 @@
 namespace vibnet {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -52,6 +53,28 @@ TEST(ProtoIo, NamesFileLineAndColumn) {
   EXPECT_THAT(error("layer { name: 'x'"), StartsWith(":1:"));
   EXPECT_THAT(error("layer {\n type: 3 }"), HasSubstr("3"));
   EXPECT_EQ(error(""), ": is empty");
+}
+
+/// Protobuf itself names the place of the token behind a wrong value, and not what would be right.
+TEST(ProtoIo, SaysWhichValuesAFieldTakes) {
+  const auto error = [](const std::string& text, auto message) {
+    return error_of([&] { parse_prototxt(text, "file", &message); });
+  };
+  const auto solver = [&](const std::string& text) { return error(text, SolverParameter()); };
+  EXPECT_EQ(solver("base_lr: 1\nkl_cost: flops\nmax_iter: 1"),
+            "file:2:10: Unknown enumeration value of \"flops\" for field \"kl_cost\"; it takes "
+            "UNITS, WEIGHTS or FLOPS");
+  EXPECT_THAT(solver("kl_cost: 7 # x"), StartsWith("file:1:10: Unknown enumeration value"));
+  EXPECT_EQ(solver("kl_cost: 'FLOPS'"),
+            "file:1:10: Expected integer or identifier, got: 'FLOPS'; it takes UNITS, WEIGHTS or "
+            "FLOPS");
+  EXPECT_EQ(solver("test_initialization: no\n\nmax_iter: 1"),
+            "file:1:22: Invalid value for boolean field \"test_initialization\". Value: \"no\"; it "
+            "takes true or false");
+  const auto net = [&](const std::string& text) { return error(text, NetParameter()); };
+  EXPECT_THAT(net("layer { eltwise_param < operation: SUM >\nreduction_param { operation: sum\n}}"),
+              AllOf(StartsWith("file:2:30:"), HasSubstr("it takes SUM, ASUM, SUMSQ or MEAN")));
+  EXPECT_THAT(net("layers { type: Convolution }"), HasSubstr("did you mean CONVOLUTION"));
 }
 
 TEST(ProtoIo, ADeviceIsNoFile) {
