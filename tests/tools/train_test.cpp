@@ -166,6 +166,7 @@ TEST_F(TrainTool, WrongFlagsExitWithTwo) {
   expect_error(run("vibnet-train", {}), "--solver is missing", 2);
   expect_error(train({"--set", "base_lrr=1"}), "did you mean base_lr", 2);
   expect_error(train({"--set", "base_lr=fast"}), "Expected double", 2);
+  expect_error(train({"--set", "target.flops=abc"}), "--set target.flops=abc: Expected double", 2);
   expect_error(train({"--set", "kl_cost=flops"}), "it takes UNITS, WEIGHTS or FLOPS", 2);
   expect_error(train({"more"}), "knows no argument 'more'", 2);
   EXPECT_EQ(run("vibnet-train", {"--help"}).exit_code, 0);
