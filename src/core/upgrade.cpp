@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/upgrade_v0.h"
+#include "vibnet/blob.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -143,6 +144,20 @@ void upgrade_inputs(NetParameter* net) {
   net->clear_input_dim();
 }
 
+/// Throws Error, naming the layer, where a blob's shape cannot be.
+void check_shape(const LayerParameter& layer, int blob) {
+  try {
+    shape_of(layer.blobs(blob));
+  } catch (const Error& error) {
+    fail("layer '", layer.name(), "' blob ", blob, ": ", error.what());
+  }
+}
+
+void check_shapes(const NetParameter& net) {
+  for (const LayerParameter& layer : net.layer())
+    for (int blob = 0; blob < layer.blobs_size(); ++blob) check_shape(layer, blob);
+}
+
 }  // namespace
 
 ParamSpec* param_of(LayerParameter* layer, int index) {
@@ -167,6 +182,7 @@ void upgrade_net(NetParameter* net) {
 NetParameter upgraded_net(NetParameter net, const std::string& path) {
   try {
     upgrade_net(&net);
+    check_shapes(net);
   } catch (const Error& error) {
     fail(path, ": ", error.what());
   }

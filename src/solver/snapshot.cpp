@@ -39,6 +39,14 @@ class Digest {
   std::uint64_t value_ = 0xcbf29ce484222325u;  // FNV-1a, word by word
 };
 
+Shape history_shape(const BlobProto& stored, const std::string& path) {
+  try {
+    return shape_of(stored);
+  } catch (const Error& error) {
+    fail(path, ": in the history ", error.what());
+  }
+}
+
 }  // namespace
 
 std::string snapshot_prefix(const SolverParameter& parameter, const std::string& solver) {
@@ -127,10 +135,11 @@ void Solver::check_state(const SolverState& state, const std::string& path) cons
     const std::size_t parameter = i % history_.size();
     const Blob& blob = *history_[parameter][i / history_.size()];
     const BlobProto& stored = state.history(i);
+    const Shape shape = history_shape(stored, path);
     const int values = std::max(stored.data_size(), stored.double_data_size());
     if (!blob.fits(stored) || values != blob.count())
       fail(path, ": is a snapshot of another net: the history of ",
-           net_->parameters()[parameter].name, " is ", to_string(shape_of(stored)), ", and ",
+           net_->parameters()[parameter].name, " is ", to_string(shape), ", and ",
            to_string(blob.shape()), " is needed");
   }
 }

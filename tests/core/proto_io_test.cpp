@@ -77,6 +77,15 @@ TEST(ProtoIo, SaysWhichValuesAFieldTakes) {
   EXPECT_THAT(net("layers { type: Convolution }"), HasSubstr("did you mean CONVOLUTION"));
 }
 
+TEST(ProtoIo, AShapeThatCannotBeIsNamed) {
+  const TemporaryFolder folder;
+  NetParameter net;
+  parse_prototxt("layer { name: 'ip' blobs {} blobs { shape { dim: -30 dim: 2 } } }", "text", &net);
+  write_binary(net, folder / "net.caffemodel");
+  EXPECT_EQ(error_of([&] { read_caffemodel(folder / "net.caffemodel"); }),
+            (folder / "net.caffemodel") + ": layer 'ip' blob 1: a blob's dimension cannot be -30");
+}
+
 TEST(ProtoIo, ADeviceIsNoFile) {
   EXPECT_EQ(error_of([] { read_file("/dev/zero"); }),
             "/dev/zero: is a device, and a file is needed");
