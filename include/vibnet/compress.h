@@ -42,7 +42,7 @@ struct CompressReport {
 struct CompressedNet {
   /// The given prototxt, smaller: with its data and loss layers, for testing and fine-tuning.
   NetParameter model;
-  /// For deployment: Input layers of batch 1, and no layer that needs labels.
+  /// For deployment; see make_deploy().
   NetParameter deploy;
   /// The weights of both.
   NetParameter weights;
@@ -54,15 +54,17 @@ struct CompressedNet {
 /// computes in TEST, to within rounding.
 ///
 /// `model` is the net's prototxt, all phases, any graph; `weights` its caffemodel, which may hold
-/// nothing for layers that are not in TEST: they are cut to fit. Layers say what they do to channels
-/// in Layer::channel_rule; one that does not keeps all channels, and the report names it. An output
-/// that nothing of the input reaches stays, as the constant that it is. Throws Error for weights
-/// that do not fit, a net with nothing to cut or fold, or one of which every output is such.
+/// nothing for layers that are not in TEST: they are cut to fit. Layers say what they do to
+/// channels in Layer::channel_rule; one that does not keeps all channels, and the report names it.
+/// An output that nothing of the input reaches stays, as the constant that it is. Throws Error for
+/// weights that do not fit, a net with nothing to cut or fold, or one of which every output is
+/// such.
 CompressedNet compress(const NetParameter& model, NetParameter weights,
                        const CompressOptions& options);
 
 /// The deployment form of a net as it is: its TEST phase, Inputs of batch 1 in place of its data
-/// layers, and no layer that needs labels.
+/// layers, and no layer that needs labels. Of the batch in `input_shapes` where the net works on
+/// that and not on 1, as one with a Reshape that states the batch.
 NetParameter make_deploy(const NetParameter& model,
                          const std::map<std::string, std::vector<int>>& input_shapes);
 

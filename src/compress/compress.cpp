@@ -10,6 +10,7 @@
 #include "compress/deployment.h"
 #include "compress/fold.h"
 #include "core/gate_rule.h"
+#include "net/deploy.h"
 #include "net/filter.h"
 #include "net/layer_set_up.h"
 #include "vibnet/error.h"
@@ -145,11 +146,26 @@ CompressReport report_of(const Graph& graph, const Plan& plan, const Masks& mask
   return report;
 }
 
+std::string note_of_batch(const std::string& why_not_of_one) {
+  return "the deployment net and its costs have the batch that the prototxt states, and not 1: " +
+         why_not_of_one + "; a Reshape's `dim: 0` stands for the batch, whatever it is";
+}
+
+NetParameter deploy_of(const NetParameter& model,
+                       const std::map<std::string, std::vector<int>>& input_shapes,
+                       bool is_of_one) {
+  const NetParameter net = phase_of(model, TEST);
+  return is_of_one ? deploy_of_one(net, input_shapes) : deploy_net(net, input_shapes);
+}
+
 }  // namespace
 
 Compressor::Compressor(const NetParameter& model, NetParameter weights,
                        const CompressOptions& options)
-    : model_(model), options_(options), graph_(model, std::move(weights), options.input_shapes) {}
+    : model_(model),
+      options_(options),
+      graph_(model, std::move(weights), options.input_shapes),
+      why_not_of_one_(why_not_of_one(phase_of(model, TEST), options.input_shapes)) {}
 
 void Compressor::set_gates(const NetParameter& gates) {
   for (const LayerParameter& gate : gates.layer())
@@ -179,7 +195,7 @@ std::vector<std::string> Compressor::fold(const std::set<std::string>& scales, G
 }
 
 NetParameter Compressor::deployed(const NetParameter& model, std::vector<int>* kept_inputs) const {
-  NetParameter deploy = make_deploy(model, options_.input_shapes);
+  NetParameter deploy = deploy_of(model, options_.input_shapes, why_not_of_one_.empty());
   *kept_inputs = shorten_input(model_, &deploy);
   return deploy;
 }
@@ -199,6 +215,7 @@ CompressedNet Compressor::cut() {
   const Plan plan = checked_plan(masks);
   CompressedNet result;
   result.report = report_of(graph_, plan, masks);
+  if (!why_not_of_one_.empty()) result.report.notes.push_back(note_of_batch(why_not_of_one_));
   std::set<std::string> scales;
   Graph cut = cut_net(graph_, plan, masks, Gates::BECOME_SCALES, Values::WRITTEN, &scales);
   graph_ = Graph();  // the uncut weights go before the others are folded
@@ -220,7 +237,8 @@ CompressedNet compress(const NetParameter& model, NetParameter weights,
 
 NetParameter make_deploy(const NetParameter& model,
                          const std::map<std::string, std::vector<int>>& input_shapes) {
-  return deploy_of_one(phase_of(model, TEST), input_shapes);
+  const bool is_of_one = why_not_of_one(phase_of(model, TEST), input_shapes).empty();
+  return deploy_of(model, input_shapes, is_of_one);
 }
 
 }  // namespace vibnet

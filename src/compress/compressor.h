@@ -35,6 +35,7 @@ class Compressor {
   NetParameter model_;
   CompressOptions options_;
   Graph graph_;
+  std::string why_not_of_one_;
 };
 
 }  // namespace vibnet

@@ -1,9 +1,13 @@
 #include "compress/deployment.h"
 
 #include <algorithm>
+#include <memory>
 #include <set>
 
 #include "net/deploy.h"
+#include "net/layer_set_up.h"
+#include "vibnet/error.h"
+#include "vibnet/net.h"
 
 namespace vibnet {
 namespace {
@@ -106,6 +110,32 @@ void take_out(const Selection& selection, NetParameter* deploy) {
   *deploy = out;
 }
 
+/// The net's shapes; nothing, and why, where it cannot be made.
+std::unique_ptr<Net> try_net(const NetParameter& deploy, std::string* why_not) {
+  NetOptions options;
+  options.fills_parameters = false;
+  try {
+    return std::make_unique<Net>(deploy, options);
+  } catch (const Error& error) {
+    *why_not = error.what();
+    return nullptr;
+  }
+}
+
+/// The first layer whose parameters have other shapes; null for none.
+const Layer* first_unlike(const Net& a, const Net& b) {
+  for (std::size_t l = 0; l < a.layers().size(); ++l) {
+    const auto& blobs = a.layers()[l]->blobs();
+    const auto& others = b.layers()[l]->blobs();
+    const auto have_one_shape = [](const auto& x, const auto& y) {
+      return x->shape() == y->shape();
+    };
+    if (!std::equal(blobs.begin(), blobs.end(), others.begin(), others.end(), have_one_shape))
+      return a.layers()[l].get();
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 NetParameter deploy_of_one(const NetParameter& net,
@@ -117,6 +147,19 @@ NetParameter deploy_of_one(const NetParameter& net,
       if (shape.dim_size() > 0) shape.set_dim(0, 1);
   }
   return deploy;
+}
+
+std::string why_not_of_one(const NetParameter& net,
+                           const std::map<std::string, std::vector<int>>& input_shapes) {
+  std::string why_not;
+  const auto of_one = try_net(deploy_of_one(net, input_shapes), &why_not);
+  std::string why_not_stated;
+  const auto stated = try_net(deploy_net(net, input_shapes), &why_not_stated);
+  if (stated == nullptr) return "";
+  if (of_one == nullptr) return "at batch 1 " + why_not;
+  const Layer* unlike = first_unlike(*of_one, *stated);
+  if (unlike == nullptr) return "";
+  return "at batch 1 " + title(unlike->parameter()) + " would have weights of another shape";
 }
 
 std::vector<int> shorten_input(const NetParameter& original, NetParameter* deploy) {

@@ -309,6 +309,24 @@ TEST(Compress, RefusesWhatItCannotDo) {
   EXPECT_NE(message(chain.text(), 5).find("'l2' would lose every unit"), std::string::npos);
 }
 
+TEST(Compress, AReshapeMayStateTheBatch) {
+  const std::string states_batch = "reshape_param { shape { dim: 3 dim: 1152 } }";
+  const std::string leaves_rest = "reshape_param { shape { dim: 3 dim: -1 } }";
+  for (const std::string& reshape : {states_batch, leaves_rest}) {
+    const Chain chain =
+        Chain().convolution(8).bottleneck().add("Reshape", reshape).inner_product(4);
+    const CompressedNet small = compress_and_compare(chain.text(), 2);
+    EXPECT_EQ(small.deploy.layer(0).input_param().shape(0).dim(0), 3);
+    ASSERT_EQ(small.report.notes.size(), 1u);
+    EXPECT_NE(small.report.notes[0].find("`dim: 0` stands for the batch"), std::string::npos);
+    Net deploy(small.deploy, NetOptions());
+    deploy.copy_weights(small.weights, "small", Missing::FAIL);
+  }
+  const Chain chain = Chain().convolution(8).bottleneck().add(
+      "Reshape", "reshape_param { shape { dim: 0 dim: 1152 } }");
+  EXPECT_EQ(compress_and_compare(chain.text(), 2).deploy.layer(0).input_param().shape(0).dim(0), 1);
+}
+
 TEST(Compress, MissingWeightsAreAnError) {
   const NetParameter model = parse(Chain().convolution(4).bottleneck().inner_product(3).text());
   NetParameter weights = random_weights(model, 1, 0.5f, false);

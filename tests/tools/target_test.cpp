@@ -97,6 +97,25 @@ TEST_F(TargetTools, CompressCutsToATarget) {
   EXPECT_EQ(share_left("weights"), 1);
 }
 
+TEST_F(TargetTools, ANetThatStatesItsBatchIsLookedAtWithThatBatch) {
+  std::string model = kNet;
+  model.replace(model.find("bottom: \"ib\" top: \"ip2\""), 25, "bottom: \"rs\" top: \"ip2\" ");
+  model.insert(model.find("layer { name: \"ip2\""),
+               "layer { name: \"rs\" type: \"Reshape\" bottom: \"ib\" top: \"rs\" "
+               "reshape_param { shape { dim: 8 dim: 100 } } }\n");
+  write("net.prototxt", model);
+  const ToolResult trained = train({"--set", "target.flops=0.3", "--set", "kl_cost=FLOPS"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.errors;
+  const ToolResult result = compress();
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_NEAR(share_left("flops") / 0.3, 1, 0.02);
+  EXPECT_NE(result.output.find("note: the deployment net and its costs have the batch"),
+            std::string::npos)
+      << result.output;
+  ASSERT_EQ(compress({"--target_weights", "0.2"}).exit_code, 0);
+  EXPECT_NEAR(share_left("weights") / 0.2, 1, 0.02);
+}
+
 TEST_F(TargetTools, CompressCutsANetWithHeadsOfTrainingToATarget) {
   std::string model = kNet;
   model += R"(
