@@ -364,6 +364,7 @@ void mask_units(float threshold, vibnet::Net* net) {
 
 void compress_files(vibnet::CompressOptions options, const std::optional<vibnet::Target>& target) {
   std::optional<vibnet::NetWithWeights> gated = gated_net(options.threshold);
+  options.gates_are_trained = !gated;
   const NetParameter model = masked_model(
       gated ? gated->model : vibnet::read_net_prototxt(FLAGS_model), options.threshold);
   NetCost cost_before;

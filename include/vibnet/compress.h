@@ -15,6 +15,9 @@ struct CompressOptions {
   /// The shapes of what the TEST net's sources make, labels too, by blob. An Input layer's may be
   /// left out.
   std::map<std::string, std::vector<int>> input_shapes;
+  /// Whether what the gates keep was learned, or else ranked by a criterion; what to advise where
+  /// it is too little depends on it.
+  bool gates_are_trained = true;
   /// Puts every BatchNorm and Scale into the weights around it, where that is exact.
   bool fold_batchnorm = false;
 };

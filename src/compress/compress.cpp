@@ -26,22 +26,22 @@ bool is_whole(const std::vector<bool>& mask) {
 }
 
 /// What to do about a gate that keeps nothing.
-[[noreturn]] void fail_all_cut(const GraphLayer& gate, std::optional<float> threshold) {
+[[noreturn]] void fail_all_cut(const GraphLayer& gate, const CompressOptions& options) {
   float lowest = std::numeric_limits<float>::infinity();
   for (const GateUnit& unit : gate_units(with_blobs(gate))) lowest = std::min(lowest, unit.score);
-  const std::string advice =
-      std::isfinite(lowest)
-          ? "; or give --threshold above " + std::to_string(std::ceil(lowest * 1e3) / 1e3)
-          : "";
+  std::string advice;
+  if (options.gates_are_trained) advice = "; train with a lower gamma for it or a lower kl_weight";
+  if (std::isfinite(lowest))
+    advice += (advice.empty() ? "; give" : "; or give") + std::string(" --threshold above ") +
+              std::to_string(std::ceil(lowest * 1e3) / 1e3);
   fail("layer '", gate.parameter.name(), "' would lose every unit at threshold ",
-       threshold.value_or(gate_threshold(gate.parameter)),
-       ", and nothing of the input would reach the output; train with a lower gamma for it or a ",
-       "lower kl_weight", advice);
+       options.threshold.value_or(gate_threshold(gate.parameter)),
+       ", and nothing of the input would reach the output", advice);
 }
 
 /// Throws Error where masks have cut every path to the outputs.
 void check_outputs(const Graph& graph, const Masks& masks, const std::vector<Constants>& constants,
-                   std::optional<float> threshold) {
+                   const CompressOptions& options) {
   if (std::all_of(masks.begin(), masks.end(), [](auto& mask) { return is_whole(mask.second); }))
     return;
   const std::vector<int> cut = find_cut_outputs(graph, constants);
@@ -50,10 +50,12 @@ void check_outputs(const Graph& graph, const Masks& masks, const std::vector<Con
     const auto mask = masks.find(layer.parameter.name());
     if (mask == masks.end()) continue;
     if (std::none_of(mask->second.begin(), mask->second.end(), [](bool kept) { return kept; }))
-      fail_all_cut(layer, threshold);
+      fail_all_cut(layer, options);
   }
-  fail("the bottlenecks together would cut every path to '", graph.blobs[cut[0]].name,
-       "'; train with lower gammas or a lower kl_weight, or give a higher --threshold");
+  fail("the ", options.gates_are_trained ? "bottlenecks" : "criterion's cuts",
+       " together would cut every path to '", graph.blobs[cut[0]].name, "'; ",
+       options.gates_are_trained ? "train with lower gammas or a lower kl_weight, or " : "",
+       "give a higher --threshold");
 }
 
 std::vector<LayerReport> report_layers(const Graph& graph, const Plan& plan, const Masks& masks) {
@@ -184,7 +186,7 @@ Masks Compressor::masks() const {
 
 Plan Compressor::checked_plan(const Masks& masks) const {
   Plan plan = make_plan(graph_, masks, false);
-  check_outputs(graph_, masks, plan.constants, options_.threshold);
+  check_outputs(graph_, masks, plan.constants, options_);
   return plan;
 }
 

@@ -309,6 +309,46 @@ TEST(Compress, RefusesWhatItCannotDo) {
   EXPECT_NE(message(chain.text(), 5).find("'l2' would lose every unit"), std::string::npos);
 }
 
+/// Two branches that multiply, of which each keeps what the other does not.
+TEST(Compress, AdvisesWhatHelps) {
+  std::string text = Chain("dim: 1 dim: 2").text();
+  for (const std::string name : {"a", "b"})
+    text += "layer { name: '" + name + "' type: 'InnerProduct' bottom: 'data' top: '" + name +
+            "' inner_product_param { num_output: 2 } }"
+            "layer { name: 'ib_" +
+            name + "' type: 'InformationBottleneck' bottom: '" + name + "' top: 'ib_" + name +
+            "' }";
+  text +=
+      "layer { name: 'both' type: 'Eltwise' bottom: 'ib_a' bottom: 'ib_b' top: 'both' "
+      "eltwise_param { operation: PROD } }"
+      "layer { name: 'out' type: 'InnerProduct' bottom: 'both' top: 'out' "
+      "inner_product_param { num_output: 2 } }";
+  const NetParameter model = parse(text);
+  const auto message = [&](const std::vector<float>& a, const std::vector<float>& b,
+                           bool are_trained) {
+    Net net(model, NetOptions());
+    std::copy_n(a.data(), 2, net.layer("ib_a")->blobs()[1]->mutable_cpu_data());
+    std::copy_n(b.data(), 2, net.layer("ib_b")->blobs()[1]->mutable_cpu_data());
+    CompressOptions options;
+    options.gates_are_trained = are_trained;
+    try {
+      compress(model, net.to_proto(), options);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(message({-9, 9}, {9, -9}, true),
+            "the bottlenecks together would cut every path to 'out'; train with lower gammas or a "
+            "lower kl_weight, or give a higher --threshold");
+  EXPECT_EQ(message({-9, 9}, {9, -9}, false),
+            "the criterion's cuts together would cut every path to 'out'; give a higher "
+            "--threshold");
+  EXPECT_NE(message({-9, 9}, {9, 9}, true).find("lower kl_weight; or give"), std::string::npos);
+  EXPECT_NE(message({-9, 9}, {9, 9}, false).find("reach the output; give --threshold above"),
+            std::string::npos);
+}
+
 TEST(Compress, AReshapeMayStateTheBatch) {
   const std::string states_batch = "reshape_param { shape { dim: 3 dim: 1152 } }";
   const std::string leaves_rest = "reshape_param { shape { dim: 3 dim: -1 } }";
