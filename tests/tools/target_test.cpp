@@ -93,8 +93,23 @@ TEST_F(TargetTools, CompressCutsToATarget) {
     EXPECT_NEAR(share_left(what) / 0.25, 1, 0.02);
     EXPECT_NE(result.output.find("target: " + std::string(what) + " is 0.25"), std::string::npos);
   }
-  EXPECT_EQ(compress({"--target_latency_ms", "1000"}).exit_code, 0);
+  const ToolResult met = compress({"--target_latency_ms", "1000"});
+  EXPECT_EQ(met.exit_code, 0);
+  EXPECT_NE(met.errors.find("target: the whole net costs less already"), std::string::npos);
   EXPECT_EQ(share_left("weights"), 1);
+}
+
+TEST_F(TargetTools, CompressWarnsOfATargetThatItMisses) {
+  std::string model = kNet;
+  model.replace(model.find("num_output: 100"), 15, "num_output: 4");
+  write("net.prototxt", model);
+  ASSERT_EQ(train().exit_code, 0);
+  const ToolResult near = compress({"--target_weights", "0.6"});
+  ASSERT_EQ(near.exit_code, 0) << near.errors;
+  EXPECT_NE(near.errors.find("target: no units come nearer to it"), std::string::npos);
+  const ToolResult hit = compress({"--target_weights", "0.5"});
+  ASSERT_EQ(hit.exit_code, 0) << hit.errors;
+  EXPECT_EQ(hit.errors.find("target: "), std::string::npos) << hit.errors;
 }
 
 TEST_F(TargetTools, ANetThatStatesItsBatchIsLookedAtWithThatBatch) {
