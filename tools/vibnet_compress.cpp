@@ -377,50 +377,74 @@ void mask_units(float threshold, vibnet::Net* net) {
   }
 }
 
+/// What the net costs and computes before it is cut.
+struct Uncut {
+  NetCost cost;
+  /// Of the deployment net.
+  std::vector<std::string> inputs;
+  std::vector<Scores> scores;
+  /// The gates that a target moved units of.
+  std::optional<NetParameter> gates;
+};
+
+std::vector<std::string> inputs_of(const NetParameter& deploy) {
+  std::vector<std::string> inputs;
+  for (const vibnet::LayerParameter& layer : deploy.layer())
+    if (layer.type() == "Input")
+      inputs.insert(inputs.end(), layer.top().begin(), layer.top().end());
+  return inputs;
+}
+
+/// Runs the net with all its units there and what its gates do not keep masked. Notes the shapes of
+/// its inputs.
+Uncut run_uncut(const NetParameter& model, const std::optional<vibnet::NetWithWeights>& gated,
+                const std::optional<vibnet::Target>& target, vibnet::CompressOptions* options) {
+  vibnet::Net masked = vibnet::make_net(model, FLAGS_model, vibnet::without_fillers());
+  options->input_shapes = vibnet::source_shapes(masked);
+  const NetParameter deploy = vibnet::make_deploy(model, options->input_shapes);
+  Uncut uncut;
+  uncut.cost = vibnet::cost_of_deployment(deploy);
+  uncut.inputs = inputs_of(deploy);
+  if (gated)
+    masked.copy_weights(gated->weights, FLAGS_weights, vibnet::Missing::FAIL);
+  else
+    masked.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
+  if (options->threshold) mask_units(*options->threshold, &masked);
+  if (target) uncut.gates = cut_to(*target, model, *options, uncut.cost, &masked);
+  uncut.scores = expected_scores(uncut.inputs, &masked);
+  return uncut;
+}
+
+void write(const vibnet::CompressedNet& result, const std::string& report) {
+  Outputs outputs;
+  outputs.add(FLAGS_out_weights, vibnet::to_binary(result.weights, FLAGS_out_weights));
+  outputs.add(deploy_path(FLAGS_out_model), vibnet::to_prototxt(result.deploy));
+  outputs.add(FLAGS_out_model, vibnet::to_prototxt(result.model));
+  if (!FLAGS_report.empty()) outputs.add(FLAGS_report, report);
+  outputs.write();
+}
+
+void print(const Difference& difference) {
+  std::cout << "verified: the scores differ by at most " << std::scientific << std::setprecision(2)
+            << difference.absolute << " (" << difference.relative << " of the largest)\n";
+}
+
 void compress_files(vibnet::CompressOptions options, const std::optional<vibnet::Target>& target) {
   std::optional<vibnet::NetWithWeights> gated = gated_net(options.threshold);
   options.gates_are_trained = !gated;
   const NetParameter model = masked_model(
       gated ? gated->model : vibnet::read_net_prototxt(FLAGS_model), options.threshold);
-  NetCost cost_before;
-  std::optional<NetParameter> settled;
-  std::vector<std::string> inputs;
-  std::vector<Scores> expected;
-  {
-    vibnet::Net masked = vibnet::make_net(model, FLAGS_model, vibnet::without_fillers());
-    options.input_shapes = vibnet::source_shapes(masked);
-    const NetParameter deploy = vibnet::make_deploy(model, options.input_shapes);
-    cost_before = vibnet::cost_of_deployment(deploy);
-    for (const vibnet::LayerParameter& layer : deploy.layer())
-      if (layer.type() == "Input")
-        inputs.insert(inputs.end(), layer.top().begin(), layer.top().end());
-    if (gated)
-      masked.copy_weights(gated->weights, FLAGS_weights, vibnet::Missing::FAIL);
-    else
-      masked.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
-    if (options.threshold) mask_units(*options.threshold, &masked);
-    if (target) settled = cut_to(*target, model, options, cost_before, &masked);
-    expected = expected_scores(inputs, &masked);
-  }  // its memory goes before the weights are read again
+  // The net's memory goes before the weights are read again.
+  const Uncut uncut = run_uncut(model, gated, target, &options);
   NetParameter weights = gated ? std::move(gated->weights) : vibnet::read_caffemodel(FLAGS_weights);
-  if (settled) replace_gates(*settled, &weights);
+  if (uncut.gates) replace_gates(*uncut.gates, &weights);
   const vibnet::CompressedNet result = vibnet::compress(model, std::move(weights), options);
-  const std::optional<Difference> difference = verify(inputs, expected, result);
-
-  const Size before{cost_before, std::filesystem::file_size(FLAGS_weights)};
+  const std::optional<Difference> difference = verify(uncut.inputs, uncut.scores, result);
+  const Size before{uncut.cost, std::filesystem::file_size(FLAGS_weights)};
   const Size after{vibnet::cost_of_deployment(result.deploy), result.weights.ByteSizeLong()};
-  Outputs outputs;
-  outputs.add(FLAGS_out_weights, vibnet::to_binary(result.weights, FLAGS_out_weights));
-  outputs.add(deploy_path(FLAGS_out_model), vibnet::to_prototxt(result.deploy));
-  outputs.add(FLAGS_out_model, vibnet::to_prototxt(result.model));
-  if (!FLAGS_report.empty())
-    outputs.add(FLAGS_report, report_json(result.report, before, after, difference));
-  outputs.write();
+  write(result, report_json(result.report, before, after, difference));
   print(result.report, before, after);
-  if (difference)
-    std::cout << "verified: the scores differ by at most " << std::scientific
-              << std::setprecision(2) << difference->absolute << " (" << difference->relative
-              << " of the largest)\n";
+  if (difference) print(*difference);
 }
 
 int compress(const std::vector<std::string>& arguments) {
