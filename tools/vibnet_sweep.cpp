@@ -5,9 +5,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <sstream>
 
+#include "core/json.h"
 #include "net/latency.h"
 #include "solver/compressed_cost.h"
 #include "solver/training_log.h"
@@ -38,28 +40,57 @@ constexpr int kIterationsOfNoTest = 50;
 
 std::vector<std::string> assignments;
 
+/// A flag with a list of values, and what each of them is for the solver and for its folder's name.
+struct List {
+  const char* flag;
+  const char* name;
+  const char* field;
+  float most;
+  const char* expected;
+};
+
+constexpr float kAnySize = std::numeric_limits<float>::max();
+constexpr const char* kWeights = "numbers above 0, such as 0.1,0.3,1";
+constexpr const char* kShares = "shares above 0 and at most 1, such as 0.5,0.25";
+constexpr List kKlWeights{"kl_weights", "kl_weight", "kl_weight", kAnySize, kWeights};
+constexpr List kTargetFlops{"target_flops", "target_flops", "target.flops", 1, kShares};
+constexpr List kTargetWeights{"target_weights", "target_weights", "target.weights", 1, kShares};
+
 /// A net to train: the folder's name, and what the solver is changed by.
 struct Job {
   std::string name;
   std::string assignment;
+  float value = 0;
   bool is_dense = false;
 };
 
-void add_jobs(const char* flag, const std::string& list, const std::string& field,
-              std::vector<Job>* jobs) {
-  std::istringstream words(list);
+std::string trimmed(const std::string& word) {
+  constexpr const char* kSpaces = " \t\r\n";
+  const std::size_t begin = word.find_first_not_of(kSpaces);
+  if (begin == std::string::npos) return "";
+  return word.substr(begin, word.find_last_not_of(kSpaces) + 1 - begin);
+}
+
+/// As the solver holds it, which is what tells two values apart; NaN for no number.
+float number_of(const std::string& word) {
+  char* end = nullptr;
+  const float value = std::strtof(word.c_str(), &end);
+  return word.empty() || *end != '\0' ? NAN : value;
+}
+
+void add_jobs(const List& list, const std::string& given, std::vector<Job>* jobs) {
+  const std::string flag = "--" + std::string(list.flag) + " " + given;
+  std::istringstream words(given);
   for (std::string word; std::getline(words, word, ',');) {
-    char* end = nullptr;
-    const double value = std::strtod(word.c_str(), &end);
-    if (word.empty() || *end != '\0' || !(value > 0) || !std::isfinite(value))
-      throw vibnet::UsageError("--" + std::string(flag) + " " + list +
-                               " is no list of numbers above 0, such as 0.1,0.3,1");
-    const Job job{flag + ("_" + word), field + "=" + word};
+    word = trimmed(word);
+    const float value = number_of(word);
+    if (!(value > 0 && value <= list.most))
+      throw vibnet::UsageError(flag + " is no list of " + list.expected);
     for (const Job& other : *jobs)
-      if (other.name == job.name)
-        throw vibnet::UsageError("--" + std::string(flag) + " " + list + " names " + word +
-                                 " twice");
-    jobs->push_back(job);
+      if (!other.is_dense && other.value == value)
+        throw vibnet::UsageError(flag + " names " + word + " twice; give each value once");
+    jobs->push_back(
+        {list.name + ("_" + word), list.field + ("=" + vibnet::json_number(value)), value});
   }
 }
 
@@ -69,10 +100,10 @@ std::vector<Job> read_jobs() {
   if (given != 1)
     throw vibnet::UsageError("give one of --kl_weights, --target_flops and --target_weights");
   std::vector<Job> jobs;
-  if (FLAGS_dense) jobs.push_back({"dense", "kl_weight=0", true});
-  add_jobs("kl_weight", FLAGS_kl_weights, "kl_weight", &jobs);
-  add_jobs("target_flops", FLAGS_target_flops, "target.flops", &jobs);
-  add_jobs("target_weights", FLAGS_target_weights, "target.weights", &jobs);
+  if (FLAGS_dense) jobs.push_back({"dense", "kl_weight=0", 0, true});
+  add_jobs(kKlWeights, FLAGS_kl_weights, &jobs);
+  add_jobs(kTargetFlops, FLAGS_target_flops, &jobs);
+  add_jobs(kTargetWeights, FLAGS_target_weights, &jobs);
   return jobs;
 }
 

@@ -169,11 +169,12 @@ TEST_F(TargetTools, SweepMakesEachNetOnce) {
   EXPECT_NE(picture.find("dense"), std::string::npos);
   EXPECT_EQ(lines_of(result.output).size(), 4U) << result.output;
 
-  const ToolResult again = sweep({"--kl_weights", "0.1,0.3"});
+  const ToolResult again = sweep({"--kl_weights", "0.1, 0.3"});
   ASSERT_EQ(again.exit_code, 0) << again.errors;
   EXPECT_EQ(again.errors.find("Sweep: dense"), std::string::npos);
   EXPECT_EQ(again.errors.find("Sweep: kl_weight_0.1"), std::string::npos);
   EXPECT_NE(again.errors.find("Sweep: kl_weight_0.3"), std::string::npos);
+  EXPECT_TRUE(exists("out/kl_weight_0.3/small.prototxt"));
 }
 
 TEST_F(TargetTools, SweepFineTunesAndTakesTargets) {
@@ -211,8 +212,11 @@ TEST_F(TargetTools, SweepGoesOnWhereItWasStopped) {
 TEST_F(TargetTools, SweepRefusesWhatCannotBe) {
   expect_error(sweep(), "give one of --kl_weights", 2);
   expect_error(sweep({"--kl_weights", "0.1,x"}), "is no list of numbers", 2);
-  expect_error(sweep({"--kl_weights", "0.1,0"}), "is no list of numbers", 2);
-  expect_error(sweep({"--kl_weights", "0.1,0.1"}), "twice", 2);
+  expect_error(sweep({"--kl_weights", "0.1,0"}), "--kl_weights 0.1,0 is no list of numbers", 2);
+  expect_error(sweep({"--kl_weights", "1e39"}), "is no list of numbers", 2);
+  expect_error(sweep({"--kl_weights", "1, 1.0"}), "names 1.0 twice", 2);
+  expect_error(sweep({"--target_flops", "0.5,2"}), "--target_flops 0.5,2 is no list of shares", 2);
+  EXPECT_FALSE(exists("out"));
   expect_error(sweep({"--kl_weights", "1", "--target_flops", "0.5"}), "give one of", 2);
   ASSERT_EQ(sweep({"--kl_weights", "0.1", "--nodense"}).exit_code, 0);
   expect_error(sweep({"--kl_weights", "0.1", "--nodense", "--set", "max_iter=9"}),
