@@ -4,6 +4,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <sstream>
 
@@ -15,6 +16,9 @@
 
 namespace vibnet {
 namespace {
+
+using google::protobuf::Struct;
+using google::protobuf::Value;
 
 constexpr const char* kColumns =
     "name,measure,error,weights,flops,activation_bytes,forward_ms,units";
@@ -71,6 +75,40 @@ std::string draw(const std::vector<SweepPoint>& points, const std::vector<SweepP
                           [](Point p) { return p.forward_ms; })});
 }
 
+[[noreturn]] void fail_damaged(const std::string& source, const std::string& why) {
+  fail(source, ": is no point of a sweep: ", why, "; remove it, and it will be made anew");
+}
+
+const Value& field_of(const char* name, const Struct& fields, const std::string& source) {
+  const auto found = fields.fields().find(name);
+  if (found == fields.fields().end()) fail_damaged(source, "it has no '" + std::string(name) + "'");
+  return found->second;
+}
+
+std::string text_of(const char* name, const Struct& fields, const std::string& source) {
+  const Value& value = field_of(name, fields, source);
+  if (value.kind_case() != Value::kStringValue)
+    fail_damaged(source, "'" + std::string(name) + "' is no text");
+  return value.string_value();
+}
+
+/// NaN for null, which stands for it.
+double number_of(const char* name, const Struct& fields, const std::string& source) {
+  const Value& value = field_of(name, fields, source);
+  if (value.kind_case() == Value::kNullValue) return NAN;
+  if (value.kind_case() != Value::kNumberValue)
+    fail_damaged(source, "'" + std::string(name) + "' is no number");
+  return value.number_value();
+}
+
+std::int64_t count_of(const char* name, const Struct& fields, const std::string& source) {
+  constexpr double kMost = 1e15;  // what a double still counts one by one
+  const double number = number_of(name, fields, source);
+  if (!(number >= 0 && number <= kMost))
+    fail_damaged(source, "'" + std::string(name) + "' is no count");
+  return static_cast<std::int64_t>(number);
+}
+
 }  // namespace
 
 std::string to_json(const SweepPoint& point) {
@@ -88,24 +126,19 @@ std::string to_json(const SweepPoint& point) {
 
 SweepPoint point_from_json(const std::string& json, const std::string& source) {
   google::protobuf::Struct fields;
-  if (!google::protobuf::util::JsonStringToMessage(json, &fields).ok() ||
-      fields.fields().count("measure") == 0)
-    fail(source, ": is no point of a sweep; remove it, and it will be made anew");
-  const auto text = [&](const char* name) {
-    return (*fields.mutable_fields())[name].string_value();
-  };
-  const auto number = [&](const char* name) {
-    return (*fields.mutable_fields())[name].number_value();
-  };
-  return {text("name"),
-          text("failure"),
-          text("measure"),
-          number("error"),
-          static_cast<std::int64_t>(number("weights")),
-          number("flops"),
-          static_cast<std::int64_t>(number("activation_bytes")),
-          text("units"),
-          number("forward_ms")};
+  if (!google::protobuf::util::JsonStringToMessage(json, &fields).ok())
+    fail_damaged(source, "it is no JSON object");
+  SweepPoint point;
+  point.name = text_of("name", fields, source);
+  point.failure = text_of("failure", fields, source);
+  if (!point.failure.empty()) return point;
+  point.measure = text_of("measure", fields, source);
+  point.error = number_of("error", fields, source);
+  point.weights = count_of("weights", fields, source);
+  point.flops = number_of("flops", fields, source);
+  point.activation_bytes = count_of("activation_bytes", fields, source);
+  point.units = text_of("units", fields, source);
+  return point;
 }
 
 void report_sweep(const std::string& folder, const std::vector<SweepPoint>& points,
