@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "net/latency.h"
 #include "solver/compressed_cost.h"
+#include "solver/solver_nets.h"
 #include "solver/training_log.h"
 #include "sweep_report.h"
 #include "tool.h"
@@ -56,12 +57,21 @@ constexpr List kKlWeights{"kl_weights", "kl_weight", "kl_weight", kAnySize, kWei
 constexpr List kTargetFlops{"target_flops", "target_flops", "target.flops", 1, kShares};
 constexpr List kTargetWeights{"target_weights", "target_weights", "target.weights", 1, kShares};
 
+/// What a net is made by: the solver, that of fine-tuning too, and the nets that the solver names.
+struct Settings {
+  std::string solver;
+  std::string net;
+};
+
 /// A net to train: the folder's name, and what the solver is changed by.
 struct Job {
   std::string name;
   std::string assignment;
   float value = 0;
   bool is_dense = false;
+  Settings settings = {};
+  /// Where the net is there already.
+  std::optional<SweepPoint> point = {};
 };
 
 std::string trimmed(const std::string& word) {
@@ -232,33 +242,69 @@ bool make_point(const Job& job, const std::string& folder, SweepPoint* point) {
   return true;
 }
 
-/// What the nets of a folder are made by: a sweep with other settings must not be mixed with it.
-void check_settings(const Job& job, const std::string& folder) {
-  std::string settings = vibnet::to_prototxt(parameter_of(job));
+std::string folder_of(const Job& job) { return FLAGS_out_dir + "/" + job.name; }
+
+Settings settings_of(const Job& job) {
+  const SolverParameter parameter = parameter_of(job);
+  Settings settings{vibnet::to_prototxt(parameter), ""};
   if (const auto finetuning = finetune_parameter())
-    settings += "# fine-tuned\n" + vibnet::to_prototxt(*finetuning);
-  const std::string path = folder + "/settings.prototxt";
-  if (!std::filesystem::exists(path)) return vibnet::write_file(path, settings);
-  if (vibnet::read_file(path) != settings)
-    vibnet::fail(folder, ": was made with other settings; give another --out_dir, or remove it");
+    settings.solver += "# fine-tuned\n" + vibnet::to_prototxt(*finetuning);
+  const vibnet::SolverNets nets = vibnet::read_solver_nets(parameter, FLAGS_solver);
+  settings.net = vibnet::to_prototxt(nets.train.net);
+  for (const vibnet::SolverNet& test : nets.tests)
+    if (test.source != nets.train.source)
+      settings.net += "# tested\n" + vibnet::to_prototxt(test.net);
+  return settings;
 }
 
-/// A point that is there is not made again. False when ^C stopped it.
-bool find_point(const Job& job, SweepPoint* point) {
-  const std::string folder = FLAGS_out_dir + "/" + job.name;
+std::string settings_file(const Job& job) { return folder_of(job) + "/settings.prototxt"; }
+std::string net_file(const Job& job) { return folder_of(job) + "/net.prototxt"; }
+
+/// A sweep by other settings or of another net must not be mixed with what is there.
+void check_settings(const Job& job) {
+  if (!std::filesystem::exists(settings_file(job))) return;
+  constexpr const char* kRemedy = "; give another --out_dir, or remove it";
+  if (vibnet::read_file(settings_file(job)) != job.settings.solver)
+    vibnet::fail(folder_of(job), ": was made with other settings", kRemedy);
+  if (!std::filesystem::exists(net_file(job)) ||
+      vibnet::read_file(net_file(job)) != job.settings.net)
+    vibnet::fail(folder_of(job), ": was not made with the net that ", FLAGS_solver, " names now",
+                 kRemedy);
+}
+
+/// All that can stand against a job, and the point where it is made: a pure look.
+void look_up(Job* job) {
+  job->settings = settings_of(*job);
+  check_settings(*job);
+  const std::string path = folder_of(*job) + "/point.json";
+  if (!std::filesystem::exists(path)) return;
+  job->point = vibnet::point_from_json(vibnet::read_file(path), path);
+  if (job->point->name != job->name)
+    vibnet::fail(path, ": is the point of '", job->point->name, "', not of '", job->name,
+                 "'; remove it, and it will be made anew");
+}
+
+void make_folder(const Job& job) {
+  const Settings now = settings_of(job);
+  if (now.solver != job.settings.solver || now.net != job.settings.net)
+    vibnet::fail(FLAGS_solver, ": it or its net was changed while the sweep ran; put it back, or ",
+                 "give another --out_dir");
   std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) vibnet::fail(folder, ": cannot be made: ", error.message());
-  check_settings(job, folder);
-  const std::string path = folder + "/point.json";
-  if (std::filesystem::exists(path)) {
-    *point = vibnet::point_from_json(vibnet::read_file(path), path);
-    return true;
-  }
-  LOG(INFO) << "Sweep: " << job.name;
-  point->name = job.name;
-  if (!make_point(job, folder, point)) return false;
-  vibnet::write_file(path, vibnet::to_json(*point) + "\n");
+  std::filesystem::create_directories(folder_of(job), error);
+  if (error) vibnet::fail(folder_of(job), ": cannot be made: ", error.message());
+  if (std::filesystem::exists(settings_file(job))) return;
+  vibnet::write_files({{net_file(job), now.net}, {settings_file(job), now.solver}});
+}
+
+/// False when ^C stopped it.
+bool make(Job* job) {
+  make_folder(*job);
+  LOG(INFO) << "Sweep: " << job->name;
+  SweepPoint point;
+  point.name = job->name;
+  if (!make_point(*job, folder_of(*job), &point)) return false;
+  vibnet::write_file(folder_of(*job) + "/point.json", vibnet::to_json(point) + "\n");
+  job->point = point;
   return true;
 }
 
@@ -281,9 +327,11 @@ int sweep(const std::vector<std::string>& arguments) {
   std::vector<SweepPoint> dense;
   std::vector<SweepPoint> points;
   std::string failure;
-  for (const Job& job : read_jobs()) {
-    SweepPoint point;
-    if (!find_point(job, &point)) return vibnet::kStopped;
+  std::vector<Job> jobs = read_jobs();
+  for (Job& job : jobs) look_up(&job);
+  for (Job& job : jobs) {
+    if (!job.point && !make(&job)) return vibnet::kStopped;
+    const SweepPoint& point = *job.point;
     if (point.failure.empty()) {
       (job.is_dense ? dense : points).push_back(point);
       continue;

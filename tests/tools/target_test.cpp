@@ -216,11 +216,39 @@ TEST_F(TargetTools, SweepRefusesWhatCannotBe) {
   expect_error(sweep({"--kl_weights", "1e39"}), "is no list of numbers", 2);
   expect_error(sweep({"--kl_weights", "1, 1.0"}), "names 1.0 twice", 2);
   expect_error(sweep({"--target_flops", "0.5,2"}), "--target_flops 0.5,2 is no list of shares", 2);
+  expect_error(run("vibnet-sweep", {"--solver", "nosuch", "--out_dir", "out", "--kl_weights", "1"}),
+               "nosuch: cannot be read");
   EXPECT_FALSE(exists("out"));
   expect_error(sweep({"--kl_weights", "1", "--target_flops", "0.5"}), "give one of", 2);
   ASSERT_EQ(sweep({"--kl_weights", "0.1", "--nodense"}).exit_code, 0);
   expect_error(sweep({"--kl_weights", "0.1", "--nodense", "--set", "max_iter=9"}),
                "was made with other settings");
+}
+
+TEST_F(TargetTools, SweepRefusesAnotherNetInItsFolder) {
+  ASSERT_EQ(sweep({"--kl_weights", "0.1", "--nodense"}).exit_code, 0);
+  write("net.prototxt", "# the same net\n" + std::string(kNet));
+  EXPECT_EQ(sweep({"--kl_weights", "0.1", "--nodense"}).exit_code, 0);
+  std::string other = kNet;
+  other.replace(other.find("100"), 3, "101");
+  write("net.prototxt", other);
+  expect_error(sweep({"--kl_weights", "0.3,0.1", "--nodense"}),
+               "out/kl_weight_0.1: was not made with the net that solver.prototxt names now");
+  EXPECT_FALSE(exists("out/kl_weight_0.3"));
+}
+
+TEST_F(TargetTools, SweepNamesADamagedPoint) {
+  const std::vector<std::string> arguments = {"--kl_weights", "0.1", "--nodense"};
+  ASSERT_EQ(sweep(arguments).exit_code, 0);
+  const std::string path = "out/kl_weight_0.1/point.json";
+  std::string point = read(path);
+  for (const char* damaged : {"{\"measure\": \"x\"}", "", "[]", "{\"name\": 3}"}) {
+    write(path, damaged);
+    expect_error(sweep(arguments), path + ": is no point of a sweep");
+  }
+  point.replace(point.find("0.1"), 3, "0.2");
+  write(path, point);
+  expect_error(sweep(arguments), path + ": is the point of 'kl_weight_0.2'");
 }
 
 TEST_F(TargetTools, SweepPassesOverANetThatLosesAllItsUnits) {
