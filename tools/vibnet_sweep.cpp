@@ -13,6 +13,7 @@
 #include "net/latency.h"
 #include "solver/compressed_cost.h"
 #include "solver/solver_nets.h"
+#include "solver/steering.h"
 #include "solver/training_log.h"
 #include "sweep_report.h"
 #include "tool.h"
@@ -192,21 +193,22 @@ int test_iterations(const SolverParameter& parameter) {
   return parameter.test_iter_size() > 0 ? parameter.test_iter(0) : kIterationsOfNoTest;
 }
 
-/// The net without what its gates do not keep, as files in the folder.
-vibnet::CompressedNet compress(const Job& job, TrainedNet net, const std::string& folder) {
+/// The net without what its gates do not keep; with all that they have for `keeps_all`.
+vibnet::CompressedNet compress(TrainedNet net, bool keeps_all) {
   const vibnet::Net source(net.model, vibnet::without_fillers());
-  if (job.is_dense) {
+  if (keeps_all) {
     vibnet::Kept all = vibnet::kept_units(net.weights);
     for (std::vector<bool>& units : all) units.assign(units.size(), true);
     vibnet::settle_gates(all, &net.weights);
   }
-  const vibnet::CompressedCost cost(net.model, source);
-  vibnet::CompressedNet result = cost.compressed(std::move(net.weights));
+  return vibnet::CompressedCost(net.model, source).compressed(std::move(net.weights));
+}
+
+void write(const vibnet::CompressedNet& net, const std::string& folder) {
   vibnet::write_files(
-      {{folder + "/small.caffemodel", vibnet::to_binary(result.weights, "small.caffemodel")},
-       {folder + "/small.deploy.prototxt", vibnet::to_prototxt(result.deploy)},
-       {folder + "/small.prototxt", vibnet::to_prototxt(result.model)}});
-  return result;
+      {{folder + "/small.caffemodel", vibnet::to_binary(net.weights, "small.caffemodel")},
+       {folder + "/small.deploy.prototxt", vibnet::to_prototxt(net.deploy)},
+       {folder + "/small.prototxt", vibnet::to_prototxt(net.model)}});
 }
 
 /// Trains the compressed net on. False when ^C stopped it.
@@ -226,11 +228,12 @@ bool make_point(const Job& job, const std::string& folder, SweepPoint* point) {
   if (!trained) return false;
   vibnet::CompressedNet small;
   try {
-    small = compress(job, *trained, folder);
+    small = compress(*trained, job.is_dense);
   } catch (const vibnet::Error& error) {
     point->failure = error.what();
     return true;
   }
+  write(small, folder);
   const auto finetuning = finetune_parameter();
   if (finetuning && !finetune(*finetuning, folder, &small.weights)) return false;
   const vibnet::NetCost cost = vibnet::cost_of_deployment(small.deploy);
@@ -284,6 +287,41 @@ void look_up(Job* job) {
                  "'; remove it, and it will be made anew");
 }
 
+/// What the solver makes of its nets, untrained. Throws where it cannot train them.
+TrainedNet untrained(SolverParameter parameter, const std::string& path) {
+  if (parameter.random_seed() < 0) parameter.set_random_seed(0);  // draws none that it would log
+  vibnet::Solver solver(parameter, path, vibnet::device_flag(FLAGS_device));
+  return {solver.model(), solver.net().to_proto()};
+}
+
+void check_target(const Job& job, std::size_t gates) {
+  const SolverParameter parameter = parameter_of(job);
+  if (!parameter.has_target()) return;
+  try {
+    vibnet::check_steering(parameter, gates);
+  } catch (const vibnet::Error& error) {
+    vibnet::fail(FLAGS_solver, ": ", error.what());
+  }
+}
+
+/// Does with an untrained net what will be done with trained ones, so that what stands against it
+/// is said before hours of training. Whether a target can be reached is each point's own matter.
+void rehearse(const std::vector<Job>& jobs) {
+  SolverParameter parameter = parameter_of(jobs[0]);
+  parameter.clear_target();
+  const TrainedNet net = untrained(parameter, FLAGS_solver);
+  const std::size_t gates = vibnet::gates_of(net.weights).size();
+  for (const Job& job : jobs) check_target(job, gates);
+  const vibnet::CompressedNet small = compress(net, true);
+  if (vibnet::Net(small.model, vibnet::without_fillers()).outputs().empty())
+    vibnet::fail(FLAGS_solver, ": the net has no output to test");
+  auto finetuning = finetune_parameter();
+  if (!finetuning) return;
+  finetuning->clear_net();
+  *finetuning->mutable_net_param() = small.model;
+  untrained(*finetuning, FLAGS_finetune_solver);
+}
+
 void make_folder(const Job& job) {
   const Settings now = settings_of(job);
   if (now.solver != job.settings.solver || now.net != job.settings.net)
@@ -329,6 +367,8 @@ int sweep(const std::vector<std::string>& arguments) {
   std::string failure;
   std::vector<Job> jobs = read_jobs();
   for (Job& job : jobs) look_up(&job);
+  const auto is_made = [](const Job& job) { return job.point.has_value(); };
+  if (!std::all_of(jobs.begin(), jobs.end(), is_made)) rehearse(jobs);
   for (Job& job : jobs) {
     if (!job.point && !make(&job)) return vibnet::kStopped;
     const SweepPoint& point = *job.point;

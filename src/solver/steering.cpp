@@ -54,6 +54,16 @@ std::vector<double> count_living(const Kept& kept) {
 
 }  // namespace
 
+void check_steering(const SolverParameter& parameter, std::size_t gates) {
+  if (parameter.has_target()) read_target(parameter.target());
+  if (gates == 0)
+    fail(parameter.has_target() ? "target" : "kl_cost",
+         ": the net has no gate to steer, such as an InformationBottleneck");
+  if (!parameter.has_target()) return;
+  if (parameter.max_iter() < 2) fail("target: needs a max_iter of 2 or more");
+  if (parameter.kl_weight() == 0) fail("target: needs a kl_weight above 0 to start from");
+}
+
 Steering::Steering(const SolverParameter& parameter, CompressedCost cost, const Net& net,
                    Communicator* ranks)
     : parameter_(parameter),
@@ -61,14 +71,9 @@ Steering::Steering(const SolverParameter& parameter, CompressedCost cost, const 
       compressed_(std::move(cost)),
       control_(parameter.kl_weight()),
       interval_(std::max(1, parameter.max_iter() / kLooks)) {
-  if (parameter.has_target()) target_ = read_target(parameter.target());
   const std::size_t gates = net.gates().size();
-  if (gates == 0)
-    fail(target_ ? "target" : "kl_cost",
-         ": the net has no gate to steer, such as an InformationBottleneck");
-  if (target_ && parameter.max_iter() < 2) fail("target: needs a max_iter of 2 or more");
-  if (target_ && parameter.kl_weight() == 0)
-    fail("target: needs a kl_weight above 0 to start from");
+  check_steering(parameter, gates);
+  if (parameter.has_target()) target_ = read_target(parameter.target());
   factors_.assign(gates, 1);
   living_.assign(gates, 0);
 }

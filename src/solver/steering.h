@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -13,6 +14,10 @@
 #include "vibnet/solver.h"
 
 namespace vibnet {
+
+/// Throws Error for a target or a kl_cost that a net with so many gates cannot be steered by;
+/// whether the target can be reached, only the net can tell.
+void check_steering(const SolverParameter& parameter, std::size_t gates);
 
 /// Sets the pressure of a run: kl_weight after the solver's target, the bottlenecks' cost factors
 /// after its kl_cost.

@@ -225,6 +225,22 @@ TEST_F(TargetTools, SweepRefusesWhatCannotBe) {
                "was made with other settings");
 }
 
+TEST_F(TargetTools, SweepChecksSettingsBeforeItTrains) {
+  write("finetune.prototxt", "base_lr: 0.01 lr_policy: 'fixed' max_iter: 3 compact_interval: 1");
+  const auto refused = [&](const char* set, const char* what) {
+    expect_error(sweep({"--target_flops", "0.5", "--set", set}), what);
+  };
+  refused("max_iter=1", "solver.prototxt: target: needs a max_iter of 2 or more");
+  refused("kl_weight=0", "solver.prototxt: target: needs a kl_weight above 0");
+  refused("target.weights=0.5", "solver.prototxt: target: 2 targets are set");
+  refused("base_lr=nan", "solver.prototxt: base_lr");
+  expect_error(sweep({"--kl_weights", "1", "--finetune_solver", "finetune.prototxt"}),
+               "finetune.prototxt: compact_interval: the net has no gate");
+  expect_error(sweep({"--kl_weights", "1", "--finetune_solver", "nosuch"}), "nosuch: cannot");
+  expect_error(sweep({"--kl_weights", "1", "--device", "tpu"}), "tpu", 2);
+  EXPECT_FALSE(exists("out"));
+}
+
 TEST_F(TargetTools, SweepRefusesAnotherNetInItsFolder) {
   ASSERT_EQ(sweep({"--kl_weights", "0.1", "--nodense"}).exit_code, 0);
   write("net.prototxt", "# the same net\n" + std::string(kNet));
