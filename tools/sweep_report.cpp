@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <sstream>
+#include <utility>
 
 #include "core/json.h"
 #include "solver/plot.h"
@@ -21,13 +23,20 @@ using google::protobuf::Struct;
 using google::protobuf::Value;
 
 constexpr const char* kColumns =
-    "name,measure,error,weights,flops,activation_bytes,forward_ms,units";
+    "name,measure,error,weights,flops,activation_bytes,forward_ms,units,failure";
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
+  return out + "\"";
+}
 
 std::string csv_row(const SweepPoint& point) {
+  if (!point.failure.empty()) return point.name + ",,,,,,,," + quoted(point.failure) + "\n";
   std::ostringstream row;
-  row << point.name << ",\"" << point.measure << "\"," << point.error << "," << point.weights << ","
-      << json_number(point.flops) << "," << point.activation_bytes << "," << point.forward_ms << ","
-      << point.units << "\n";
+  row << point.name << "," << quoted(point.measure) << "," << point.error << "," << point.weights
+      << "," << json_number(point.flops) << "," << point.activation_bytes << "," << point.forward_ms
+      << "," << point.units << ",\n";
   return row.str();
 }
 
@@ -39,12 +48,20 @@ std::string fixed(double value, int digits) {
   return text.str();
 }
 
-void print(const std::vector<SweepPoint>& points) {
-  Table table({"net", "units", points[0].measure, "weights", "FLOPs", "activation bytes", "ms"}, 2);
-  for (const SweepPoint& point : points)
-    table.add({point.name, point.units, fixed(point.error, 3), std::to_string(point.weights),
-               fixed(point.flops, 0), std::to_string(point.activation_bytes),
-               fixed(point.forward_ms, 3)});
+std::vector<std::string> table_row(const SweepPoint& point) {
+  if (!point.failure.empty()) return {point.name, "failed"};
+  return {point.name,
+          point.units,
+          fixed(point.error, 3),
+          std::to_string(point.weights),
+          fixed(point.flops, 0),
+          std::to_string(point.activation_bytes),
+          fixed(point.forward_ms, 3)};
+}
+
+void print(const std::vector<SweepPoint>& points, const std::string& measure) {
+  Table table({"net", "units", measure, "weights", "FLOPs", "activation bytes", "ms"}, 2);
+  for (const SweepPoint& point : points) table.add(table_row(point));
   table.print(std::cout);
 }
 
@@ -54,25 +71,32 @@ std::string value_of(const SweepPoint& point) {
 }
 
 TradeOff trade_off(const std::string& title, const std::vector<SweepPoint>& points,
-                   const std::vector<SweepPoint>& dense, double (*cost)(const SweepPoint&)) {
+                   double (*cost)(const SweepPoint&)) {
   TradeOff panel{title, {}, {}};
   for (const SweepPoint& point : points)
-    panel.points.push_back({value_of(point), cost(point), point.error});
-  for (const SweepPoint& point : dense)
-    panel.dense.push_back({point.name, cost(point), point.error});
+    if (point.is_dense)
+      panel.dense.push_back({point.name, cost(point), point.error});
+    else
+      panel.points.push_back({value_of(point), cost(point), point.error});
   std::sort(panel.points.begin(), panel.points.end(),
             [](const TradeOffPoint& a, const TradeOffPoint& b) { return a.cost < b.cost; });
   return panel;
 }
 
-std::string draw(const std::vector<SweepPoint>& points, const std::vector<SweepPoint>& dense,
-                 const std::string& measure) {
+std::string draw(const std::vector<SweepPoint>& points) {
   using Point = const SweepPoint&;
-  return draw_trade_offs(
-      measure, {trade_off("weights", points, dense, [](Point p) { return double(p.weights); }),
-                trade_off("FLOPs", points, dense, [](Point p) { return p.flops; }),
-                trade_off("milliseconds of a forward pass, batch 1", points, dense,
-                          [](Point p) { return p.forward_ms; })});
+  return draw_trade_offs(points[0].measure,
+                         {trade_off("weights", points, [](Point p) { return double(p.weights); }),
+                          trade_off("FLOPs", points, [](Point p) { return p.flops; }),
+                          trade_off("milliseconds of a forward pass, batch 1", points,
+                                    [](Point p) { return p.forward_ms; })});
+}
+
+std::vector<SweepPoint> without_failed(const std::vector<SweepPoint>& points) {
+  std::vector<SweepPoint> made;
+  for (const SweepPoint& point : points)
+    if (point.failure.empty()) made.push_back(point);
+  return made;
 }
 
 [[noreturn]] void fail_damaged(const std::string& source, const std::string& why) {
@@ -111,11 +135,22 @@ std::int64_t count_of(const char* name, const Struct& fields, const std::string&
 
 }  // namespace
 
+SweepPoint failed_point(const std::string& name, const std::string& failure) {
+  SweepPoint point;
+  point.name = name;
+  point.failure = failure;
+  return point;
+}
+
 std::string to_json(const SweepPoint& point) {
+  const std::string names =
+      "{\"name\": " + json_string(point.name) + ", \"failure\": " + json_string(point.failure);
+  if (!point.failure.empty())
+    return names +
+           ", \"measure\": null, \"error\": null, \"weights\": null, \"flops\": null, "
+           "\"activation_bytes\": null, \"units\": null, \"forward_ms\": null}";
   std::ostringstream json;
-  json << "{\"name\": " << json_string(point.name)
-       << ", \"failure\": " << json_string(point.failure)
-       << ", \"measure\": " << json_string(point.measure)
+  json << names << ", \"measure\": " << json_string(point.measure)
        << ", \"error\": " << json_number(point.error) << ", \"weights\": " << point.weights
        << ", \"flops\": " << json_number(point.flops)
        << ", \"activation_bytes\": " << point.activation_bytes
@@ -141,20 +176,21 @@ SweepPoint point_from_json(const std::string& json, const std::string& source) {
   return point;
 }
 
-void report_sweep(const std::string& folder, const std::vector<SweepPoint>& points,
-                  const std::vector<SweepPoint>& dense) {
-  std::vector<SweepPoint> all = dense;
-  all.insert(all.end(), points.begin(), points.end());
+void report_sweep(const std::string& folder, const std::vector<SweepPoint>& points) {
   std::string csv = std::string(kColumns) + "\n";
   std::string json;
-  for (const SweepPoint& point : all) {
+  for (const SweepPoint& point : points) {
     csv += csv_row(point);
     json += (json.empty() ? "[" : ",\n ") + to_json(point);
   }
-  write_file(folder + "/sweep.csv", csv);
-  write_file(folder + "/sweep.json", json + "]\n");
-  write_file(folder + "/sweep.svg", draw(points, dense, all[0].measure));
-  print(all);
+  const std::vector<SweepPoint> made = without_failed(points);
+  const std::string picture = folder + "/sweep.svg";
+  std::vector<std::pair<std::string, std::string>> files = {{folder + "/sweep.csv", csv},
+                                                            {folder + "/sweep.json", json + "]\n"}};
+  if (!made.empty()) files.emplace_back(picture, draw(made));
+  write_files(files);
+  if (made.empty()) std::filesystem::remove(picture);  // an earlier sweep's, of other points
+  print(points, made.empty() ? "error" : made[0].measure);
 }
 
 }  // namespace vibnet

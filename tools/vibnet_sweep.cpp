@@ -221,7 +221,7 @@ bool finetune(SolverParameter parameter, const std::string& folder, NetParameter
   return trained.has_value();
 }
 
-/// False when ^C stopped it. A net that loses a whole layer is a point too, without a net.
+/// False when ^C stopped it. A net that loses a whole layer is a point too, a failed one.
 bool make_point(const Job& job, const std::string& folder, SweepPoint* point) {
   const SolverParameter parameter = parameter_of(job);
   const auto trained = train(parameter, FLAGS_solver, "", folder + "/net");
@@ -334,13 +334,19 @@ void make_folder(const Job& job) {
   vibnet::write_files({{net_file(job), now.net}, {settings_file(job), now.solver}});
 }
 
-/// False when ^C stopped it.
+/// False when ^C stopped it. What fails is told and does not keep the others from being made; it
+/// leaves no point.json, for what stands against it may be mended.
 bool make(Job* job) {
   make_folder(*job);
   LOG(INFO) << "Sweep: " << job->name;
   SweepPoint point;
   point.name = job->name;
-  if (!make_point(*job, folder_of(*job), &point)) return false;
+  try {
+    if (!make_point(*job, folder_of(*job), &point)) return false;
+  } catch (const vibnet::Error& error) {
+    job->point = vibnet::failed_point(job->name, error.what());
+    return true;
+  }
   vibnet::write_file(folder_of(*job) + "/point.json", vibnet::to_json(point) + "\n");
   job->point = point;
   return true;
@@ -349,6 +355,7 @@ bool make(Job* job) {
 /// All in one go, so that they compare.
 void time_nets(std::vector<SweepPoint>* points) {
   for (SweepPoint& point : *points) {
+    if (!point.failure.empty()) continue;
     const std::string path = FLAGS_out_dir + "/" + point.name + "/small.deploy.prototxt";
     vibnet::NetOptions options;
     options.keeps_blobs = false;
@@ -357,32 +364,45 @@ void time_nets(std::vector<SweepPoint>* points) {
   }
 }
 
+/// The points of all jobs; none when ^C stopped it.
+std::optional<std::vector<SweepPoint>> make_points(std::vector<Job> jobs) {
+  std::vector<SweepPoint> points;
+  for (Job& job : jobs) {
+    if (!job.point && !make(&job)) return std::nullopt;
+    points.push_back(*job.point);
+    points.back().is_dense = job.is_dense;
+    LOG_IF(WARNING, !job.point->failure.empty()) << job.name << ": " << job.point->failure;
+  }
+  return points;
+}
+
+void fail_for_failed(const std::vector<SweepPoint>& points) {
+  int failed = 0;
+  std::string reasons;
+  for (const SweepPoint& point : points) {
+    if (point.failure.empty()) continue;
+    ++failed;
+    reasons += (failed > 1 ? ", " : ": ") + point.name + " (" + point.failure + ")";
+  }
+  if (failed > 0)
+    vibnet::fail(FLAGS_out_dir, ": ", failed, " of ", points.size(),
+                 " nets failed, without a dot in sweep.svg", reasons);
+}
+
 int sweep(const std::vector<std::string>& arguments) {
   if (!arguments.empty()) throw vibnet::UsageError("knows no argument '" + arguments[0] + "'");
   vibnet::require_flag("solver", FLAGS_solver);
   vibnet::require_flag("out_dir", FLAGS_out_dir);
   vibnet::watch_signals();
-  std::vector<SweepPoint> dense;
-  std::vector<SweepPoint> points;
-  std::string failure;
   std::vector<Job> jobs = read_jobs();
   for (Job& job : jobs) look_up(&job);
   const auto is_made = [](const Job& job) { return job.point.has_value(); };
   if (!std::all_of(jobs.begin(), jobs.end(), is_made)) rehearse(jobs);
-  for (Job& job : jobs) {
-    if (!job.point && !make(&job)) return vibnet::kStopped;
-    const SweepPoint& point = *job.point;
-    if (point.failure.empty()) {
-      (job.is_dense ? dense : points).push_back(point);
-      continue;
-    }
-    failure = job.name + ": " + point.failure;
-    LOG(WARNING) << failure;
-  }
-  if (points.empty()) vibnet::fail(failure);
-  time_nets(&dense);
-  time_nets(&points);
-  vibnet::report_sweep(FLAGS_out_dir, points, dense);
+  auto points = make_points(std::move(jobs));
+  if (!points) return vibnet::kStopped;
+  time_nets(&*points);
+  vibnet::report_sweep(FLAGS_out_dir, *points);
+  fail_for_failed(*points);
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -267,15 +268,41 @@ TEST_F(TargetTools, SweepNamesADamagedPoint) {
   expect_error(sweep(arguments), path + ": is the point of 'kl_weight_0.2'");
 }
 
-TEST_F(TargetTools, SweepPassesOverANetThatLosesAllItsUnits) {
-  const std::vector<std::string> strong = {"--set",       "max_iter=300", "--set",
-                                           "base_lr=0.2", "--nodense",    "--kl_weights"};
-  auto arguments = strong;
-  arguments.push_back("1e-6,1e6");
-  const ToolResult result = sweep(arguments);
-  EXPECT_EQ(result.exit_code, 0) << result.errors;
-  EXPECT_NE(result.errors.find("would lose every unit"), std::string::npos);
-  EXPECT_EQ(lines_of(read("out/sweep.csv")).size(), 2U);
+TEST_F(TargetTools, SweepListsANetThatLosesAllItsUnitsAsFailed) {
+  const std::vector<std::string> strong = {"--set",     "max_iter=300", "--set",   "base_lr=0.2",
+                                           "--nodense", "--kl_weights", "1e6,1e-6"};
+  for (int run = 0; run < 2; ++run) {  // the second looks up what the first made
+    const ToolResult result = sweep(strong);
+    expect_error(
+        result,
+        "out: 1 of 2 nets failed, without a dot in sweep.svg: kl_weight_1e6 (layer 'ib' would ");
+    EXPECT_EQ(result.errors.find("Sweep: ") == std::string::npos, run == 1);
+    const std::vector<std::string> rows = lines_of(read("out/sweep.csv"));
+    ASSERT_EQ(rows.size(), 3U);
+    EXPECT_EQ(rows[1].rfind("kl_weight_1e6,,,,,,,,\"", 0), 0U) << rows[1];
+    const auto columns = std::count(rows[0].begin(), rows[0].end(), ',');
+    EXPECT_EQ(std::count(rows[1].begin(), rows[1].begin() + 22, ','), columns);
+    EXPECT_NE(lines_of(result.output)[1].find("failed"), std::string::npos) << result.output;
+  }
+  const Struct failed = parse_json("{\"points\": " + read("out/sweep.json") + "}");
+  const auto& points = failed.fields().at("points").list_value().values();
+  ASSERT_EQ(points.size(), 2);
+  const auto& fields = points[0].struct_value().fields();
+  EXPECT_NE(fields.at("failure").string_value().find("would lose every unit"), std::string::npos);
+  EXPECT_TRUE(fields.at("error").has_null_value());
+  EXPECT_EQ(points[1].struct_value().fields().at("failure").string_value(), "");
+}
+
+TEST_F(TargetTools, SweepGoesOnBehindATargetThatCannotBeReached) {
+  expect_error(sweep({"--target_flops", "0.0001,0.5", "--nodense"}),
+               "target_flops_0.0001 (solver.prototxt: target: flops: 0.0001 cannot be reached");
+  const std::vector<std::string> rows = lines_of(read("out/sweep.csv"));
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_NE(rows[1].find("cannot be reached"), std::string::npos) << rows[1];
+  EXPECT_NE(rows[2].find(",450,900,"), std::string::npos) << rows[2];
+  EXPECT_TRUE(exists("out/sweep.svg"));
+  expect_error(sweep({"--target_flops", "0.0001", "--nodense"}), "out: 1 of 1 nets failed");
+  EXPECT_FALSE(exists("out/sweep.svg"));
 }
 
 }  // namespace
