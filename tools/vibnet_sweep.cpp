@@ -278,6 +278,8 @@ void check_settings(const Job& job) {
 /// All that can stand against a job, and the point where it is made: a pure look.
 void look_up(Job* job) {
   job->settings = settings_of(*job);
+  if (std::filesystem::exists(folder_of(*job)) && !std::filesystem::is_directory(folder_of(*job)))
+    vibnet::fail(folder_of(*job), ": is no folder; give another --out_dir, or remove it");
   check_settings(*job);
   const std::string path = folder_of(*job) + "/point.json";
   if (!std::filesystem::exists(path)) return;
@@ -294,14 +296,16 @@ TrainedNet untrained(SolverParameter parameter, const std::string& path) {
   return {solver.model(), solver.net().to_proto()};
 }
 
-void check_target(const Job& job, std::size_t gates) {
-  const SolverParameter parameter = parameter_of(job);
-  if (!parameter.has_target()) return;
-  try {
-    vibnet::check_steering(parameter, gates);
-  } catch (const vibnet::Error& error) {
-    vibnet::fail(FLAGS_solver, ": ", error.what());
-  }
+vibnet::CompressedNet compress_untrained(const std::vector<Job>& jobs, const TrainedNet& net) {
+  const std::size_t gates = vibnet::gates_of(net.weights).size();
+  if (gates == 0) vibnet::fail("the net has no gate to press, such as an InformationBottleneck");
+  for (const Job& job : jobs)
+    if (const SolverParameter parameter = parameter_of(job); parameter.has_target())
+      vibnet::check_steering(parameter, gates);
+  const vibnet::CompressedNet small = compress(net, true);
+  if (vibnet::Net(small.model, vibnet::without_fillers()).outputs().empty())
+    vibnet::fail("the net has no output to test");
+  return small;
 }
 
 /// Does with an untrained net what will be done with trained ones, so that what stands against it
@@ -310,11 +314,12 @@ void rehearse(const std::vector<Job>& jobs) {
   SolverParameter parameter = parameter_of(jobs[0]);
   parameter.clear_target();
   const TrainedNet net = untrained(parameter, FLAGS_solver);
-  const std::size_t gates = vibnet::gates_of(net.weights).size();
-  for (const Job& job : jobs) check_target(job, gates);
-  const vibnet::CompressedNet small = compress(net, true);
-  if (vibnet::Net(small.model, vibnet::without_fillers()).outputs().empty())
-    vibnet::fail(FLAGS_solver, ": the net has no output to test");
+  vibnet::CompressedNet small;
+  try {
+    small = compress_untrained(jobs, net);
+  } catch (const vibnet::Error& error) {
+    vibnet::fail(FLAGS_solver, ": ", error.what());
+  }
   auto finetuning = finetune_parameter();
   if (!finetuning) return;
   finetuning->clear_net();

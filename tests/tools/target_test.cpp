@@ -239,6 +239,11 @@ TEST_F(TargetTools, SweepChecksSettingsBeforeItTrains) {
                "finetune.prototxt: compact_interval: the net has no gate");
   expect_error(sweep({"--kl_weights", "1", "--finetune_solver", "nosuch"}), "nosuch: cannot");
   expect_error(sweep({"--kl_weights", "1", "--device", "tpu"}), "tpu", 2);
+  std::string gateless = kNet;
+  gateless.replace(gateless.find("InformationBottleneck"), 21, "ReLU");
+  write("gateless.prototxt", gateless);
+  expect_error(sweep({"--kl_weights", "1", "--set", "net=gateless.prototxt"}),
+               "solver.prototxt: the net has no gate to press");
   EXPECT_FALSE(exists("out"));
 }
 
