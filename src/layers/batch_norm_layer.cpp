@@ -1,5 +1,6 @@
 #include "layers/batch_norm_layer.h"
 
+#include "math/parallel.h"
 #include "simd/kernels.h"
 #include "vibnet/registry.h"
 
@@ -15,25 +16,44 @@ void BatchNormLayer::read_running_stats() {
 }
 
 void BatchNormLayer::begin_forward(const Blobs& /*bottom*/) {
-  if (uses_global_stats()) return read_running_stats();
-  std::fill(mean_.begin(), mean_.end(), 0);
-  std::fill(variance_.begin(), variance_.end(), 0);
+  if (uses_global_stats()) read_running_stats();
 }
 
-/// Mean and variance of what was seen so far, and the block's around its own mean, make those of
-/// all (Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
-/// Variances, 1979).
+void BatchNormLayer::begin_looks(int parts) {
+  looks_.assign(static_cast<std::size_t>(parts) * channels(), {});
+}
+
+/// Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
+/// Variances, 1979.
+void BatchNormLayer::Moments::add(const Moments& others) {
+  const double all = count + others.count;
+  if (all == 0) return;
+  const double apart = others.mean - mean;
+  squares += others.squares + apart * apart * count * others.count / all;
+  mean += apart * others.count / all;
+  count = all;
+}
+
 void BatchNormLayer::look(const ChannelBlock& block, const float* x) {
   const BlockKernels& loops = kernels().blocks;
-  const int c = block.channel;
-  const double count = block.count();
-  const double seen = double{1} * block.first_sample * layout().values + block.first_value;
-  const double all = seen + count;
-  const float mean = loops.sum(x, block.count()) / static_cast<float>(count);
-  const double squares = loops.squares(x, mean, block.count());
-  const double apart = mean - mean_[c];
-  variance_[c] = (variance_[c] * seen + squares + apart * apart * seen * count / all) / all;
-  mean_[c] += apart * count / all;
+  const auto count = static_cast<float>(block.count());
+  const float mean = loops.sum(x, block.count()) / count;
+  looks_[std::size_t{1} * block.part * channels() + block.channel].add(
+      {count, mean, loops.squares(x, mean, block.count())});
+}
+
+void BatchNormLayer::end_looks() {
+  const int parts = static_cast<int>(looks_.size()) / std::max(1, channels());
+  parallel_for(channels(), grain_of(8LL * parts), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) {
+      Moments all;
+      for (int part = 0; part < parts; ++part)
+        all.add(looks_[std::size_t{1} * part * channels() + c]);
+      mean_[c] = all.mean;
+      variance_[c] = all.count == 0 ? 0 : all.squares / all.count;
+    }
+  });
+  if (context_.ranks->size() > 1) join_looks();
 }
 
 void BatchNormLayer::forward_block(const ChannelBlock& block, const float* x, float* y) {
@@ -55,9 +75,9 @@ void BatchNormLayer::end_forward() {
   }
 }
 
-void BatchNormLayer::begin_backward() {
-  sums_.clear(channels());
-  products_.clear(channels());
+void BatchNormLayer::begin_backward(int parts) {
+  sums_.begin(channels(), parts);
+  products_.begin(channels(), parts);
 }
 
 /// dx without the batch's mean and variance taken as depending on x; finish_block adds that.
@@ -67,8 +87,8 @@ void BatchNormLayer::backward_block(const ChannelBlock& block, const float* x, c
   const int c = block.channel;
   const float scale = inverse_deviation(c);
   if (finishes_blocks()) {
-    sums_.add(c, loops.sum(dy, block.count()));
-    products_.add(c, loops.dot(x, mean(c), dy, block.count()) * scale);
+    sums_.add(block, loops.sum(dy, block.count()));
+    products_.add(block, loops.dot(x, mean(c), dy, block.count()) * scale);
   }
   loops.multiply_add(dy, 0, scale, 0, dx, block.count());
 }
@@ -94,9 +114,12 @@ void BatchNormLayer::join_looks() {
   context_.ranks->sum(variance_.data(), variance_.size());
 }
 
-void BatchNormLayer::join_sums() {
-  context_.ranks->sum(sums_.values(), mean_.size());
-  context_.ranks->sum(products_.values(), mean_.size());
+void BatchNormLayer::end_sums() {
+  sums_.end();
+  products_.end();
+  if (context_.ranks->size() == 1) return;
+  context_.ranks->sum(sums_.totals(), mean_.size());
+  context_.ranks->sum(products_.totals(), mean_.size());
 }
 
 REGISTER_LAYER(BatchNorm, CPU, BatchNormLayer);

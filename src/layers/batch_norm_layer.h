@@ -44,17 +44,17 @@ class BatchNormLayer : public ChannelwiseLayer {
 
   void begin_forward(const Blobs& bottom) override;
   bool looks() const override { return !uses_global_stats(); }
+  void begin_looks(int parts) override;
   void look(const ChannelBlock& block, const float* x) override;
+  void end_looks() override;
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
   void end_forward() override;
-  void begin_backward() override;
+  void begin_backward(int parts) override;
   void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,
                       float* dx) override;
   bool finishes_blocks() const override { return !uses_global_stats(); }
+  void end_sums() override;
   void finish_block(const ChannelBlock& block, const float* x, float* dx) override;
-  bool joins_ranks() const override { return context_.ranks->size() > 1 && !uses_global_stats(); }
-  void join_looks() override;
-  void join_sums() override;
 
  protected:
   bool uses_global_stats() const {
@@ -73,8 +73,21 @@ class BatchNormLayer : public ChannelwiseLayer {
            std::sqrt(static_cast<float>(variance_[channel]) + parameter_.batch_norm_param().eps());
   }
 
-  void read_running_stats();
+  /// Of some values.
+  struct Moments {
+    double count = 0;
+    double mean = 0;
+    /// The sum of (value - mean)^2.
+    double squares = 0;
 
+    void add(const Moments& others);
+  };
+
+  void read_running_stats();
+  void join_looks();
+
+  /// By part, then by channel.
+  std::vector<Moments> looks_;
   std::vector<double> mean_;
   std::vector<double> variance_;
   /// Of dL/dy, and of it times y.

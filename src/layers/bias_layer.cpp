@@ -38,11 +38,12 @@ void BiasLayer::forward_block(const ChannelBlock& block, const float* x, float* 
 
 void BiasLayer::backward_block(const ChannelBlock& block, const float* /*x*/, const float* /*y*/,
                                const float* dy, float* dx) {
-  sums_.add(block.channel, kernels().blocks.sum(dy, block.count()));
+  sums_.add(block, kernels().blocks.sum(dy, block.count()));
   if (dx != dy) std::copy_n(dy, block.count(), dx);
 }
 
 void BiasLayer::end_backward(const std::vector<bool>& propagate_down, const Blobs& bottom) {
+  sums_.end();
   if (bias_is_bottom_ && propagate_down[1]) bottom[1]->set_diff(0);
   if (bias_is_bottom_ ? propagate_down[1] : learns(0))
     sums_.add_to(bias(bottom).mutable_cpu_diff());

@@ -26,11 +26,12 @@ struct ChannelPass::Tile {
   int samples;
   int first_value;
   int values;
+  int part;
 
   int channel_count() const { return samples * values; }
   int count() const { return channels * channel_count(); }
   ChannelBlock block(int channel) const {
-    return {first_channel + channel, first_sample, samples, values, first_value};
+    return {first_channel + channel, first_sample, samples, values, first_value, part};
   }
   /// Whether memory holds the tile as a block: then it is not gathered.
   bool is_block() const { return channels == 1 && (samples == 1 || layout.channels == 1); }
@@ -75,14 +76,14 @@ class ChannelPass::Tiling {
     values_ = std::min(plane, kBlock);
   }
 
-  int groups() const { return layout_.values == 0 ? 0 : parts(layout_.channels, channels_); }
-  /// Tiles of a group that hold the same samples.
-  int pieces() const { return parts(layout_.values, values_); }
-  int tiles() const { return parts(layout_.samples, samples_) * pieces(); }
-  /// Values that a group holds.
-  std::int64_t group_size() const {
-    return std::int64_t{layout_.samples} * channels_ * layout_.values;
+  int groups() const {
+    return layout_.values == 0 ? 0 : vibnet::parts(layout_.channels, channels_);
   }
+  /// Tiles of a group that hold the same samples.
+  int pieces() const { return vibnet::parts(layout_.values, values_); }
+  /// Tiles of a group that hold different samples.
+  int parts() const { return vibnet::parts(layout_.samples, samples_); }
+  int tiles() const { return parts() * pieces(); }
   int tile_size() const { return channels_ * samples_ * values_; }
 
   Tile tile(int group, int index) const {
@@ -95,7 +96,8 @@ class ChannelPass::Tiling {
             n,
             std::min(samples_, layout_.samples - n),
             s,
-            std::min(values_, layout_.values - s)};
+            std::min(values_, layout_.values - s),
+            index / pieces()};
   }
 
  private:
@@ -122,23 +124,9 @@ void ChannelPass::for_each_tile(const Tiling& tiling, const Body& body) const {
                });
 }
 
-/// Calls body(group) for each, on all threads.
-template <typename Body>
-void ChannelPass::for_each_group(const Tiling& tiling, const Body& body) {
-  parallel_for(tiling.groups(), grain_of(tiling.group_size()),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (int group = static_cast<int>(begin); group < end; ++group) body(group);
-               });
-}
-
 bool ChannelPass::is_elementwise() const {
   return std::all_of(layers_.begin(), layers_.end(),
                      [](const auto* layer) { return layer->is_elementwise(); });
-}
-
-bool ChannelPass::sums_channels() const {
-  return std::any_of(layers_.begin(), layers_.end(),
-                     [](const auto* layer) { return layer->sums_channels(); });
 }
 
 ChannelPass::Tiling ChannelPass::tiling(const Blobs& bottom) const {
@@ -148,14 +136,10 @@ ChannelPass::Tiling ChannelPass::tiling(const Blobs& bottom) const {
   return Tiling((*layer)->layout());
 }
 
-void ChannelPass::look(const Tiling& tiling, int group, const float* x) {
-  float* buffer = scratch(tiling.tile_size());
-  for (int t = 0; t < tiling.tiles(); ++t) {
-    const Tile tile = tiling.tile(group, t);
-    const float* blocks = tile.gather(x, buffer);
-    for (int c = 0; c < tile.channels; ++c)
-      layers_[0]->look(tile.block(c), blocks + c * tile.channel_count());
-  }
+void ChannelPass::look_at(const Tile& tile, const float* x) {
+  const float* blocks = tile.gather(x, scratch(tile.count()));
+  for (int c = 0; c < tile.channels; ++c)
+    layers_[0]->look(tile.block(c), blocks + c * tile.channel_count());
 }
 
 void ChannelPass::forward_tile(const Tile& tile, const float* x, float* y) {
@@ -176,25 +160,12 @@ void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
   float* y = top[0]->mutable_cpu_data();
   for (ChannelwiseLayer* layer : layers_) layer->begin_forward(bottom);
   const Tiling tiling = this->tiling(bottom);
-  const int tiles = tiling.tiles();
-  if (!layers_[0]->looks()) {
-    for_each_tile(tiling, [&](const Tile& tile) { forward_tile(tile, x, y); });
-  } else {
-    const auto look_at = [&](int group) { look(tiling, group, x); };
-    const auto forward_group = [&](int group) {
-      for (int t = 0; t < tiles; ++t) forward_tile(tiling.tile(group, t), x, y);
-    };
-    if (layers_[0]->joins_ranks()) {
-      for_each_group(tiling, look_at);
-      layers_[0]->join_looks();
-      for_each_group(tiling, forward_group);
-    } else {
-      for_each_group(tiling, [&](int group) {
-        look_at(group);
-        forward_group(group);
-      });
-    }
+  if (layers_[0]->looks()) {
+    layers_[0]->begin_looks(tiling.parts());
+    for_each_tile(tiling, [&](const Tile& tile) { look_at(tile, x); });
+    layers_[0]->end_looks();
   }
+  for_each_tile(tiling, [&](const Tile& tile) { forward_tile(tile, x, y); });
   for (ChannelwiseLayer* layer : layers_) layer->end_forward();
 }
 
@@ -246,27 +217,12 @@ void ChannelPass::backward(const Blobs& top, const std::vector<bool>& propagate_
   const float* y = top[0]->cpu_data();
   const float* dy = top[0]->cpu_diff();
   float* dx = propagate_down[0] ? bottom[0]->mutable_cpu_diff() : nullptr;
-  for (ChannelwiseLayer* layer : layers_) layer->begin_backward();
   const Tiling tiling = this->tiling(bottom);
-  const int tiles = tiling.tiles();
-  const bool finishes = dx != nullptr && layers_[0]->finishes_blocks();
-  const auto backward_group = [&](int group) {
-    for (int t = 0; t < tiles; ++t) backward_tile(tiling.tile(group, t), x, y, dy, dx);
-  };
-  const auto finish_group = [&](int group) {
-    for (int t = 0; finishes && t < tiles; ++t) finish_tile(tiling.tile(group, t), x, dx);
-  };
-  if (!sums_channels()) {
-    for_each_tile(tiling, [&](const Tile& tile) { backward_tile(tile, x, y, dy, dx); });
-  } else if (finishes && layers_[0]->joins_ranks()) {
-    for_each_group(tiling, backward_group);
-    layers_[0]->join_sums();
-    for_each_group(tiling, finish_group);
-  } else {
-    for_each_group(tiling, [&](int group) {
-      backward_group(group);
-      finish_group(group);
-    });
+  for (ChannelwiseLayer* layer : layers_) layer->begin_backward(tiling.parts());
+  for_each_tile(tiling, [&](const Tile& tile) { backward_tile(tile, x, y, dy, dx); });
+  if (dx != nullptr && layers_[0]->finishes_blocks()) {
+    layers_[0]->end_sums();
+    for_each_tile(tiling, [&](const Tile& tile) { finish_tile(tile, x, dx); });
   }
   for (std::size_t i = 0; i < layers_.size(); ++i)
     layers_[i]->end_backward(i == 0 ? propagate_down : std::vector<bool>{true}, bottom);

@@ -26,13 +26,10 @@ class ChannelPass {
   class Tiling;
 
   template <typename Body>
-  static void for_each_group(const Tiling& tiling, const Body& body);
-  template <typename Body>
   void for_each_tile(const Tiling& tiling, const Body& body) const;
   bool is_elementwise() const;
-  bool sums_channels() const;
   Tiling tiling(const Blobs& bottom) const;
-  void look(const Tiling& tiling, int group, const float* x);
+  void look_at(const Tile& tile, const float* x);
   void forward_tile(const Tile& tile, const float* x, float* y);
   void backward_tile(const Tile& tile, const float* x, const float* y, const float* dy, float* dx);
   void finish_tile(const Tile& tile, const float* x, float* dx);

@@ -31,6 +31,7 @@ struct ChannelBlock {
   int samples;
   int values;       // of each sample
   int first_value;  // of one sample
+  int part;         // which of the parts that the samples come in
 
   int count() const { return samples * values; }
 };
@@ -39,9 +40,8 @@ struct ChannelBlock {
 /// has found in the channel and its own parameters for it.
 ///
 /// Such a layer is written as what it does to a block, which ChannelPass keeps in cache, so that
-/// several on top of one another read and write memory once. The blocks of a channel's sample come
-/// in one order and on one thread, and those of a whole channel where a layer looks or
-/// sums_channels().
+/// several on top of one another read and write memory once. The samples come in parts: a channel's
+/// blocks of one part in one order and on one thread, but for layers that are all elementwise.
 class ChannelwiseLayer : public Layer {
  public:
   using Layer::Layer;
@@ -60,8 +60,6 @@ class ChannelwiseLayer : public Layer {
   /// Whether each value is treated by itself, perhaps by where it stands in the blob: then the
   /// layer takes a blob as one channel too.
   virtual bool is_elementwise() const { return is_uniform(); }
-  /// Whether backward sums over a channel's blocks, and not only within a sample's.
-  virtual bool sums_channels() const { return !is_uniform(); }
   /// Whether another layer's pass may take this one along: it reads its first bottom alone.
   virtual bool can_follow() const { return true; }
   /// Whether backward_block must have x where the top has taken its place; else y stands for x.
@@ -72,23 +70,22 @@ class ChannelwiseLayer : public Layer {
   virtual void begin_forward(const Blobs& /*bottom*/) {}
   /// Whether the layer looks at a whole channel before forward_block gets any of it.
   virtual bool looks() const { return false; }
+  virtual void begin_looks(int /*parts*/) {}
   virtual void look(const ChannelBlock& /*block*/, const float* /*x*/) {}
+  virtual void end_looks() {}
   /// y may be x.
   virtual void forward_block(const ChannelBlock& block, const float* x, float* y) = 0;
   virtual void end_forward() {}
 
-  virtual void begin_backward() {}
+  virtual void begin_backward(int /*parts*/) {}
   /// Writes dx, which may be dy, and takes what it needs for the gradients of parameters.
   virtual void backward_block(const ChannelBlock& block, const float* x, const float* y,
                               const float* dy, float* dx) = 0;
-  /// Whether finish_block shall change dx once backward_block has had the whole channel.
+  /// Whether finish_block shall change dx once backward_block has had all, and end_sums been
+  /// called.
   virtual bool finishes_blocks() const { return false; }
+  virtual void end_sums() {}
   virtual void finish_block(const ChannelBlock& /*block*/, const float* /*x*/, float* /*dx*/) {}
-  /// Whether what the layer finds in a channel is for the batch of several ranks. Then these two
-  /// put it together, once all channels were looked at, and before finish_block.
-  virtual bool joins_ranks() const { return false; }
-  virtual void join_looks() {}
-  virtual void join_sums() {}
   /// Adds to the parameters' gradients, or writes those of further bottoms.
   virtual void end_backward(const std::vector<bool>& /*propagate_down*/, const Blobs& /*bottom*/) {}
 

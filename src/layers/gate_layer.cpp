@@ -228,7 +228,7 @@ void GateLayer::forward_block(const ChannelBlock& block, const float* x, float* 
   multiply(block, x, y);
 }
 
-void GateLayer::begin_backward() {
+void GateLayer::begin_backward(int /*parts*/) {
   factors_now_ = factors_.cpu_data();
   sums_.set_data(0);
   sums_now_ = sums_.mutable_cpu_data();

@@ -31,10 +31,9 @@ class GateLayer : public ChannelwiseLayer {
   bool runs_in_place() const override { return false; }
   /// In TRAIN each sample's unit has a factor of its own.
   bool is_elementwise() const override { return is_training() && spatial_ == 1; }
-  bool sums_channels() const override { return false; }
   void begin_forward(const Blobs& bottom) override;
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
-  void begin_backward() override;
+  void begin_backward(int parts) override;
   void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,
                       float* dx) override;
   void end_backward(const std::vector<bool>& propagate_down, const Blobs& bottom) override;

@@ -38,12 +38,13 @@ void PReLULayer::backward_block(const ChannelBlock& block, const float* x, const
   float products = 0;
 #pragma omp simd reduction(+ : products)
   for (int i = 0; i < block.count(); ++i) products += dy[i] * (x[i] > 0 ? 0 : x[i]);
-  sums_.add(block.channel, products);
+  sums_.add(block, products);
   kernels().blocks.scale_by_sign(x, slope(block.channel), dy, dx, block.count());
 }
 
 void PReLULayer::end_backward(const std::vector<bool>& /*propagate_down*/,
                               const Blobs& /*bottom*/) {
+  sums_.end();
   if (!learns(0)) return;
   float* gradient = blobs_[0]->mutable_cpu_diff();
   if (!is_shared()) return sums_.add_to(gradient);

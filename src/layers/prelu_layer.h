@@ -20,7 +20,7 @@ class PReLULayer : public ChannelwiseLayer {
   ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override;
   void begin_forward(const Blobs& /*bottom*/) override;
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
-  void begin_backward() override { sums_.clear(layout().channels); }
+  void begin_backward(int parts) override { sums_.begin(layout().channels, parts); }
   void backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
                       const float* dy, float* dx) override;
   void end_backward(const std::vector<bool>& /*propagate_down*/, const Blobs& /*bottom*/) override;

@@ -44,20 +44,22 @@ void ScaleLayer::forward_block(const ChannelBlock& block, const float* x, float*
   kernels().blocks.multiply_add(x, 0, factors_[block.channel], shift, y, block.count());
 }
 
-void ScaleLayer::begin_backward() {
-  scale_sums_.clear(layout().channels);
-  bias_sums_.clear(layout().channels);
+void ScaleLayer::begin_backward(int parts) {
+  scale_sums_.begin(layout().channels, parts);
+  bias_sums_.begin(layout().channels, parts);
 }
 
 void ScaleLayer::backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
                                 const float* dy, float* dx) {
   const BlockKernels& loops = kernels().blocks;
-  scale_sums_.add(block.channel, loops.dot(x, 0, dy, block.count()));
-  if (has_bias()) bias_sums_.add(block.channel, loops.sum(dy, block.count()));
+  scale_sums_.add(block, loops.dot(x, 0, dy, block.count()));
+  if (has_bias()) bias_sums_.add(block, loops.sum(dy, block.count()));
   loops.multiply_add(dy, 0, factors_[block.channel], 0, dx, block.count());
 }
 
 void ScaleLayer::end_backward(const std::vector<bool>& propagate_down, const Blobs& bottom) {
+  scale_sums_.end();
+  bias_sums_.end();
   if (scale_is_bottom_ && propagate_down[1]) bottom[1]->set_diff(0);
   if (scale_is_bottom_ ? propagate_down[1] : learns(0))
     scale_sums_.add_to(scale(bottom).mutable_cpu_diff());

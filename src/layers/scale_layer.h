@@ -23,7 +23,7 @@ class ScaleLayer : public BroadcastLayer {
   bool can_follow() const override { return !scale_is_bottom_; }
   void begin_forward(const Blobs& bottom) override;
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
-  void begin_backward() override;
+  void begin_backward(int parts) override;
   void backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
                       const float* dy, float* dx) override;
   void end_backward(const std::vector<bool>& propagate_down, const Blobs& bottom) override;
