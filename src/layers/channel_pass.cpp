@@ -11,9 +11,10 @@ namespace {
 
 /// Values of a block: so few that those of several layers stay in a first-level cache.
 constexpr int kBlock = 1024;
-/// Planes of fewer values are gathered, so that loops over a block are worth their start.
-constexpr int kFewValues = 128;
-constexpr int kCacheLine = 16;  // floats
+/// Planes of fewer values are gathered, so that loops over a block are worth their start: so many
+/// values that stand side by side, of as many samples as make a tile.
+constexpr int kRun = 128;
+constexpr int kTile = 2048;
 
 }  // namespace
 
@@ -71,8 +72,8 @@ class ChannelPass::Tiling {
  public:
   explicit Tiling(const ChannelLayout& layout) : layout_(layout) {
     const int plane = std::max(1, layout.values);
-    channels_ = std::clamp(kCacheLine / plane, 1, std::max(1, layout.channels));
-    samples_ = plane >= kFewValues ? 1 : std::max(1, kBlock / plane);
+    channels_ = std::clamp(kRun / plane, 1, std::max(1, layout.channels));
+    samples_ = plane >= kRun ? 1 : kTile / (channels_ * plane);
     values_ = std::min(plane, kBlock);
   }
 

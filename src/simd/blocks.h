@@ -4,25 +4,45 @@
 
 namespace vibnet::VIBNET_ISA {
 
-static float sum(const float* x, int count) {
+/// The sum of term(i) over i < count; vector_term(i) are those of kWidth from i on. Four sums at a
+/// time, as one would wait for each addition.
+template <typename VectorTerm, typename Term>
+VIBNET_INLINE float sum_of(int count, const VectorTerm& vector_term, const Term& term) {
+  Vector sums[4] = {};
+  int i = 0;
+  for (; i + 4 * kWidth <= count; i += 4 * kWidth) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) sums[v] += vector_term(i + v * kWidth);
+  }
+  for (; i + kWidth <= count; i += kWidth) sums[0] += vector_term(i);
+  const Vector all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   float total = 0;
-#pragma omp simd reduction(+ : total)
-  for (int i = 0; i < count; ++i) total += x[i];
+  for (int lane = 0; lane < kWidth; ++lane) total += all[lane];
+  for (; i < count; ++i) total += term(i);
   return total;
+}
+
+static float sum(const float* x, int count) {
+  return sum_of(
+      count, [=](int i) __attribute__((always_inline)) { return load(x + i); },
+      [=](int i) __attribute__((always_inline)) { return x[i]; });
 }
 
 static float dot(const float* x, float mean, const float* y, int count) {
-  float total = 0;
-#pragma omp simd reduction(+ : total)
-  for (int i = 0; i < count; ++i) total += (x[i] - mean) * y[i];
-  return total;
+  return sum_of(
+      count,
+      [=](int i) __attribute__((always_inline)) { return (load(x + i) - mean) * load(y + i); },
+      [=](int i) __attribute__((always_inline)) { return (x[i] - mean) * y[i]; });
 }
 
 static float squares(const float* x, float mean, int count) {
-  float total = 0;
-#pragma omp simd reduction(+ : total)
-  for (int i = 0; i < count; ++i) total += (x[i] - mean) * (x[i] - mean);
-  return total;
+  return sum_of(
+      count,
+      [=](int i) __attribute__((always_inline)) {
+        const Vector apart = load(x + i) - mean;
+        return apart * apart;
+      },
+      [=](int i) __attribute__((always_inline)) { return (x[i] - mean) * (x[i] - mean); });
 }
 
 static void multiply_add(const float* x, float mean, float factor, float shift, float* y,
