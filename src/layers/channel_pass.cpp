@@ -66,8 +66,7 @@ struct ChannelPass::Tile {
   float* target(float* to, float* buffer) const { return is_block() ? to + offset(0, 0) : buffer; }
 };
 
-/// How a layout is cut: into groups of channels whose planes share cache lines, and these into
-/// tiles.
+/// How a layout is cut: into groups of channels that make a run, and these into tiles.
 class ChannelPass::Tiling {
  public:
   explicit Tiling(const ChannelLayout& layout) : layout_(layout) {

@@ -51,7 +51,6 @@ bool is_cheap_by_channels(const Convolution& c) {
 
 std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convolution,
                                                     bool weights_change) {
-  kernels();  // complains here of VIBNET_SIMD, and not on a thread of a parallel region
   const char* asked = std::getenv("VIBNET_CONVOLUTION");
   const std::string name = asked == nullptr ? "" : asked;
   if (!name.empty() && name != "unfolded" && name != "depthwise" && name != "winograd2" &&

@@ -8,8 +8,8 @@
 
 namespace vibnet {
 
-/// A convolution of each channel by a filter of its own, along two axes: every plane is copied once
-/// to where it has room around it, and summed from there.
+/// A convolution of each channel by a filter of its own, along two axes. The usual windows, 3 x 3, are
+/// summed where the plane stands; for others it is copied once to where it has room around it.
 class DepthwiseConvolution : public ConvolutionKernel {
  public:
   /// Whether the convolution is one of those.

@@ -16,6 +16,7 @@
 #include "net/filter.h"
 #include "net/layer_set_up.h"
 #include "net/shares.h"
+#include "simd/kernels.h"
 #include "vibnet/error.h"
 #include "vibnet/proto_io.h"
 #include "vibnet/registry.h"
@@ -70,6 +71,7 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   context_.seed = options.seed;
   context_.ranks = options.ranks;
   use_device(options.device);
+  kernels();  // complains here of VIBNET_SIMD, and not on a thread of a parallel region
 
   NetState state = state_in(parameter, options.phase);
   if (options.level != 0) state.set_level(options.level);

@@ -40,11 +40,12 @@ VIBNET_INLINE Row<W> add_taps(Row<W> sum, const float* weights, const Seen<W>& s
 }
 
 /// W columns of windows from `column` on, of which `count` are there, row by row. What is written
-/// behind them is the beginning of the next row.
+/// behind them is the beginning of the next rows, and never behind the last.
 template <int W, int STRIDE>
 VIBNET_INLINE void put_columns(const DepthwisePlane& d, int column, int count) {
   const float bias = d.epilogue.bias_of(0);
   const float* from = d.from + column * STRIDE;
+  const float* end = d.to + std::ptrdiff_t{d.end} * d.out_width;
   typename Vectors<W>::Indices is_inside;
 #pragma GCC unroll 16
   for (int i = 0; i < W; ++i) is_inside[i] = (column + i) * STRIDE + 1 < d.width ? -1 : 0;
@@ -63,7 +64,7 @@ VIBNET_INLINE void put_columns(const DepthwisePlane& d, int column, int count) {
     sum = add_taps<W>(sum, d.weights + 6, below);
     if (d.epilogue.rectifies) sum = sum < 0 ? Row<W>{} : sum;
     float* to = d.to + std::ptrdiff_t{y} * d.out_width + column;
-    if (count == W || y + 1 < d.end)
+    if (to + W <= end)
       __builtin_memcpy(to, &sum, sizeof(sum));
     else
       for (int i = 0; i < count; ++i) to[i] = sum[i];

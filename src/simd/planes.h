@@ -90,7 +90,7 @@ VIBNET_INLINE void add_row(const float* from, int count, float* to, const float*
     } else {
       Vector low;
       Vector high;
-      spread(values, &low, &high);
+      put_zeros_between(values, &low, &high);
       store(load(to) + low, to);
       store(load(to + kWidth) + high, to + kWidth);
     }

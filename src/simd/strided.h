@@ -29,7 +29,7 @@ VIBNET_INLINE Row<W> load_strided(const float* x, int stride) {
 }
 
 /// The way back at a stride of 2: low and high are the values with a zero behind each.
-VIBNET_INLINE void spread(Vector values, Vector* low, Vector* high) {
+VIBNET_INLINE void put_zeros_between(Vector values, Vector* low, Vector* high) {
 #if defined(__clang__)
 #pragma clang loop unroll(full)
   for (int i = 0; i < kWidth; ++i) {

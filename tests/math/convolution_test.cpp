@@ -86,12 +86,14 @@ TEST_P(ConvolutionTest, EachWayGivesTheSumOfProducts) {
   std::vector<double> biased = expected;
   for (std::size_t i = 0; i < biased.size(); ++i)
     biased[i] += bias_[i / c_.places() % bias_.size()];
+  const std::vector<float> behind(2 * kLanes, 7.0f);
   for (const auto& way : ways(c_)) {
-    std::vector<float> results(results_.size(), 7.0f);
+    std::vector<float> results(results_.size() + behind.size(), 7.0f);
     way->forward(maps_.data(), weights_.data(), {}, results.data());
     expect_near(results, expected);
     way->forward(maps_.data(), weights_.data(), {bias_.data()}, results.data());
     expect_near(results, biased);
+    EXPECT_TRUE(std::equal(behind.begin(), behind.end(), results.end() - behind.size()));
   }
 }
 
@@ -283,7 +285,14 @@ INSTANTIATE_TEST_SUITE_P(
                     convolution_of(2, 3, 1, 1, axis(4, 1), axis(1, 1, 2, 5)),
                     convolution_of(2, 3, 1, 1, axis(1, 1, 2, 5), axis(99, 3, 1)),
                     convolution_of(2, 3, 1, 1, axis(4, 1), axis(2, 2, 5, 20)),
-                    convolution_of(0, 3, 1, 1, axis(4, 3, 1), axis(4, 3, 1))));
+                    convolution_of(0, 3, 1, 1, axis(4, 3, 1), axis(4, 3, 1)),
+                    // Narrower than any vector, and more rows than one thread's.
+                    convolution_of(2, 3, 1, 1, axis(51, 3, 1), axis(1, 3, 1)),
+                    convolution_of(1, 4, 1, 1, axis(1200, 3, 1), axis(1, 3, 1)),
+                    convolution_of(1, 4, 1, 1, axis(1201, 3, 1, 2), axis(2, 3, 1, 2)),
+                    convolution_of(1, 3, 1, 1, axis(700, 3, 1), axis(3, 3, 1)),
+                    convolution_of(2, 2, 1, 1, axis(40, 3, 1), axis(37, 3, 1)),
+                    convolution_of(1, 2, 1, 1, axis(61, 3, 1, 2), axis(70, 3, 1, 2))));
 
 }  // namespace
 
