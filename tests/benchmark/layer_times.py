@@ -3,9 +3,9 @@
 
 For each net, as the benchmark makes it: vibnet-time's milliseconds by kind of layer, beside a floor:
 the longer of its FLOPs at the rate of a large matrix product (the better of OpenBLAS's and, where
-torch is there, PyTorch's), and its bytes, each blob read or written once, at the rate of a copy. A
-convolution's FLOPs are those of its definition, which Winograd's needs fewer of. Needs what run.py
-needs but for the peers, and an idle machine.
+torch is there, PyTorch's), and its bytes, each blob read or written once, at the rate of a large copy.
+What needs fewer FLOPs than the definition (Winograd), or finds its bytes in a cache, can be below it.
+Needs what run.py needs but for the peers, and an idle machine.
 
 example: tests/benchmark/layer_times.py --nets lenet5,resnet20 --variants dense,gated --mode train
 """
@@ -19,6 +19,7 @@ import tempfile
 
 import nets
 import tables
+from run import VARIANTS, chosen
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CORES = len(os.sched_getaffinity(0))
@@ -35,8 +36,14 @@ OTHERS = "others"
 
 def printed(*command):
     environment = dict(os.environ, OMP_NUM_THREADS=str(CORES), GLOG_minloglevel="1")
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                     check=True, env=environment).stdout)
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env=environment)
+    except FileNotFoundError:
+        sys.exit("%s is not there; --build names a folder that is built" % command[0])
+    if done.returncode != 0:
+        sys.exit("failed: %s\n%s" % (" ".join(command), done.stderr[-3000:]))
+    return json.loads(done.stdout)
 
 
 def machine_rates(build):
@@ -85,8 +92,11 @@ def rows_of(title, report, rates):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", default=",".join(nets.CASES), help="of %(default)s (all)")
-    parser.add_argument("--variants", default="dense", help="of dense,gated,compressed (dense)")
+    for flag, known, default in (("nets", list(nets.CASES), list(nets.CASES)),
+                                 ("variants", VARIANTS, ["dense"])):
+        parser.add_argument("--" + flag, default=default, metavar="A,B,...",
+                            type=lambda names, known=known: chosen(names, known),
+                            help="of %s (%s)" % (",".join(known), ",".join(default)))
     parser.add_argument("--mode", choices=["train", "infer"], default="train")
     parser.add_argument("--build", default=os.path.join(nets.SOURCE, "build", "release"))
     parser.add_argument("--iterations", type=int, default=30)
@@ -97,12 +107,12 @@ def main():
     arguments = parse()
     rates = machine_rates(os.path.abspath(arguments.build))
     rows = []
-    for name in arguments.nets.split(","):
+    for name in arguments.nets:
         case = nets.CASES[name]
         with tempfile.TemporaryDirectory() as folder:
             workshop = nets.Workshop(arguments.build, folder)
             case.build(workshop)
-            for variant in arguments.variants.split(","):
+            for variant in arguments.variants:
                 model = workshop.path("%s.%s.prototxt" % (variant, arguments.mode))
                 for batch in getattr(case, arguments.mode):
                     report = printed(
