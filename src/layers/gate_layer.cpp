@@ -79,10 +79,14 @@ std::vector<bool> GateLayer::kept() const {
   return kept_units(gate_units(), gate_threshold(parameter_));
 }
 
+std::vector<float*> GateLayer::mutable_values() {
+  std::vector<float*> values;
+  for (const auto& blob : blobs_) values.push_back(blob->mutable_cpu_data());
+  return values;
+}
+
 void GateLayer::settle(const std::vector<bool>& kept) {
-  std::vector<float*> blobs;
-  for (const auto& blob : blobs_) blobs.push_back(blob->mutable_cpu_data());
-  settle_gate(parameter_, kept, blobs);
+  settle_gate(parameter_, kept, mutable_values());
 }
 
 std::vector<float> GateLayer::test_factors() const {
@@ -103,9 +107,7 @@ void GateLayer::freeze(const std::vector<bool>& dead) {
   int* numbers = static_cast<int*>(numbers_->mutable_cpu_data());
   for (int c = 0; c < channels_; ++c)
     if (dead[c]) numbers[c] = kFrozen;
-  std::vector<float*> blobs;
-  for (const auto& blob : blobs_) blobs.push_back(blob->mutable_cpu_data());
-  shut_units(parameter_, dead, blobs);
+  shut_units(parameter_, dead, mutable_values());
 }
 
 std::vector<bool> GateLayer::frozen() const {

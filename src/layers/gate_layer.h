@@ -131,6 +131,8 @@ class GateLayer : public ChannelwiseLayer {
 
  private:
   std::vector<GateUnit> gate_units() const;
+  /// Of each of blobs().
+  std::vector<float*> mutable_values();
   void check_units(const std::vector<bool>& units) const;
   template <typename Value>
   std::vector<float> sum_samples(const Value& value) const;

@@ -15,7 +15,7 @@ namespace {
 constexpr int kFloatsAtOnce = 4096;
 
 /// Places below which a thread's share of a plane is a matter of few cache lines.
-constexpr int kFewPlaces = 512;
+constexpr int kSmallPlane = 512;
 
 /// What the windows see of a padded axis: from the first tap of the first to the last of the last.
 int seen(const WindowAxis& axis) {
@@ -69,7 +69,8 @@ void DepthwiseConvolution::spread(const float* result, float* spread) const {
 /// out by stride: every stride-th from the first, then from the second, each with room for height_
 /// rows. So windows side by side see values side by side. Copied one after the other, as each
 /// writes up to kLanes floats more.
-DepthwiseConvolution::Split DepthwiseConvolution::split(Rows windows, int stride) const {
+std::vector<DepthwiseConvolution::Copy> DepthwiseConvolution::split(Rows windows,
+                                                                    int stride) const {
   const int first_row = windows.begin * rows_.stride - rows_.pad;
   const int seen_rows =
       (windows.end - windows.begin - 1) * rows_.stride + static_cast<int>(rows_.reach());
@@ -77,17 +78,27 @@ DepthwiseConvolution::Split DepthwiseConvolution::split(Rows windows, int stride
   const int height = std::clamp(rows_.size - first_row - above, 0, seen_rows - above);
   const int row = height > 0 ? first_row + above : 0;
   const int split_width = parts(width_, stride);
-  Split split;
+  std::vector<Copy> split;
   for (int first = 0; first < stride; ++first) {
     const int head = std::min(split_width, parts(std::max(0, columns_.pad - first), stride));
     const int column = head * stride + first - columns_.pad;
     const int seen = std::max(0, std::min(columns_.size, width_ - columns_.pad) - column);
     const int count = std::min(split_width - head, parts(seen, stride));
-    split.from.push_back(count > 0 ? row * columns_.size + column : 0);
-    split.to.push_back(first * height_ * split_width);
-    split.planes.push_back({1, nullptr, convolution_.window.values(), columns_.size, stride, above,
-                            height, seen_rows - above - height, head, count, nullptr,
-                            padded_size(stride), split_width});
+    const PaddedPlanes planes{1,
+                              nullptr,
+                              convolution_.window.values(),
+                              columns_.size,
+                              stride,
+                              above,
+                              height,
+                              seen_rows - above - height,
+                              head,
+                              count,
+                              nullptr,
+                              padded_size(stride),
+                              split_width};
+    split.push_back(
+        {planes, count > 0 ? row * columns_.size + column : 0, first * height_ * split_width});
   }
   return split;
 }
@@ -98,12 +109,13 @@ std::ptrdiff_t DepthwiseConvolution::padded_size(int stride) const {
 }
 
 /// Copies so many planes, side by side.
-void DepthwiseConvolution::copy(const Split& split, int planes, const float* maps, float* columns) {
-  for (std::size_t i = 0; i < split.planes.size(); ++i) {
-    PaddedPlanes some = split.planes[i];
+void DepthwiseConvolution::copy(const std::vector<Copy>& parts, int planes, const float* maps,
+                                float* columns) {
+  for (const Copy& part : parts) {
+    PaddedPlanes some = part.planes;
     some.planes = planes;
-    some.from = maps + split.from[i];
-    some.to = columns + split.to[i];
+    some.from = maps + part.from;
+    some.to = columns + part.to;
     kernels().pad_planes(some);
   }
 }
@@ -125,7 +137,7 @@ void DepthwiseConvolution::share_planes(const SumPlanes& sum_planes) const {
   const std::int64_t planes = std::int64_t{convolution_.samples} * channels;
   const int row_parts =
       std::min(parts(omp_get_max_threads(), std::max(1, convolution_.samples)), outputs);
-  if (convolution_.places() / row_parts < kFewPlaces)
+  if (convolution_.places() / row_parts < kSmallPlane)
     return parallel_for(planes, grain_of(convolution_.places()),
                         [&](std::int64_t begin, std::int64_t end) {
                           sum_planes(begin, end, all_rows(convolution_.window));
@@ -159,7 +171,7 @@ void DepthwiseConvolution::forward(const float* maps, const float* weights,
   const std::ptrdiff_t size = padded_size(columns_.stride);
   const std::int64_t at_once = std::max<std::int64_t>(1, kFloatsAtOnce / size);
   share_planes([&](std::int64_t first, std::int64_t end, Rows rows) {
-    const Split split = this->split(rows, columns_.stride);
+    const std::vector<Copy> split = this->split(rows, columns_.stride);
     float* columns = scratch(at_once * size);
     for (std::int64_t some = first; some < end; some += at_once) {
       const int count = static_cast<int>(std::min(at_once, end - some));
@@ -214,7 +226,7 @@ void DepthwiseConvolution::backward_data(const float* results, const float* weig
 void DepthwiseConvolution::backward_weights(const float* maps, const float* results,
                                             float* weights) const {
   const std::ptrdiff_t size = padded_size(1);
-  const Split split = this->split(all_rows(convolution_.window), 1);
+  const std::vector<Copy> split = this->split(all_rows(convolution_.window), 1);
   const int count = (rows_.outputs() - 1) * rows_.stride * width_ +
                     (columns_.outputs() - 1) * columns_.stride + 1;
   parallel_for(convolution_.groups, 1, [&](std::int64_t begin, std::int64_t end) {

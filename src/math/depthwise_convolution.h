@@ -8,8 +8,8 @@
 
 namespace vibnet {
 
-/// A convolution of each channel by a filter of its own, along two axes. The usual windows, 3 x 3, are
-/// summed where the plane stands; for others it is copied once to where it has room around it.
+/// A convolution of each channel by a filter of its own, along two axes. The usual windows, 3 x 3,
+/// are summed where the plane stands; for others it is copied once to where it has room around it.
 class DepthwiseConvolution : public ConvolutionKernel {
  public:
   /// Whether the convolution is one of those.
@@ -32,14 +32,14 @@ class DepthwiseConvolution : public ConvolutionKernel {
   void share_planes(const SumPlanes& sum_planes) const;
   int taps() const { return static_cast<int>(offsets_.size()); }
   int seen_width() const;
-  /// Copies of planes, what each reads of its map, and where it writes to of the plane.
-  struct Split {
-    std::vector<PaddedPlanes> planes;
-    std::vector<std::ptrdiff_t> from;
-    std::vector<std::ptrdiff_t> to;
+  /// How to copy a part of a plane: what it reads of its map, and where it writes to.
+  struct Copy {
+    PaddedPlanes planes;
+    std::ptrdiff_t from;
+    std::ptrdiff_t to;
   };
-  Split split(Rows windows, int stride) const;
-  static void copy(const Split& split, int planes, const float* maps, float* columns);
+  std::vector<Copy> split(Rows windows, int stride) const;
+  static void copy(const std::vector<Copy>& parts, int planes, const float* maps, float* columns);
   std::ptrdiff_t padded_size(int stride) const;
   void spread(const float* result, float* spread) const;
 

@@ -22,7 +22,7 @@ constexpr int kSharedPlaces = 512;
 constexpr int kSums = 16;
 constexpr int kTapStep = 48;
 constexpr int kChannelStep = 4;
-/// Places of a pointwise convolution that a thread takes at a time, and up to how many it takes
+/// Places of a pointwise convolution that gradients take at a time, and up to how many they take
 /// all.
 constexpr int kPlainPlaces = 128;
 constexpr int kFewPlainPlaces = 256;
