@@ -49,6 +49,9 @@ class Layer {
   /// False for a bottom that has no gradient, such as labels.
   virtual bool has_gradient(int /*bottom*/) const { return true; }
 
+  /// Whether backward reads what forward wrote to the tops, so that no layer may overwrite it.
+  virtual bool reads_tops(const Blobs& /*bottom*/, const Blobs& /*top*/) const { return false; }
+
   /// Whether forward makes the tops' data the bottom's memory, and backward the bottom's diff a
   /// top's: then the memory is in use as long as any of them.
   virtual bool shares_data() const { return false; }
@@ -57,8 +60,8 @@ class Layer {
   /// their diffs one memory, where backward finds nothing left to do.
   virtual bool hands_on_diff() const { return false; }
 
-  /// From now on forward, in TEST, writes 0 in place of what is below it, as a ReLU behind the layer
-  /// would. False where the layer does not do that.
+  /// From now on forward, in TEST, writes 0 in place of what is below it, as a ReLU behind the
+  /// layer would. False where the layer does not do that.
   virtual bool rectify() { return false; }
 
   /// Checks the parameter and makes the blobs() that depend on the bottoms' shapes.

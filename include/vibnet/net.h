@@ -142,6 +142,9 @@ class Net {
   void find_outputs();
   int last_of_pass(int first) const;
   void reshape_layer(int index);
+  bool is_read_again(int layer) const;
+  bool give_own_bottom(int layer);
+  void part_blobs_in_place();
   bool joins_pass(int layer, int first) const;
   void fuse_relu(int relu);
   void fuse_layers();

@@ -21,6 +21,7 @@ class BiasLayer : public BroadcastLayer {
   ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override;
   bool can_follow() const override { return !bias_is_bottom_; }
   bool needs_x() const override { return false; }
+  bool reads_tops(const Blobs& /*bottom*/, const Blobs& /*top*/) const override { return false; }
   void begin_forward(const Blobs& bottom) override;
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
   void begin_backward(int parts) override { sums_.begin(layout().channels, parts); }

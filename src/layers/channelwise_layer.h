@@ -47,6 +47,9 @@ class ChannelwiseLayer : public Layer {
   using Layer::Layer;
 
   bool runs_in_place() const override { return true; }
+  bool reads_tops(const Blobs& bottom, const Blobs& top) const override {
+    return needs_y() || (bottom[0] == top[0] && !needs_x());
+  }
   void reshape(const Blobs& bottom, const Blobs& top) override;
   /// A pass of this layer alone.
   void forward(const Blobs& bottom, const Blobs& top) override;

@@ -32,6 +32,7 @@ class LRNLayer : public Layer {
     sums_.reshape_like(*bottom[0]);
   }
 
+  bool reads_tops(const Blobs& /*bottom*/, const Blobs& /*top*/) const override { return true; }
   ChannelRule channel_rule(const Blobs& /*bottom*/, const Blobs& /*top*/) const override {
     if (is_across()) return ChannelRule::wall();
     return ChannelRule::each(ChannelRule::Constants::ZERO, ChannelRule::Homogeneous::NEVER);

@@ -25,6 +25,7 @@ class RNNLayer : public RecurrentLayer {
  public:
   using RecurrentLayer::RecurrentLayer;
 
+  bool reads_tops(const Blobs& /*bottom*/, const Blobs& /*top*/) const override { return true; }
   void set_up(const Blobs& bottom, const Blobs& top) override;
   double flops() const override {
     return RecurrentLayer::flops() + 2.0 * rows() * units() * units();

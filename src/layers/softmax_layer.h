@@ -12,6 +12,7 @@ class SoftmaxLayer : public Layer {
   using Layer::Layer;
 
   bool runs_in_place() const override { return true; }
+  bool reads_tops(const Blobs& /*bottom*/, const Blobs& /*top*/) const override { return true; }
 
   void reshape(const Blobs& bottom, const Blobs& top) override {
     const int axis = bottom[0]->canonical_axis(parameter_.softmax_param().axis());

@@ -1,6 +1,5 @@
 // Which layers of a net run as one pass; a part of Net.
 
-#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -55,7 +54,7 @@ void Net::fuse_layers() {
     if (channelwise(layers_[first]) == nullptr || pass_of_[first] != first) continue;
     int end = first + 1;
     while (end < count && joins_pass(end, first)) ++end;
-    if (!keep_bottom_of_pass(first, end) || end == first + 1) continue;
+    if (end == first + 1 || !keep_bottom_of_pass(first, end)) continue;
     std::vector<ChannelwiseLayer*> members;
     for (int i = first; i < end; ++i) {
       members.push_back(channelwise(layers_[i]));
@@ -66,30 +65,15 @@ void Net::fuse_layers() {
   }
 }
 
-/// A pass in place would lose what its backward reads. So the layer that makes the blob, and those
-/// that work on it in place or read it up to here, get a blob of the net's own in its stead, and
-/// the pass goes from there to the blob that has the name. Returns false where no layer makes it:
-/// what is written from outside is written by name.
+/// A pass in place would lose what its backward runs forward again from. Returns false where
+/// nothing can be done about it.
 bool Net::keep_bottom_of_pass(int first, int end) {
   if (context_.phase != TRAIN || !layer_needs_backward_[first]) return true;
-  Blob* blob = bottoms_[first][0];
-  if (tops_[end - 1][0] != blob) return true;
-  if (end - first == 1 && !channelwise(layers_[first])->needs_x()) return true;
-  const auto has = [blob](const Blobs& blobs) {
-    return std::find(blobs.begin(), blobs.end(), blob) != blobs.end();
-  };
-  int writer = first - 1;
-  while (writer >= 0 && (!has(tops_[writer]) || has(bottoms_[writer]))) --writer;
-  if (writer < 0 || bottoms_[writer].empty()) return false;
-  own_blobs_.push_back(std::make_unique<Blob>(blob->shape()));
-  Blob* own = own_blobs_.back().get();
-  for (int i = writer; i < first; ++i)
-    for (Blobs* blobs : {&bottoms_[i], &tops_[i]})
-      std::replace(blobs->begin(), blobs->end(), blob, own);
-  bottoms_[first][0] = own;
+  if (tops_[end - 1][0] != bottoms_[first][0]) return true;
+  if (!give_own_bottom(first)) return false;
   for (int i = first; i + 1 < end; ++i) {  // nothing is stored there, whatever its name
-    tops_[i][0] = own;
-    bottoms_[i + 1][0] = own;
+    tops_[i][0] = bottoms_[first][0];
+    bottoms_[i + 1][0] = bottoms_[first][0];
   }
   return true;
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/blobs.h"
 #include "vibnet/net.h"
 
 namespace vibnet {
@@ -52,10 +53,6 @@ bool join(const Blobs& together, Lives* lives) {
     life->second = all;
   }
   return grew;
-}
-
-bool contains(const Blobs& blobs, const Blob* blob) {
-  return std::find(blobs.begin(), blobs.end(), blob) != blobs.end();
 }
 
 void join_all(const std::vector<Blobs>& groups, Lives* lives) {

@@ -13,6 +13,7 @@
 #include "layers/channel_pass.h"
 #include "layers/gate_layer.h"
 #include "math/parallel.h"
+#include "net/blobs.h"
 #include "net/filter.h"
 #include "net/layer_set_up.h"
 #include "net/shares.h"
@@ -92,6 +93,7 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   std::iota(pass_of_.begin(), pass_of_.end(), 0);
   passes_.resize(layers_.size());
   keeps_blobs_ = options.keeps_blobs || debug_info_;
+  part_blobs_in_place();
   if (keeps_blobs_) return;
   if (options.device.type == DeviceType::CPU) fuse_layers();
   plan_memory();
@@ -264,8 +266,7 @@ void Net::find_outputs() {
   std::set<const Blob*> read;
   for (std::size_t i = 0; i < layers_.size(); ++i)
     for (const Blob* bottom : bottoms_[i])
-      if (std::find(tops_[i].begin(), tops_[i].end(), bottom) == tops_[i].end())
-        read.insert(bottom);
+      if (!contains(tops_[i], bottom)) read.insert(bottom);
   for (const std::string& name : blob_names_)
     if (read.count(blobs_.at(name).get()) == 0) output_names_.push_back(name);
 }

@@ -208,5 +208,38 @@ TEST(InPlace, ComputesWhatItComputesApart) {
   EXPECT_GT(layers, 0);
 }
 
+/// All gradients that backward gives now.
+std::vector<float> gradients_of(LayerFixture* fixture) {
+  fixture->backward();
+  std::vector<float> all;
+  const auto append = [&](const Blob& blob) {
+    all.insert(all.end(), blob.cpu_diff(), blob.cpu_diff() + blob.count());
+  };
+  for (int b = 0; b < fixture->bottoms(); ++b)
+    if (fixture->layer().has_gradient(b)) append(fixture->bottom(b));
+  for (const auto& blob : fixture->layer().blobs()) append(*blob);
+  return all;
+}
+
+/// Or else a layer in place behind it would spoil its gradients.
+TEST(ReadsTops, IsSaidByEachLayerWhoseBackwardDoes) {
+  int overwritten = 0;
+  for (const GradientCase& one : gradient_cases()) {
+    SCOPED_TRACE(one.name);
+    LayerFixture fixture(one.prototxt, one.bottoms, one.tops);
+    if (one.prepare) one.prepare(&fixture);
+    fixture.forward();
+    Blobs bottoms, tops;
+    for (int b = 0; b < fixture.bottoms(); ++b) bottoms.push_back(&fixture.bottom(b));
+    for (int t = 0; t < fixture.tops(); ++t) tops.push_back(&fixture.top(t));
+    if (fixture.layer().reads_tops(bottoms, tops) || fixture.layer().shares_data()) continue;
+    const std::vector<float> expected = gradients_of(&fixture);
+    for (Blob* top : tops) top->set_data(-0.75f);
+    expect_near(expected, gradients_of(&fixture), "gradients");
+    ++overwritten;
+  }
+  EXPECT_GT(overwritten, 0);
+}
+
 }  // namespace
 }  // namespace vibnet

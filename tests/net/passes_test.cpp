@@ -33,8 +33,6 @@ struct Fused {
   /// A hundred layers may raise a gradient beyond what a float holds.
   int finite = 0;
   int with_passes = 0;
-  /// Whose gradients are right in place too; see InPlace.
-  int right_in_place = 0;
 };
 
 bool has_passes(const Net& net) {
@@ -76,10 +74,12 @@ void train_graph(std::uint32_t seed, Fused* counts) {
   const NetParameter in_place = for_training(net_of(graph.prototxt), InPlace::YES);
   const auto expected_in_place = two_passes(in_place, weights, true);
   const auto found_in_place = two_passes(in_place, weights, false);
-  const bool is_right = difference(expected[1], expected_in_place[1]) <= kTolerance;
-  for (int i = 0; i < 4; i += is_right ? 1 : 2)
+  for (int i = 0; i < 4; ++i) {
     EXPECT_LE(difference(expected_in_place[i], found_in_place[i]), kTolerance) << i;
-  if (is_right) ++counts->right_in_place;
+    const bool is_gradients = i % 2 == 1;  // outputs have other names
+    if (!is_gradients) continue;
+    EXPECT_LE(difference(expected[i], expected_in_place[i]), kTolerance) << i;
+  }
   if (fuses) ++counts->with_passes;
 }
 
@@ -88,7 +88,6 @@ TEST(Passes, LeaveOutputsAndGradientsOfRandomGraphs) {
   if (counts.graphs == 1) return;
   EXPECT_GE(counts.finite, counts.graphs * 99 / 100);
   EXPECT_GE(counts.with_passes, counts.graphs / 2);
-  EXPECT_GE(counts.right_in_place, counts.graphs * 3 / 4);
 }
 
 void test_graph(std::uint32_t seed, Fused* counts) {

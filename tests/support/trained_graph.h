@@ -6,8 +6,7 @@
 
 namespace vibnet {
 
-/// Whether layers of a prototxt stay in place. One in place overwrites what the gradient of the one
-/// before it may need, as in Caffe.
+/// Whether layers of a prototxt stay in place, or get tops of their own.
 enum class InPlace { YES, NO };
 
 /// The TRAIN form of a drawn net, with no noise by position, and with an eps that keeps BatchNorm
