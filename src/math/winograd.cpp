@@ -419,16 +419,17 @@ FilterBank bank_of(const Convolution& c, const float* weights) {
 }
 
 const WinogradKernels& kernels_of(int taps, int outputs_per_tile) {
-  if (taps == 5) return kernels().winograd2_by5;
-  return outputs_per_tile == 2 ? kernels().winograd2 : kernels().winograd4;
+  const Kernels& all = kernels();
+  if (outputs_per_tile == 2) return taps == 5 ? all.winograd2_by5 : all.winograd2;
+  return taps == 5 ? all.winograd4_by5 : all.winograd4;
 }
 
 }  // namespace
 
 bool Winograd::takes(const Convolution& c, int outputs_per_tile) {
   const int taps = c.window.axes[0].kernel;
-  const bool is_known = taps == 3 ? outputs_per_tile == 2 || outputs_per_tile == 4
-                                  : taps == 5 && outputs_per_tile == 2;
+  const bool is_known =
+      (taps == 3 || taps == 5) && (outputs_per_tile == 2 || outputs_per_tile == 4);
   return is_known && c.groups == 1 && c.window.axes.size() == 2 &&
          std::all_of(c.window.axes.begin(), c.window.axes.end(), [&](const WindowAxis& axis) {
            return axis.kernel == taps && axis.stride == 1 && axis.dilation == 1 && axis.pad < taps;

@@ -12,8 +12,8 @@ namespace vibnet {
 /// Convolutional Neural Networks, 2016).
 class Winograd : public ConvolutionKernel {
  public:
-  /// Whether the convolution is one of those: without groups, padded by less than r, with an m of 2
-  /// or 4 where r is 3, and of 2 where it is 5.
+  /// Whether the convolution is one of those: without groups, padded by less than r, with an r of 3
+  /// or 5 and an m of 2 or 4.
   static bool takes(const Convolution& convolution, int outputs_per_tile);
 
   Winograd(const Convolution& convolution, int outputs_per_tile);

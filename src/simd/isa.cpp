@@ -30,6 +30,7 @@ constexpr Kernels kKernels = {VIBNET_STRING(VIBNET_ISA),
                               winograd_kernels<Winograd2>(),
                               winograd_kernels<Winograd4>(),
                               winograd_kernels<Winograd2By5>(),
+                              winograd_kernels<Winograd4By5>(),
                               {sum, dot, squares, multiply_add, subtract, scale_by_sign}};
 
 }  // namespace vibnet::VIBNET_ISA

@@ -203,6 +203,7 @@ struct Kernels {
   WinogradKernels winograd2;
   WinogradKernels winograd4;
   WinogradKernels winograd2_by5;
+  WinogradKernels winograd4_by5;
   BlockKernels blocks;
 };
 

@@ -168,6 +168,103 @@ struct Winograd2By5 {
   }
 };
 
+/// F(4 x 4, 5 x 5), by the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity.
+struct Winograd4By5 {
+  static constexpr int kTaps = 5;
+  static constexpr int kOutputs = 4;
+  static constexpr int kInputs = 8;
+
+  VIBNET_INLINE void input(const Vector (&x)[8], Vector (&y)[8]) {
+    const Vector even1 = x[2] + x[6] - 4.25f * x[4];
+    const Vector odd1 = x[1] + x[5] - 4.25f * x[3];
+    const Vector even2 = 0.25f * x[2] - 1.25f * x[4] + x[6];
+    const Vector odd2 = 0.5f * x[1] - 2.5f * x[3] + 2 * x[5];
+    const Vector even3 = 4 * x[2] - 5 * x[4] + x[6];
+    const Vector odd3 = 2 * x[1] - 2.5f * x[3] + 0.5f * x[5];
+    y[0] = x[0] - x[6] + 5.25f * (x[4] - x[2]);
+    y[1] = even1 + odd1;
+    y[2] = even1 - odd1;
+    y[3] = even2 + odd2;
+    y[4] = even2 - odd2;
+    y[5] = even3 + odd3;
+    y[6] = even3 - odd3;
+    y[7] = x[7] - x[1] + 5.25f * (x[3] - x[5]);
+  }
+  VIBNET_INLINE void output(const Vector (&x)[8], Vector (&y)[4]) {
+    const Vector sum1 = x[1] + x[2];
+    const Vector sum2 = x[3] + x[4];
+    const Vector sum3 = x[5] + x[6];
+    const Vector difference1 = x[1] - x[2];
+    const Vector difference2 = x[3] - x[4];
+    const Vector difference3 = x[5] - x[6];
+    y[0] = x[0] + sum1 + sum2 + sum3;
+    y[1] = difference1 + 2 * difference2 + 0.5f * difference3;
+    y[2] = sum1 + 4 * sum2 + 0.25f * sum3;
+    y[3] = difference1 + 8 * difference2 + 0.125f * difference3 + x[7];
+  }
+  VIBNET_INLINE void gradient(const Vector (&x)[4], Vector (&y)[8]) {
+    const Vector even1 = x[0] + x[2];
+    const Vector odd1 = x[1] + x[3];
+    const Vector even2 = x[0] + 4 * x[2];
+    const Vector odd2 = 2 * x[1] + 8 * x[3];
+    const Vector even3 = x[0] + 0.25f * x[2];
+    const Vector odd3 = 0.5f * x[1] + 0.125f * x[3];
+    y[0] = x[0];
+    y[1] = even1 + odd1;
+    y[2] = even1 - odd1;
+    y[3] = even2 + odd2;
+    y[4] = even2 - odd2;
+    y[5] = even3 + odd3;
+    y[6] = even3 - odd3;
+    y[7] = x[3];
+  }
+  VIBNET_INLINE void map_gradient(const Vector (&x)[8], Vector (&y)[8]) {
+    const Vector sum1 = x[1] + x[2];
+    const Vector sum2 = x[3] + x[4];
+    const Vector sum3 = x[5] + x[6];
+    const Vector difference1 = x[1] - x[2];
+    const Vector difference2 = x[3] - x[4];
+    const Vector difference3 = x[5] - x[6];
+    y[0] = x[0];
+    y[1] = difference1 + 0.5f * difference2 + 2 * difference3 - x[7];
+    y[2] = sum1 + 0.25f * sum2 + 4 * sum3 - 5.25f * x[0];
+    y[3] = 5.25f * x[7] - 4.25f * difference1 - 2.5f * (difference2 + difference3);
+    y[4] = 5.25f * x[0] - 4.25f * sum1 - 1.25f * sum2 - 5 * sum3;
+    y[5] = difference1 + 2 * difference2 + 0.5f * difference3 - 5.25f * x[7];
+    y[6] = sum1 + sum2 + sum3 - x[0];
+    y[7] = x[7];
+  }
+  VIBNET_INLINE void weights(const Vector (&x)[5], Vector (&y)[8]) {
+    const Vector even1 = (x[0] + x[2] + x[4]) * (-2.0f / 9);
+    const Vector odd1 = (x[1] + x[3]) * (-2.0f / 9);
+    const Vector even2 = (x[0] + 4 * x[2] + 16 * x[4]) * (1.0f / 90);
+    const Vector odd2 = (x[1] + 4 * x[3]) * (1.0f / 45);
+    const Vector even3 = (16 * x[0] + 4 * x[2] + x[4]) * (2.0f / 45);
+    const Vector odd3 = (4 * x[1] + x[3]) * (4.0f / 45);
+    y[0] = x[0];
+    y[1] = even1 + odd1;
+    y[2] = even1 - odd1;
+    y[3] = even2 + odd2;
+    y[4] = even2 - odd2;
+    y[5] = even3 + odd3;
+    y[6] = even3 - odd3;
+    y[7] = x[4];
+  }
+  VIBNET_INLINE void weight_gradient(const Vector (&x)[8], Vector (&y)[5]) {
+    const Vector sum1 = (x[1] + x[2]) * (-2.0f / 9);
+    const Vector difference1 = (x[1] - x[2]) * (-2.0f / 9);
+    const Vector sum2 = (x[3] + x[4]) * (1.0f / 90);
+    const Vector difference2 = (x[3] - x[4]) * (1.0f / 45);
+    const Vector sum3 = (x[5] + x[6]) * (2.0f / 45);
+    const Vector difference3 = (x[5] - x[6]) * (4.0f / 45);
+    y[0] = x[0] + sum1 + sum2 + 16 * sum3;
+    y[1] = difference1 + difference2 + 4 * difference3;
+    y[2] = sum1 + 4 * (sum2 + sum3);
+    y[3] = difference1 + 4 * difference2 + difference3;
+    y[4] = sum1 + 16 * sum2 + sum3 + x[7];
+  }
+};
+
 /// Applies a one-dimensional transform to the columns, then to the rows.
 template <int IN, int OUT>
 VIBNET_INLINE void both_ways(void (*transform)(const Vector (&)[IN], Vector (&)[OUT]),
