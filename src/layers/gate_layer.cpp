@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "math/parallel.h"
 #include "simd/kernels.h"
@@ -128,7 +129,16 @@ std::vector<bool> GateLayer::spared() const {
   return units;
 }
 
+std::vector<std::uint64_t> GateLayer::stamps() const {
+  std::vector<std::uint64_t> stamps = {numbers_->stamp(), pressures_->stamp()};
+  for (const auto& blob : blobs_) stamps.push_back(blob->data_stamp());
+  return stamps;
+}
+
 void GateLayer::set_test_factors() {
+  std::vector<std::uint64_t> now = stamps();
+  if (now == stamps_of_factors_) return;
+  stamps_of_factors_ = std::move(now);
   const std::vector<float> factors = test_factors();
   std::copy(factors.begin(), factors.end(), factors_.mutable_cpu_data());
 }

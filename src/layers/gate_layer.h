@@ -97,7 +97,8 @@ class GateLayer : public ChannelwiseLayer {
   virtual void add_gradients() = 0;
 
   bool is_training() const { return context_.phase == TRAIN; }
-  void set_test_factors();
+  /// Of what the factors of TEST and kl() hang on; see SyncedMemory.
+  std::vector<std::uint64_t> stamps() const;
   std::uint32_t first_sample() const {
     return static_cast<std::uint32_t>(context_.first_sample(context_.pass, samples_));
   }
@@ -131,6 +132,7 @@ class GateLayer : public ChannelwiseLayer {
 
  private:
   std::vector<GateUnit> gate_units() const;
+  void set_test_factors();
   /// Of each of blobs().
   std::vector<float*> mutable_values();
   void check_units(const std::vector<bool>& units) const;
@@ -141,6 +143,7 @@ class GateLayer : public ChannelwiseLayer {
   void multiply(const ChannelBlock& block, const float* from, float* to) const;
 
   const float* factors_now_ = nullptr;
+  std::vector<std::uint64_t> stamps_of_factors_;
   float* sums_now_ = nullptr;
   float gamma_;
   double cost_factor_ = 1;

@@ -132,7 +132,7 @@ class GateOnGPU : public Gate {
 
   /// From what the last forward left, as long as the parameters are what it read.
   double kl() const override {
-    if (stamps() != stamps_of_kls_) return Gate::kl();
+    if (this->stamps() != stamps_of_kls_) return Gate::kl();
     const double* kls = static_cast<const double*>(kls_->cpu_data());
     double sum = 0;
     for (int c = 0; c < this->channels_; ++c) sum += kls[c];
@@ -165,17 +165,10 @@ class GateOnGPU : public Gate {
     return is_wanted ? this->blobs_[blob]->mutable_gpu_diff() : nullptr;
   }
 
-  /// Of what kl() hangs on.
-  std::vector<std::uint64_t> stamps() const {
-    std::vector<std::uint64_t> stamps = {this->numbers_->stamp(), this->pressures_->stamp()};
-    for (const auto& blob : this->blobs_) stamps.push_back(blob->data_stamp());
-    return stamps;
-  }
-
   double* kls_on_gpu() {
     const std::size_t bytes = this->channels_ * sizeof(double);
     if (kls_ == nullptr || kls_->bytes() != bytes) kls_ = std::make_unique<SyncedMemory>(bytes);
-    stamps_of_kls_ = this->samples_ > 0 ? stamps() : std::vector<std::uint64_t>();
+    stamps_of_kls_ = this->samples_ > 0 ? this->stamps() : std::vector<std::uint64_t>();
     return static_cast<double*>(kls_->mutable_gpu_data());
   }
 

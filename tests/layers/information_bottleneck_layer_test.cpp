@@ -4,6 +4,8 @@
 #include <omp.h>
 
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "support/error_of.h"
 #include "support/layer_fixture.h"
@@ -155,6 +157,24 @@ TEST(InformationBottleneck, MasksAtTheThresholdInTest) {
   }
   EXPECT_EQ(top_of(&fixture), (std::vector<float>{6, 0, 0, 0}));
   EXPECT_EQ(bottleneck(&fixture).kept(), (std::vector<bool>{true, false, false, false}));
+}
+
+TEST(InformationBottleneck, FollowsItsParametersInTest) {
+  Context context = training_context();
+  context.phase = TEST;
+  LayerFixture fixture(kBottleneck, {{1, 3}}, 1, context);
+  fixture.bottom().set_data(1);
+  Blob& mu = *fixture.layer().blobs()[0];
+  Blob& log_sigma2 = *fixture.layer().blobs()[1];
+  for (const float value : {2.0f, -3.0f}) {
+    mu.set_data(value);
+    EXPECT_EQ(top_of(&fixture), std::vector<float>(3, value));
+    EXPECT_EQ(top_of(&fixture), std::vector<float>(3, value));
+  }
+  log_sigma2.mutable_cpu_data()[0] = 9;  // masked
+  EXPECT_EQ(top_of(&fixture), (std::vector<float>{0, -3, -3}));
+  bottleneck(&fixture).freeze({false, true, false});
+  EXPECT_EQ(top_of(&fixture), (std::vector<float>{0, 0, -3}));
 }
 
 TEST(InformationBottleneck, RefusesWhatItCannotWorkOn) {
