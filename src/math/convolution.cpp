@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <set>
 #include <string>
 #include <tuple>
 
 #include "math/depthwise_convolution.h"
+#include "math/direct_convolution.h"
 #include "math/parallel.h"
 #include "math/unfolded_convolution.h"
 #include "math/winograd.h"
@@ -53,12 +55,16 @@ std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convoluti
                                                     bool weights_change) {
   const char* asked = std::getenv("VIBNET_CONVOLUTION");
   const std::string name = asked == nullptr ? "" : asked;
-  if (!name.empty() && name != "unfolded" && name != "depthwise" && name != "winograd2" &&
-      name != "winograd4")
-    fail("VIBNET_CONVOLUTION: '", name, "' is not unfolded, depthwise, winograd2 or winograd4");
+  const std::set<std::string> names = {"",          "unfolded",  "direct",
+                                       "depthwise", "winograd2", "winograd4"};
+  if (names.count(name) == 0)
+    fail("VIBNET_CONVOLUTION: '", name,
+         "' is not unfolded, direct, depthwise, winograd2 or winograd4");
   if (DepthwiseConvolution::takes(convolution) &&
       (name == "depthwise" || (name.empty() && is_cheap_by_channels(convolution))))
     return std::make_unique<DepthwiseConvolution>(convolution);
+  if (DirectConvolution::takes(convolution) && (name == "direct" || name.empty()))
+    return std::make_unique<DirectConvolution>(convolution);
   if (name == "unfolded") return std::make_unique<UnfoldedConvolution>(convolution);
   double least = name.empty() ? unfolded_cost(convolution) : HUGE_VAL;
   int best = 0;

@@ -53,7 +53,8 @@ class ConvolutionKernel {
 
 /// The way that costs least where the weights change between passes, or where they do not and are
 /// prepared once; by a model of what each costs, never by a clock, so that a run is the same run
-/// again. The environment variable VIBNET_CONVOLUTION (unfolded, depthwise, winograd2, winograd4)
+/// again. The environment variable VIBNET_CONVOLUTION (unfolded, direct, depthwise, winograd2,
+/// winograd4)
 /// asks for a way wherever it can be had.
 std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convolution,
                                                     bool weights_change);

@@ -178,10 +178,10 @@ void DepthwiseConvolution::forward(const float* maps, const float* weights,
       copy(split, count, maps + some * map_size, columns);
       for (int i = 0; i < count; ++i) {
         const std::int64_t channel = (some + i) % channels;
-        kernels().weighted_sums({columns + i * size, std::ptrdiff_t{rows_.stride} * split_width_,
-                                 split_offsets_.data(), weights + channel * taps(), taps(),
-                                 epilogue.from(channel), rows.end - rows.begin, outputs,
-                                 results + (some + i) * places + rows.begin * outputs, outputs});
+        kernels().weighted_sums(
+            {columns + i * size, std::ptrdiff_t{rows_.stride} * split_width_, split_offsets_.data(),
+             weights + channel * taps(), taps(), 1, epilogue.from(channel), rows.end - rows.begin,
+             outputs, results + (some + i) * places + rows.begin * outputs, outputs, places});
       }
     }
   });
@@ -207,10 +207,12 @@ void DepthwiseConvolution::backward_data(const float* results, const float* weig
                                back.data(),
                                weights + i % convolution_.groups * taps(),
                                taps(),
+                               1,
                                {},
                                1,
                                count,
                                sums,
+                               0,
                                0});
       float* map = maps + i * convolution_.window.values();
       for (int y = 0; y < rows_.size; ++y, map += columns_.size) {

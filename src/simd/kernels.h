@@ -116,20 +116,41 @@ struct PoolingRow {
   int* index;
 };
 
-/// to[i] = the sum of weights[t] from[offsets[t] + i] for i < count, with the first channel's
-/// epilogue, row by row. Up to kLanes floats more are read, and behind a row that is not the last
-/// written.
+/// Of each filter, which has `terms` weights: to[i] = the sum of weights[t] from[offsets[t] + i]
+/// for i < count, with the filter's epilogue, row by row. Up to kLanes floats more are read, and
+/// behind a row that is not the last written.
 struct WeightedSums {
   const float* from;
   std::ptrdiff_t from_row;
   const std::ptrdiff_t* offsets;
   const float* weights;
   int terms;
+  int filters;
   Epilogue epilogue;
   int rows;
   int count;
   float* to;
   std::ptrdiff_t to_row;
+  std::ptrdiff_t to_filter;
+};
+
+/// The filters that tap_sums works on.
+constexpr int kTapFilters = 4;
+
+/// The way back to the weights: adds the sum of from[offsets[t] + i] other[i] over i < count and
+/// all rows, of each tap t and each filter f of `other`, to the kLanes floats at sums + (t *
+/// kTapFilters + f) * kLanes, which are to be summed in turn. `count` is a multiple of kLanes; rows
+/// of `other` stand one behind the other.
+struct TapSums {
+  const float* from;
+  std::ptrdiff_t from_row;
+  const std::ptrdiff_t* offsets;
+  int taps;
+  const float* other;
+  std::ptrdiff_t other_filter;
+  int rows;
+  int count;
+  float* sums;
 };
 
 /// A plane by 3 x 3 taps, with one row and column of zeros around it: the rows [begin, end) of
@@ -193,6 +214,7 @@ struct Kernels {
   void (*deinterleave)(const float* interleaved, std::ptrdiff_t row, int count,
                        const Epilogue& epilogue, float* planes, std::ptrdiff_t plane, int channels);
   void (*weighted_sums)(const WeightedSums& sums);
+  void (*tap_sums)(const TapSums& sums);
   void (*depthwise_plane)(const DepthwisePlane& plane);
   void (*pad_planes)(const PaddedPlanes& planes);
   void (*add_planes)(const AddedPlanes& planes);

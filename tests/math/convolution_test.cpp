@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "math/depthwise_convolution.h"
+#include "math/direct_convolution.h"
 #include "math/unfolded_convolution.h"
 #include "math/winograd.h"
 #include "simd/kernels.h"
@@ -33,6 +34,7 @@ std::vector<std::unique_ptr<ConvolutionKernel>> ways(const Convolution& c) {
   std::vector<std::unique_ptr<ConvolutionKernel>> all;
   all.push_back(std::make_unique<UnfoldedConvolution>(c));
   if (DepthwiseConvolution::takes(c)) all.push_back(std::make_unique<DepthwiseConvolution>(c));
+  if (DirectConvolution::takes(c)) all.push_back(std::make_unique<DirectConvolution>(c));
   for (const int m : {2, 4})
     if (Winograd::takes(c, m)) all.push_back(std::make_unique<Winograd>(c, m));
   return all;
@@ -220,9 +222,9 @@ TEST(MakeConvolution, AnUnknownWayIsNamed) {
   const Convolution c = convolution_of(1, 1, 1, 1, {3, 3, 0, 1, 1}, {3, 3, 0, 1, 1});
   const char* before = std::getenv("VIBNET_CONVOLUTION");
   const std::string kept = before == nullptr ? "" : before;
-  setenv("VIBNET_CONVOLUTION", "direct", 1);
+  setenv("VIBNET_CONVOLUTION", "fastest", 1);
   EXPECT_THAT(error_of([&] { make_convolution(c, true); }),
-              testing::HasSubstr("VIBNET_CONVOLUTION: 'direct' is not unfolded"));
+              testing::HasSubstr("VIBNET_CONVOLUTION: 'fastest' is not unfolded"));
   setenv("VIBNET_CONVOLUTION", kept.c_str(), 1);
 }
 
@@ -271,6 +273,20 @@ INSTANTIATE_TEST_SUITE_P(
                     // So few places that prepared filters are columns.
                     convolution_of(1, 1, 70, 45, axis(2, 3, 1), axis(2, 3, 1)),
                     convolution_of(2, 2, 30, 40, axis(3, 3, 1), axis(4, 3, 1))));
+
+INSTANTIATE_TEST_SUITE_P(
+    FewChannels, ConvolutionTest,
+    testing::Values(convolution_of(5, 1, 1, 20, axis(28, 5), axis(28, 5)),
+                    convolution_of(9, 1, 3, 16, axis(32, 3, 1), axis(32, 3, 1)),
+                    convolution_of(1, 1, 3, 13, axis(9, 3, 1), axis(17, 3, 1)),
+                    convolution_of(17, 1, 2, 7, axis(4, 2), axis(34, 4, 1)),
+                    convolution_of(2, 1, 4, 37, axis(11, 3, 2, 1, 2), axis(20, 5, 4, 1, 2)),
+                    convolution_of(3, 1, 1, 1, axis(1, 1), axis(16, 1)),
+                    convolution_of(2, 1, 1, 3, axis(1, 1, 3), axis(15, 2, 5)),
+                    convolution_of(1, 1, 2, 11, axis(3, 7, 6), axis(77, 7, 3)),
+                    // So wide that the results are taken in parts.
+                    convolution_of(1, 1, 1, 6, axis(7, 3), axis(1100, 3, 1)),
+                    convolution_of(0, 1, 3, 4, axis(9, 3), axis(20, 3))));
 
 INSTANTIATE_TEST_SUITE_P(
     Depthwise, ConvolutionTest,

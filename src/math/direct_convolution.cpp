@@ -1,0 +1,151 @@
+#include "math/direct_convolution.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "math/parallel.h"
+#include "math/scratch.h"
+
+namespace vibnet {
+namespace {
+
+constexpr int kMostChannels = 4;
+/// Of results that are copied for the sums by taps: a part of the first-level cache.
+constexpr int kFloatsAtOnce = 4096;
+/// Parts of the samples, each with sums of its own, however many threads there are.
+constexpr int kShares = 8;
+
+}  // namespace
+
+bool DirectConvolution::takes(const Convolution& c) {
+  return c.groups == 1 && c.window.axes.size() == 2 && c.window.channels <= kMostChannels &&
+         c.places() > 0 && c.window.axes[1].outputs() >= kLanes &&
+         std::all_of(c.window.axes.begin(), c.window.axes.end(),
+                     [](const WindowAxis& axis) { return axis.stride == 1; });
+}
+
+DirectConvolution::DirectConvolution(const Convolution& convolution)
+    : convolution_(convolution),
+      rows_(convolution.window.axes[0]),
+      columns_(convolution.window.axes[1]),
+      height_(rows_.size + 2 * rows_.pad),
+      width_(columns_.size + 2 * columns_.pad),
+      unfolded_(convolution) {
+  for (int c = 0; c < convolution.window.channels; ++c)
+    for (int kh = 0; kh < rows_.kernel; ++kh)
+      for (int kw = 0; kw < columns_.kernel; ++kw)
+        offsets_.push_back((std::ptrdiff_t{c} * height_ + kh * rows_.dilation) * width_ +
+                           kw * columns_.dilation);
+}
+
+/// Floats of a map's padded planes, with room behind them.
+std::ptrdiff_t DirectConvolution::padded_size() const {
+  return std::ptrdiff_t{convolution_.window.channels} * height_ * width_ + kLanes;
+}
+
+/// What some rows of windows see of a map, with zeros around and behind it. Returns where the first
+/// of them begins.
+const float* DirectConvolution::pad(const float* map, Rows windows, float* padded) const {
+  const int seen = windows.end - windows.begin + static_cast<int>(rows_.reach()) - 1;
+  const int above = std::clamp(rows_.pad - windows.begin, 0, seen);
+  const int row = windows.begin + above - rows_.pad;
+  const int height = std::clamp(rows_.size - row, 0, seen - above);
+  float* to = padded + std::ptrdiff_t{windows.begin} * width_;
+  kernels().pad_planes({convolution_.window.channels, map + std::ptrdiff_t{row} * columns_.size,
+                        std::ptrdiff_t{rows_.size} * columns_.size, columns_.size, 1, above, height,
+                        seen - above - height, columns_.pad, columns_.size, to,
+                        std::ptrdiff_t{height_} * width_, width_});
+  std::fill_n(padded + padded_size() - kLanes, kLanes, 0.0f);
+  return to;
+}
+
+/// Threads share the samples, or the rows of few.
+void DirectConvolution::forward(const float* maps, const float* weights, const Epilogue& epilogue,
+                                float* results) const {
+  const int outputs = rows_.outputs();
+  const int row_parts =
+      std::min(outputs, parts(omp_get_max_threads(), std::max(1, convolution_.samples)));
+  parallel_jobs(convolution_.samples * row_parts, [&](int job, int /*thread*/) {
+    const int sample = job / row_parts;
+    const int part = job % row_parts;
+    const Rows windows{outputs * part / row_parts, outputs * (part + 1) / row_parts};
+    const float* map = maps + sample * convolution_.map_size();
+    const float* from = is_padded() ? pad(map, windows, scratch(padded_size()))
+                                    : map + std::ptrdiff_t{windows.begin} * width_;
+    kernels().weighted_sums({from, width_, offsets_.data(), weights, taps(), convolution_.filters,
+                             epilogue, windows.end - windows.begin, columns_.outputs(),
+                             results + sample * convolution_.result_size() +
+                                 std::ptrdiff_t{windows.begin} * columns_.outputs(),
+                             columns_.outputs(), convolution_.places()});
+  });
+}
+
+/// Adds what a sample gives to the sums by the taps of kTapFilters filters from one on. Results
+/// that are not whole vectors, or fewer, are copied: `copy` has room for kTapFilters rows, or
+/// kFloatsAtOnce floats of them.
+void DirectConvolution::sum_taps(const float* padded, const float* results, int filter, float* copy,
+                                 float* sums) const {
+  const int outputs = rows_.outputs();
+  const int row = round_up_to_lanes(columns_.outputs());
+  const int at_once = std::clamp(kFloatsAtOnce / (kTapFilters * row), 1, outputs);
+  const int filters = std::min(kTapFilters, convolution_.filters - filter);
+  const bool copies = filters < kTapFilters || row > columns_.outputs();
+  const std::ptrdiff_t places = convolution_.places();
+  const std::ptrdiff_t copy_size = std::ptrdiff_t{at_once} * row;
+  if (copies) std::fill(copy + filters * copy_size, copy + kTapFilters * copy_size, 0.0f);
+  for (int begin = 0; begin < outputs; begin += at_once) {
+    const int rows = std::min(at_once, outputs - begin);
+    const float* some = results + filter * places + std::ptrdiff_t{begin} * columns_.outputs();
+    if (copies)
+      kernels().pad_planes({filters, some, places, columns_.outputs(), 1, 0, rows, 0, 0,
+                            columns_.outputs(), copy, copy_size, row});
+    kernels().tap_sums({padded + std::ptrdiff_t{begin} * width_, width_, offsets_.data(), taps(),
+                        copies ? copy : some, copies ? copy_size : places, rows, row, sums});
+  }
+}
+
+/// Each thread takes some samples, or of few some filters.
+void DirectConvolution::backward_weights(const float* maps, const float* results,
+                                         float* weights) const {
+  if (convolution_.samples == 0) return;
+  const int groups = parts(convolution_.filters, kTapFilters);
+  const int share = parts(convolution_.samples, kShares);
+  const int shares = parts(convolution_.samples, share);
+  const int some = parts(groups, parts(omp_get_max_threads(), shares));
+  const int filter_parts = parts(groups, some);
+  const std::size_t group_size = std::size_t{kTapFilters} * taps() * kLanes;
+  const std::size_t sums_size = groups * group_size;
+  const std::size_t copy_size =
+      kFloatsAtOnce + std::size_t{kTapFilters} * round_up_to_lanes(columns_.outputs());
+  const std::size_t own_size = padded_size() + copy_size;
+  float* sums = scratch(shares * sums_size + own_size * omp_get_max_threads());
+  float* buffers = sums + shares * sums_size;
+  parallel_jobs(shares * filter_parts, [&](int job, int thread) {
+    const int begin = job / filter_parts * share;
+    const int end = std::min(begin + share, convolution_.samples);
+    const int first = job % filter_parts * some;
+    const int last = std::min(first + some, groups);
+    float* own_sums = sums + job / filter_parts * sums_size;
+    float* padded = buffers + thread * own_size;
+    std::fill(own_sums + first * group_size, own_sums + last * group_size, 0.0f);
+    for (int n = begin; n < end; ++n) {
+      pad(maps + n * convolution_.map_size(), all_rows(convolution_.window), padded);
+      for (int group = first; group < last; ++group)
+        sum_taps(padded, results + n * convolution_.result_size(), group * kTapFilters,
+                 padded + padded_size(), own_sums + group * group_size);
+    }
+  });
+  for (int s = 1; s < shares; ++s)
+    std::transform(sums, sums + sums_size, sums + s * sums_size, sums, std::plus<>());
+  for (int f = 0; f < convolution_.filters; ++f)
+    for (int tap = 0; tap < taps(); ++tap) {
+      const float* lanes = sums + f / kTapFilters * group_size +
+                           (std::ptrdiff_t{tap} * kTapFilters + f % kTapFilters) * kLanes;
+      weights[std::ptrdiff_t{f} * taps() + tap] += std::accumulate(lanes, lanes + kLanes, 0.0f);
+    }
+}
+
+}  // namespace vibnet

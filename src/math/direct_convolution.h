@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "math/convolution.h"
+#include "math/unfolded_convolution.h"
+#include "simd/kernels.h"
+
+namespace vibnet {
+
+/// A convolution of few channels at a stride of 1, as a net's first is: places side by side are
+/// summed where the planes stand, for many filters at once, and nothing is unfolded. (The gradient
+/// by the maps, which such a layer seldom needs, comes by the unfolded way.)
+class DirectConvolution : public ConvolutionKernel {
+ public:
+  /// Whether the convolution is one of those, with rows that fill a vector.
+  static bool takes(const Convolution& convolution);
+
+  explicit DirectConvolution(const Convolution& convolution);
+
+  void forward(const float* maps, const float* weights, const Epilogue& epilogue,
+               float* results) const override;
+  void backward_data(const float* results, const float* weights, float* maps) const override {
+    unfolded_.backward_data(results, weights, maps);
+  }
+  void backward_weights(const float* maps, const float* results, float* weights) const override;
+
+ private:
+  int taps() const { return static_cast<int>(offsets_.size()); }
+  bool is_padded() const { return rows_.pad > 0 || columns_.pad > 0; }
+  std::ptrdiff_t padded_size() const;
+  const float* pad(const float* map, Rows windows, float* padded) const;
+  void sum_taps(const float* padded, const float* results, int filter, float* copy,
+                float* sums) const;
+
+  const Convolution convolution_;
+  const WindowAxis rows_;
+  const WindowAxis columns_;
+  /// Of a padded plane.
+  const int height_;
+  const int width_;
+  /// Where each tap is from the first on, in padded planes.
+  std::vector<std::ptrdiff_t> offsets_;
+  const UnfoldedConvolution unfolded_;
+};
+
+}  // namespace vibnet
