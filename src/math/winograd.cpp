@@ -318,15 +318,16 @@ class WeightGradient {
                           adds});
   }
 
-  /// Adds what a job's sums become to the gradient by the weights.
-  void add_to_weights(int job, const float* sums) const {
+  /// Adds what a job's sums become to the gradient by the weights, of the filters [begin, end) of
+  /// the job's.
+  void add_to_weights(int job, int begin, int end, const float* sums) const {
     const int filter = job / blocks() * kPanel;
     const int channel = job % blocks() * kGradientChannels;
     const int count = some_channels(job);
     const int width = round_up_to_lanes(count);
     const int taps = winograd_.taps * winograd_.taps;
     float of_lanes[winograd::kMostTaps * kLanes];
-    for (int f = 0; f < std::min(kPanel, filters() - filter); ++f)
+    for (int f = begin; f < std::min(end, filters() - filter); ++f)
       for (int lane = 0; lane < count; lane += kLanes) {
         winograd_.transform_weight_gradient(sums + f * width + lane, element_size(), of_lanes);
         float* to = weights_ + (std::ptrdiff_t{filter + f} * channels() + channel + lane) * taps;
@@ -371,7 +372,13 @@ class WeightGradient {
                      std::transform(sums + begin, sums + end, sums + part * all_sums + begin,
                                     sums + begin, std::plus<>());
                  });
-    for (int job = 0; job < jobs(); ++job) add_to_weights(job, sums + job * sum_size());
+    constexpr int kShares = 4;
+    parallel_jobs(jobs() * kShares, [&](int part, int /*thread*/) {
+      const int job = part / kShares;
+      const int share = part % kShares;
+      add_to_weights(job, share * kPanel / kShares, (share + 1) * kPanel / kShares,
+                     sums + job * sum_size());
+    });
   }
 
   /// Each thread takes filters and channels of its own, and sums all strips for them.
@@ -399,7 +406,7 @@ class WeightGradient {
       parallel_jobs(jobs(), [&](int job, int thread) {
         float* own = sums + (is_one ? thread : job) * sum_size();
         multiply(job, v, g, (end - begin) * input_.across, begin > 0, own);
-        if (end == strips) add_to_weights(job, own);
+        if (end == strips) add_to_weights(job, 0, kPanel, own);
       });
     }
   }

@@ -100,20 +100,29 @@ int UpdateRule::history_count() const {
 }
 
 void UpdateRule::update(std::int64_t begin, std::int64_t end, float rate, std::int64_t iteration,
-                        const float* gradient, const std::vector<float*>& history,
-                        float* data) const {
+                        const Decay& decay, const float* gradient,
+                        const std::vector<float*>& history, float* data) const {
   std::visit(
       [&](const auto& all) {
         // Copies: what the loop writes cannot be one of their members, and so it is vectorised.
         const auto rule = all.at(iteration).with(rate);
+        const Decay own = decay;
         float* h = history[0];
-        if constexpr (rule.kHistory == 1) {
+        float* s = rule.kHistory == 1 ? nullptr : history[1];
+        const auto step = [=](std::int64_t i, float of_sign) {
+          const float g = gradient[i] + of_sign + own.l2 * data[i];
+          const float value = data[i] - own.shrink * data[i];
           float none = 0;
-          for (std::int64_t i = begin; i < end; ++i) data[i] -= rule.step(gradient[i], h[i], none);
-        } else {
-          float* s = history[1];
-          for (std::int64_t i = begin; i < end; ++i) data[i] -= rule.step(gradient[i], h[i], s[i]);
-        }
+          if constexpr (rule.kHistory == 1)
+            data[i] = value - rule.step(g, h[i], none);
+          else
+            data[i] = value - rule.step(g, h[i], s[i]);
+        };
+        if (own.l1 == 0)
+          for (std::int64_t i = begin; i < end; ++i) step(i, 0);
+        else
+          for (std::int64_t i = begin; i < end; ++i)
+            step(i, own.l1 * static_cast<float>((data[i] > 0) - (data[i] < 0)));
       },
       steps_);
 }

@@ -9,6 +9,14 @@
 
 namespace vibnet {
 
+/// What takes values down besides the rule: l1 times a value's sign, and l2 times the value, join
+/// its gradient; the share `shrink` of it goes apart from that.
+struct Decay {
+  float l1 = 0;
+  float l2 = 0;
+  float shrink = 0;
+};
+
 /// How a solver turns gradients into steps. Caffe's formulas and order of history blobs.
 class UpdateRule {
  public:
@@ -20,10 +28,11 @@ class UpdateRule {
   /// True for a rule whose weight decay is no part of the gradient: data -= rate decay data.
   bool decouples_decay() const { return decouples_decay_; }
   const UpdateSteps& steps() const { return steps_; }
-  /// Over the values [begin, end): data -= step. `rate` has lr_mult in it; `iteration` counts from
-  /// 0.
+  /// Over the values [begin, end): decays them, and data -= step. `rate` has lr_mult in it;
+  /// `iteration` counts from 0.
   void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t iteration,
-              const float* gradient, const std::vector<float*>& history, float* data) const;
+              const Decay& decay, const float* gradient, const std::vector<float*>& history,
+              float* data) const;
 
  private:
   UpdateSteps steps_;

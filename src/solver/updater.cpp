@@ -14,48 +14,32 @@ UpdaterFactory& gpu_factory() {
   return factory;
 }
 
-void add_decay(std::int64_t begin, std::int64_t end, float l1, float l2, const float* data,
-               float* gradient) {
-  for (std::int64_t i = begin; i < end; ++i) {
-    const float sign = static_cast<float>((data[i] > 0) - (data[i] < 0));
-    gradient[i] += l1 * sign + l2 * data[i];
-  }
-}
-
 /// A parameter as it is updated.
 struct Update {
-  std::int64_t count;
   float* data;
-  float* gradient;
+  const float* gradient;
   std::vector<float*> history;
   float rate;
-  /// What is added to the gradient: l1 times the sign, and l2 times the value.
-  float l1;
-  float l2;
-  /// The share of each value that is taken away apart from the gradient.
-  float shrink;
-
-  void regularize(std::int64_t begin, std::int64_t end) const {
-    if (l1 != 0 || l2 != 0) add_decay(begin, end, l1, l2, data, gradient);
-    if (shrink == 0) return;
-    const float share = shrink;
-    for (float* value = data + begin; value < data + end; ++value) *value -= share * *value;
-  }
+  Decay decay;
 };
 
-/// Some values of an update, which stay in a core's cache.
-struct UpdatePiece {
-  const Update* update;
-  std::int64_t begin, end;
-};
-
-std::vector<UpdatePiece> pieces_of(const std::vector<Update>& updates) {
+/// Calls body(i, begin, end) for pieces of some values, so many of each, on all threads.
+template <typename Body>
+void for_each_piece(const std::vector<std::int64_t>& counts, const Body& body) {
   constexpr std::int64_t kPiece = 8192;
-  std::vector<UpdatePiece> pieces;
-  for (const Update& update : updates)
-    for (std::int64_t begin = 0; begin < update.count; begin += kPiece)
-      pieces.push_back({&update, begin, std::min(update.count, begin + kPiece)});
-  return pieces;
+  struct Piece {
+    std::size_t of;
+    std::int64_t begin, end;
+  };
+  std::vector<Piece> pieces;
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    for (std::int64_t begin = 0; begin < counts[i]; begin += kPiece)
+      pieces.push_back({i, begin, std::min(counts[i], begin + kPiece)});
+  parallel_for(static_cast<std::int64_t>(pieces.size()), 2,
+               [&](std::int64_t first, std::int64_t last) {
+                 for (std::int64_t p = first; p < last; ++p)
+                   body(pieces[p].of, pieces[p].begin, pieces[p].end);
+               });
 }
 
 class UpdaterCPU : public Updater {
@@ -63,25 +47,31 @@ class UpdaterCPU : public Updater {
   using Updater::Updater;
 
   void clear_gradients() override {
-    for (const UpdatedParameter& parameter : parameters_) parameter.blob->set_diff(0);
+    std::vector<std::int64_t> counts;
+    std::vector<float*> gradients;
+    for (const UpdatedParameter& parameter : parameters_) {
+      counts.push_back(parameter.blob->count());
+      gradients.push_back(parameter.blob->mutable_cpu_diff());
+    }
+    for_each_piece(counts, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
+      std::fill(gradients[i] + begin, gradients[i] + end, 0.0f);
+    });
   }
 
   void update(std::int64_t iteration, double rate, float kl_weight) override {
     clip_gradients();
     if (settings_.passes > 1) scale_gradients(1 / static_cast<float>(settings_.passes));
+    std::vector<std::int64_t> counts;
     std::vector<Update> updates;
-    for (const UpdatedParameter& parameter : parameters_)
-      if (parameter.lr_mult != 0) updates.push_back(update_of(parameter, rate, kl_weight));
-    const std::vector<UpdatePiece> pieces = pieces_of(updates);
-    parallel_for(static_cast<std::int64_t>(pieces.size()), 2,
-                 [&](std::int64_t first, std::int64_t last) {
-                   for (std::int64_t i = first; i < last; ++i) {
-                     const auto& [update, begin, end] = pieces[i];
-                     update->regularize(begin, end);
-                     rule_.update(begin, end, update->rate, iteration, update->gradient,
-                                  update->history, update->data);
-                   }
-                 });
+    for (const UpdatedParameter& parameter : parameters_) {
+      if (parameter.lr_mult == 0) continue;
+      counts.push_back(parameter.blob->count());
+      updates.push_back(update_of(parameter, rate, kl_weight));
+    }
+    for_each_piece(counts, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
+      const Update& own = updates[i];
+      rule_.update(begin, end, own.rate, iteration, own.decay, own.gradient, own.history, own.data);
+    });
   }
 
  private:
@@ -108,19 +98,16 @@ class UpdaterCPU : public Updater {
   }
 
   Update update_of(const UpdatedParameter& parameter, double rate, float kl_weight) const {
-    Update update{parameter.blob->count(),
-                  parameter.blob->mutable_cpu_data(),
-                  parameter.blob->mutable_cpu_diff(),
+    Update update{parameter.blob->mutable_cpu_data(),
+                  parameter.blob->cpu_diff(),
                   {},
                   static_cast<float>(rate * parameter.lr_mult),
-                  parameter.l1_decay * kl_weight,
-                  0,
-                  0};
+                  {parameter.l1_decay * kl_weight, 0, 0}};
     for (Blob* blob : parameter.history) update.history.push_back(blob->mutable_cpu_data());
     if (rule_.decouples_decay())
-      update.shrink = update.rate * parameter.decay;
+      update.decay.shrink = update.rate * parameter.decay;
     else
-      (settings_.decays_signs ? update.l1 : update.l2) += parameter.decay;
+      (settings_.decays_signs ? update.decay.l1 : update.decay.l2) += parameter.decay;
     return update;
   }
 };
