@@ -183,29 +183,24 @@ void GateLayer::set_factors(Noise kind, const Drawn& of) {
   });
 }
 
-/// For each channel the sum over samples of value(n * channels_ + c).
-template <typename Value>
-std::vector<float> GateLayer::sum_samples(const Value& value) const {
-  std::vector<float> sums(channels_);
-  float* sum = sums.data();
+GateLayer::UnitSums GateLayer::sum_samples() const {
+  UnitSums all{std::vector<float>(channels_), std::vector<float>(is_training() ? channels_ : 0)};
   const int samples = samples_;
   const int channels = channels_;
-  parallel_for(channels, grain_of(samples), [=](std::int64_t begin, std::int64_t end) {
-    for (int n = 0; n < samples; ++n)
-      for (std::int64_t c = begin; c < end; ++c) sum[c] += value(n * channels + c);
-  });
-  return sums;
-}
-
-std::vector<float> GateLayer::sum_gradients() const {
-  const float* sums = sums_.cpu_data();
-  return sum_samples([=](std::int64_t i) { return sums[i]; });
-}
-
-std::vector<float> GateLayer::sum_sloped_gradients() const {
   const float* sums = sums_.cpu_data();
   const float* slopes = slopes_.cpu_data();
-  return sum_samples([=](std::int64_t i) { return sums[i] * slopes[i]; });
+  float* plain = all.plain.data();
+  float* sloped = is_training() ? all.sloped.data() : nullptr;
+  parallel_for(channels, grain_of(2 * samples), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = 0; n < samples; ++n) {
+      const float* sum = sums + n * channels;
+      const float* slope = slopes + n * channels;
+      for (std::int64_t c = begin; c < end; ++c) plain[c] += sum[c];
+      for (std::int64_t c = begin; sloped != nullptr && c < end; ++c)
+        sloped[c] += sum[c] * slope[c];
+    }
+  });
+  return all;
 }
 
 void GateLayer::begin_forward(const Blobs& /*bottom*/) {
@@ -242,7 +237,7 @@ void GateLayer::forward_block(const ChannelBlock& block, const float* x, float* 
 
 void GateLayer::begin_backward(int /*parts*/) {
   factors_now_ = factors_.cpu_data();
-  sums_.set_data(0);
+  if (spatial_ != 1) sums_.set_data(0);  // else each is written once
   sums_now_ = sums_.mutable_cpu_data();
 }
 

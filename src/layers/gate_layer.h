@@ -112,9 +112,12 @@ class GateLayer : public ChannelwiseLayer {
   /// Draws each sample's and unit's noise, and sets factors and slopes to what `of` makes of it,
   /// and of frozen units to 0.
   void set_factors(Noise noise, const Drawn& of);
-  /// Per unit: sum_n sum_s dL/dy x, and in a TRAIN pass the same with each sample's slope.
-  std::vector<float> sum_gradients() const;
-  std::vector<float> sum_sloped_gradients() const;
+  /// Per unit: sum_n sum_s dL/dy x, and in TRAIN the same with each sample's slope.
+  struct UnitSums {
+    std::vector<float> plain;
+    std::vector<float> sloped;
+  };
+  UnitSums sum_samples() const;
 
   int samples_ = 0;
   int channels_ = 0;
@@ -136,8 +139,6 @@ class GateLayer : public ChannelwiseLayer {
   /// Of each of blobs().
   std::vector<float*> mutable_values();
   void check_units(const std::vector<bool>& units) const;
-  template <typename Value>
-  std::vector<float> sum_samples(const Value& value) const;
   template <typename Visit>
   void for_each_unit(const ChannelBlock& block, const Visit& visit) const;
   void multiply(const ChannelBlock& block, const float* from, float* to) const;

@@ -56,7 +56,8 @@ void HardConcreteLayer::add_gradients() {
   if (!learns(0)) return;
   const float* log_alpha = blobs_[0]->cpu_data();
   float* d_log_alpha = blobs_[0]->mutable_cpu_diff();
-  const std::vector<float> by_log_alpha = is_training() ? sum_sloped_gradients() : sum_gradients();
+  const UnitSums sums = sum_samples();
+  const std::vector<float>& by_log_alpha = is_training() ? sums.sloped : sums.plain;
   for (int c = 0; c < channels_; ++c) {
     if (numbers()[c] == kFrozen) continue;
     if (!is_training()) {

@@ -49,8 +49,7 @@ void InformationBottleneckLayer::draw_factors() {
 void InformationBottleneckLayer::add_gradients() {
   const float* mu = blobs_[0]->cpu_data();
   const float* log_sigma2 = blobs_[1]->cpu_data();
-  const std::vector<float> by_mu = sum_gradients();
-  const std::vector<float> by_sigma = sum_sloped_gradients();
+  const auto [by_mu, by_sigma] = sum_samples();
   const std::vector<bool> kept = is_training() ? std::vector<bool>() : this->kept();
   float* d_mu = blobs_[0]->mutable_cpu_diff();
   float* d_log_sigma2 = blobs_[1]->mutable_cpu_diff();

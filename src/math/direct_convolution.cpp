@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <numeric>
 
 #include "math/parallel.h"
 #include "math/scratch.h"
@@ -144,7 +143,7 @@ void DirectConvolution::backward_weights(const float* maps, const float* results
     for (int tap = 0; tap < taps(); ++tap) {
       const float* lanes = sums + f / kTapFilters * group_size +
                            (std::ptrdiff_t{tap} * kTapFilters + f % kTapFilters) * kLanes;
-      weights[std::ptrdiff_t{f} * taps() + tap] += std::accumulate(lanes, lanes + kLanes, 0.0f);
+      weights[std::ptrdiff_t{f} * taps() + tap] += kernels().blocks.sum(lanes, kLanes);
     }
 }
 
