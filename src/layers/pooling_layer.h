@@ -65,6 +65,8 @@ class PoolingLayer : public Layer {
                                 std::uint32_t missing) const;
   int out_size(int size, int kernel, int pad, int stride) const;
   static std::vector<Range> ranges(int outputs, int size, int kernel, int pad, int stride);
+  bool halves_plane() const;
+  void spread(const float* dy, const int* chosen, float* dx) const;
   void max_of_plane(const float* x, float* y, int* index) const;
   void mean_of_plane(const float* x, float* y) const;
   void draw_in_plane(const float* x, int plane, float* y, int* index) const;

@@ -116,6 +116,15 @@ struct PoolingRow {
   int* index;
 };
 
+/// The way back from rows of windows of 2 x 2, side by side, that cover a plane: each pixel gets
+/// its window's gradient where `index` says that it was the largest, else 0.
+struct HalvedPlane {
+  const float* gradients;
+  const int* index;
+  int rows, columns;
+  float* plane;
+};
+
 /// Of each filter, which has `terms` weights: to[i] = the sum of weights[t] from[offsets[t] + i]
 /// for i < count, with the filter's epilogue, row by row. Up to kLanes floats more are read, and
 /// behind a row that is not the last written.
@@ -222,6 +231,7 @@ struct Kernels {
   void (*normals)(std::uint64_t key, std::uint64_t iteration, std::uint32_t sample,
                   const std::uint32_t* blocks, int count, float* values);
   void (*max_of_windows)(const PoolingRow& row);
+  void (*spread_windows)(const HalvedPlane& plane);
   WinogradKernels winograd2;
   WinogradKernels winograd4;
   WinogradKernels winograd2_by5;

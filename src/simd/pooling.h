@@ -50,4 +50,37 @@ static void max_of_windows(const PoolingRow& row) {
   max_of_row<0, 0>(row);
 }
 
+/// The windows of a row from `column` on, W at a time. Returns the first that is left.
+template <int W>
+VIBNET_INLINE int spread_windows_by(const HalvedPlane& p, int row, int column) {
+  typename Vectors<W>::Indices steps;
+#pragma GCC unroll 16
+  for (int w = 0; w < W; ++w) steps[w] = 2 * w;
+  for (; column + W <= p.columns; column += W) {
+    const int window = row * p.columns + column;
+    Row<W> gradients;
+    typename Vectors<W>::Indices chosen;
+    __builtin_memcpy(&gradients, p.gradients + window, sizeof(gradients));
+    __builtin_memcpy(&chosen, p.index + window, sizeof(chosen));
+#pragma GCC unroll 2
+    for (int y = 0; y < 2; ++y) {
+      const int corner = 2 * ((2 * row + y) * p.columns + column);
+      const Row<W> even = chosen == corner + steps ? gradients : Row<W>{};
+      const Row<W> odd = chosen == corner + 1 + steps ? gradients : Row<W>{};
+      put_in_turn<W>(even, odd, p.plane + corner);
+    }
+  }
+  return column;
+}
+
+static void spread_windows(const HalvedPlane& plane) {
+  for (int row = 0; row < plane.rows; ++row) {
+    int i = 0;
+    if constexpr (kWidth > 8) i = spread_windows_by<16>(plane, row, i);
+    if constexpr (kWidth > 4) i = spread_windows_by<8>(plane, row, i);
+    i = spread_windows_by<4>(plane, row, i);
+    spread_windows_by<1>(plane, row, i);
+  }
+}
+
 }  // namespace vibnet::VIBNET_ISA

@@ -49,4 +49,30 @@ VIBNET_INLINE void put_zeros_between(Vector values, Vector* low, Vector* high) {
 #endif
 }
 
+/// to[2 i] = even[i], and to[2 i + 1] = odd[i].
+template <int W>
+VIBNET_INLINE void put_in_turn(Row<W> even, Row<W> odd, float* to) {
+#if !defined(__clang__)
+  if constexpr (W > 1) {
+    typename Vectors<W>::Indices low;
+    typename Vectors<W>::Indices high;
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) {
+      low[i] = i / 2 + i % 2 * W;
+      high[i] = low[i] + W / 2;
+    }
+    const Row<W> first = __builtin_shuffle(even, odd, low);
+    const Row<W> second = __builtin_shuffle(even, odd, high);
+    __builtin_memcpy(to, &first, sizeof(first));
+    __builtin_memcpy(to + W, &second, sizeof(second));
+    return;
+  }
+#endif
+#pragma GCC unroll 16
+  for (int i = 0; i < W; ++i) {
+    to[2 * i] = even[i];
+    to[2 * i + 1] = odd[i];
+  }
+}
+
 }  // namespace vibnet::VIBNET_ISA

@@ -55,6 +55,27 @@ TEST(Pooling, TheSecondTopNamesTheLargestPixels) {
   EXPECT_THAT(std::vector<float>(mask, mask + 8), ElementsAre(0, 1, 2, 3, 0, 1, 2, 3));
 }
 
+/// Of planes that the windows halve, those that leave a row or a column, and windows that overlap.
+TEST(Pooling, GivesGradientsBackToTheLargestPixels) {
+  for (const std::string windows : {"kernel_size: 2 stride: 2", "kernel_size: 3 stride: 2"})
+    for (int height = 2; height <= 5; ++height)
+      for (int width = 2; width <= 75; ++width) {
+        SCOPED_TRACE(windows + ", " + std::to_string(height) + " x " + std::to_string(width));
+        LayerFixture fixture("type: 'Pooling' pooling_param { " + windows + " }",
+                             {{2, 2, height, width}}, 2);
+        fixture.forward();
+        fixture.bottom().set_diff(7);
+        fixture.backward();
+        std::vector<float> expected(fixture.bottom().count());
+        const int outputs = fixture.top().count(2);
+        for (int i = 0; i < fixture.top().count(); ++i)
+          expected[i / outputs * height * width + static_cast<int>(fixture.top(1).cpu_data()[i])] +=
+              fixture.top().cpu_diff()[i];
+        const float* found = fixture.bottom().cpu_diff();
+        ASSERT_EQ(std::vector<float>(found, found + expected.size()), expected);
+      }
+}
+
 TEST(Pooling, StochasticInTestIsTheWeightedMean) {
   LayerFixture fixture(
       "type: 'Pooling' pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }", {{1, 1, 2, 4}},
