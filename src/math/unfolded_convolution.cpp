@@ -48,6 +48,19 @@ bool is_pointwise(const Window& window) {
   });
 }
 
+/// Whether the products of a pointwise convolution leave fewer lanes empty where the places are
+/// rows and the filters columns, what it costs to turn the results about counted.
+bool fills_more_by_places(const Convolution& c) {
+  constexpr double kWorthIt = 0.9;
+  constexpr double kTurn = 16;   // multiply-adds of a result
+  constexpr int kLeastRows = 4;  // as fewer take no less time
+  const int places = c.places();
+  const int left = places % kRowStep;
+  const int rows = places - left + (left == 0 ? 0 : std::max(left, kLeastRows));
+  return double{1} * rows * round_up_to_lanes(c.filters) * (1 + kTurn / c.window.taps()) <
+         kWorthIt * parts(c.filters, kRowStep) * kRowStep * round_up_to_lanes(places);
+}
+
 }  // namespace
 
 UnfoldedConvolution::UnfoldedConvolution(const Convolution& convolution)
@@ -68,7 +81,8 @@ UnfoldedConvolution::UnfoldedConvolution(const Convolution& convolution)
   }
   row_pieces_ = parts(rows_, rows_per_piece_);
   sample_pieces_ = parts(convolution_.samples, samples_per_piece_);
-  is_few_ = !is_plain_ && pieces() == 1 && convolution_.samples * places <= kFewRows;
+  by_places_ = is_plain_ ? row_pieces_ == 1 && fills_more_by_places(convolution_)
+                         : pieces() == 1 && convolution_.samples * places <= kFewRows;
 }
 
 UnfoldedConvolution::Piece UnfoldedConvolution::piece(int index) const {
@@ -112,10 +126,10 @@ std::size_t UnfoldedConvolution::prepared_size() const {
 /// kRowStep filters side by side, tap by tap, so that multiply reads them one behind the other.
 void UnfoldedConvolution::prepare(const float* weights, float* prepared) const {
   const int filters = convolution_.filters;
-  for (int group = 0; is_few_ && group < convolution_.groups; ++group)
+  for (int group = 0; by_places_ && group < convolution_.groups; ++group)
     packed_filters().pack(weights + std::ptrdiff_t{group} * filters * taps_,
                           prepared + group * group_size());
-  if (is_few_) return;
+  if (by_places_) return;
   std::fill_n(prepared, prepared_size(), 0.0f);
   for (int group = 0; group < convolution_.groups; ++group, prepared += group_size())
     for (int filter = 0; filter < filters; ++filter, weights += taps_) {
@@ -146,33 +160,37 @@ void UnfoldedConvolution::forward(const float* maps, const float* weights, const
 
 void UnfoldedConvolution::forward_prepared(const float* maps, const float* prepared,
                                            const Epilogue& epilogue, float* results) const {
-  if (is_few_) return forward_few(maps, prepared, epilogue, results);
+  if (by_places_) return forward_by_places(maps, prepared, epilogue, results);
   forward(maps, Filters{prepared, true}, epilogue, results);
 }
 
 /// The places are the rows of a product, and the filters its columns.
-void UnfoldedConvolution::forward_few(const float* maps, const float* prepared,
-                                      const Epilogue& epilogue, float* results) const {
+void UnfoldedConvolution::forward_by_places(const float* maps, const float* prepared,
+                                            const Epilogue& epilogue, float* results) const {
   const PackedWeights filters = packed_filters();
-  const Piece all = piece(0);
-  const int rows = all.samples * all.places;
-  const std::size_t columns_size = stride() * taps_;
-  const std::size_t sums_size = std::size_t{kPanel} * rows;
-  float* columns = scratch(columns_size * convolution_.groups + sums_size * omp_get_max_threads());
-  float* sums = columns + columns_size * convolution_.groups;
-  unfold_all(maps, columns, columns_size);
-  parallel_jobs(convolution_.groups * filters.panels(), [&](int job, int thread) {
-    const int group = job / filters.panels();
+  const Piece whole = piece(0);
+  const int jobs = pieces() * convolution_.groups;
+  const std::size_t columns_size = is_plain_ ? 0 : stride() * taps_;
+  const std::size_t sums_size = std::size_t{kPanel} * whole.samples * whole.places;
+  float* columns = scratch(columns_size * jobs + sums_size * omp_get_max_threads());
+  float* sums = columns + columns_size * jobs;
+  if (!is_plain_) unfold_all(maps, columns, columns_size);
+  parallel_jobs(jobs * filters.panels(), [&](int job, int thread) {
     const int panel = job % filters.panels();
+    const int group = job / filters.panels() % convolution_.groups;
+    const Piece piece = this->piece(job / filters.panels() / convolution_.groups);
+    const float* own_columns =
+        is_plain_ ? maps + map_at(group, piece) : columns + job / filters.panels() * columns_size;
     float* own = sums + thread * sums_size;
-    filters.multiply(prepared + group * group_size(), panel, rows, columns + group * columns_size,
-                     1, stride(), own, kPanel, false, false);
+    filters.multiply(prepared + group * group_size(), panel, piece.samples * piece.places,
+                     own_columns, 1, is_plain_ ? piece.places : stride(), own, kPanel, false,
+                     false);
     const int filter = panel * kPanel;
-    for (int n = 0; n < all.samples; ++n)
+    for (int n = 0; n < piece.samples; ++n)
       kernels().deinterleave(
-          own + n * all.places * kPanel, kPanel, all.places,
+          own + n * piece.places * kPanel, kPanel, piece.places,
           epilogue.from(group * convolution_.filters + filter),
-          results + n * convolution_.result_size() + result_at(group, all, filter), all.places,
+          results + n * convolution_.result_size() + result_at(group, piece, filter), piece.places,
           filters.outputs(panel));
   });
 }

@@ -42,12 +42,12 @@ class UnfoldedConvolution : public ConvolutionKernel {
   Piece piece(int index) const;
   /// Floats of a group's prepared filters.
   std::ptrdiff_t group_size() const {
-    if (is_few_) return packed_filters().size();
+    if (by_places_) return packed_filters().size();
     return std::ptrdiff_t{parts(convolution_.filters, kRowStep)} * kRowStep * taps_;
   }
   PackedWeights packed_filters() const { return {convolution_.filters, taps_}; }
-  void forward_few(const float* maps, const float* prepared, const Epilogue& epilogue,
-                   float* results) const;
+  void forward_by_places(const float* maps, const float* prepared, const Epilogue& epilogue,
+                         float* results) const;
   void set_filters(const Filters& filters, int group, int filter, Product* product) const;
   void forward(const float* maps, const Filters& filters, const Epilogue& epilogue,
                float* results) const;
@@ -83,8 +83,9 @@ class UnfoldedConvolution : public ConvolutionKernel {
   int rows_;
   /// Whether the maps are the columns as they stand.
   bool is_plain_ = false;
-  /// Whether there are so few places that the prepared filters are the columns of the product.
-  bool is_few_ = false;
+  /// Whether the prepared filters are the columns of the product, and the places its rows: where
+  /// places are few, or do not fill vectors.
+  bool by_places_ = false;
   int samples_per_piece_ = 1;
   int rows_per_piece_ = 1;
   int sample_pieces_ = 1;
