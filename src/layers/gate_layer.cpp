@@ -135,6 +135,23 @@ std::vector<std::uint64_t> GateLayer::stamps() const {
   return stamps;
 }
 
+GatePull GateLayer::pull() const {
+  const double weight = context_.passes * gamma() * kl_scale_;
+  const std::vector<bool> kept = this->kept();
+  GatePull pull;
+  for (int c = 0; c < channels_; ++c) {
+    const std::array<double, 2> kl = kl_gradient(c, weight);
+    if (!kept[c] || (kl[0] == 0 && kl[1] == 0)) continue;
+    for (int b = 0; b < static_cast<int>(blobs_.size()); ++b) {
+      if (!learns(b)) continue;
+      const double data = blobs_[b]->cpu_diff()[c] - kl[b];
+      pull.kl += kl[b] * kl[b];
+      pull.data += data * data;
+    }
+  }
+  return pull;
+}
+
 void GateLayer::set_test_factors() {
   std::vector<std::uint64_t> now = stamps();
   if (now == stamps_of_factors_) return;

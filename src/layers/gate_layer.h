@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,6 +15,12 @@ namespace vibnet {
 struct GateDraw {
   float factor;
   float slope;
+};
+
+/// What pulls at a gate's parameters: the squares of its gradients' two parts, summed.
+struct GatePull {
+  double kl = 0;
+  double data = 0;
 };
 
 /// A layer that multiplies each channel by a factor of its own, and learns which channels can go.
@@ -44,6 +51,9 @@ class GateLayer : public ChannelwiseLayer {
   /// kl() as a value on the GPU in use, by work of this thread's stream; null for a gate that runs
   /// on the CPU.
   virtual const float* kl_on_gpu() { return nullptr; }
+  /// Of an iteration's gradients, between its last backward and its update: what the kept units
+  /// that are pressed got.
+  GatePull pull() const;
   /// The weight of kl() in the objective: the layer's gamma times the solver's kl_weight, times the
   /// cost factor.
   double gamma() const { return gamma_ * context_.kl_weight * cost_factor_; }
@@ -93,6 +103,8 @@ class GateLayer : public ChannelwiseLayer {
   void set_up_gate(const Blobs& bottom, const std::vector<FillerParameter>& fillers);
   /// TRAIN: the factors of this iteration's samples.
   virtual void draw_factors() = 0;
+  /// The gradient of `weight` times what a unit adds to kl(), by its value in each of blobs().
+  virtual std::array<double, 2> kl_gradient(int unit, double weight) const = 0;
   /// Adds to the diffs of blobs(), from sums_ and, in TRAIN, slopes_.
   virtual void add_gradients() = 0;
 

@@ -37,6 +37,11 @@ double HardConcreteLayer::kl() const {
   return sum * kl_scale_;
 }
 
+std::array<double, 2> HardConcreteLayer::kl_gradient(int unit, double weight) const {
+  const double open = open_probability(unit);
+  return {weight * pressures()[unit] * open * (1 - open), 0};
+}
+
 void HardConcreteLayer::draw_factors() {
   const float* log_alpha = blobs_[0]->cpu_data();
   const StretchedSigmoid gate = stretched_sigmoid();
@@ -64,9 +69,8 @@ void HardConcreteLayer::add_gradients() {
       d_log_alpha[c] += by_log_alpha[c] * stretched_sigmoid().at(log_alpha[c], 1).slope;
       continue;
     }
-    const double open = open_probability(c);
-    const double of_penalty = gradient_gamma() * kl_scale_ * pressures()[c] * open * (1 - open);
-    d_log_alpha[c] += static_cast<float>(by_log_alpha[c] + of_penalty);
+    const double of_kl = kl_gradient(c, gradient_gamma() * kl_scale_)[0];
+    d_log_alpha[c] += static_cast<float>(by_log_alpha[c] + of_kl);
   }
 }
 

@@ -45,6 +45,7 @@ class HardConcreteLayer : public GateLayer {
 
  protected:
   void draw_factors() override;
+  std::array<double, 2> kl_gradient(int unit, double weight) const override;
   void add_gradients() override;
   const HardConcreteParameter& gate() const { return parameter_.hard_concrete_param(); }
   /// beta log(-left / right): the gate is open at all with probability sigmoid(log_alpha - this).

@@ -34,6 +34,13 @@ double InformationBottleneckLayer::kl() const {
   return sum * kl_scale_;
 }
 
+std::array<double, 2> InformationBottleneckLayer::kl_gradient(int unit, double weight) const {
+  const float mu = blobs_[0]->cpu_data()[unit];
+  const float log_sigma2 = blobs_[1]->cpu_data()[unit];
+  const double by_moment = weight * pressures()[unit] / second_moment(mu, log_sigma2);
+  return {by_moment * mu, -0.5 * by_moment * mu * mu};
+}
+
 void InformationBottleneckLayer::draw_factors() {
   const float* mu = blobs_[0]->cpu_data();
   const float* log_sigma2 = blobs_[1]->cpu_data();
@@ -47,7 +54,6 @@ void InformationBottleneckLayer::draw_factors() {
 }
 
 void InformationBottleneckLayer::add_gradients() {
-  const float* mu = blobs_[0]->cpu_data();
   const float* log_sigma2 = blobs_[1]->cpu_data();
   const auto [by_mu, by_sigma] = sum_samples();
   const std::vector<bool> kept = is_training() ? std::vector<bool>() : this->kept();
@@ -59,13 +65,10 @@ void InformationBottleneckLayer::add_gradients() {
       if (learns(0) && kept[c]) d_mu[c] += by_mu[c];
       continue;
     }
-    const double weight =
-        gradient_gamma() * kl_scale_ * pressures()[c] / second_moment(mu[c], log_sigma2[c]);
+    const std::array<double, 2> of_kl = kl_gradient(c, gradient_gamma() * kl_scale_);
     const double half_sigma = 0.5 * std::exp(0.5 * log_sigma2[c]);
-    if (learns(0)) d_mu[c] += static_cast<float>(by_mu[c] + weight * mu[c]);
-    if (learns(1))
-      d_log_sigma2[c] +=
-          static_cast<float>(half_sigma * by_sigma[c] - 0.5 * weight * mu[c] * mu[c]);
+    if (learns(0)) d_mu[c] += static_cast<float>(by_mu[c] + of_kl[0]);
+    if (learns(1)) d_log_sigma2[c] += static_cast<float>(half_sigma * by_sigma[c] + of_kl[1]);
   }
 }
 

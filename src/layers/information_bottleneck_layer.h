@@ -35,6 +35,7 @@ class InformationBottleneckLayer : public GateLayer {
 
  protected:
   void draw_factors() override;
+  std::array<double, 2> kl_gradient(int unit, double weight) const override;
   void add_gradients() override;
 };
 

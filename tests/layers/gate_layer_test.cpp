@@ -1,10 +1,13 @@
 #include "layers/gate_layer.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "core/gate_rule.h"
 #include "support/error_of.h"
@@ -147,6 +150,50 @@ TEST_P(Gate, SparedUnitsCostNothingAndComeBackUnderThePressure) {
   EXPECT_EQ(gate_of(&others).spared(), (std::vector<bool>{false, true, true}));
   gate_of(&others).spare({false, false, false});
   EXPECT_EQ(others.layer().penalty(), whole);
+}
+
+/// The gradients of all units, blob after blob.
+std::vector<double> gradients(float kl_weight, LayerFixture* fixture) {
+  fixture->context().kl_weight = kl_weight;
+  fixture->forward();
+  fixture->backward();
+  std::vector<double> all;
+  for (const auto& blob : fixture->layer().blobs())
+    all.insert(all.end(), blob->cpu_diff(), blob->cpu_diff() + blob->count());
+  return all;
+}
+
+TEST_P(Gate, ThePullIsThatOfTheKeptUnitsThatArePressed) {
+  LayerFixture fixture(GetParam().text(), {{3, 16, 2}}, 1, context_of(TRAIN));
+  GateLayer& gate = gate_of(&fixture);
+  const std::vector<bool> kept = gate.kept();
+  ASSERT_THAT(kept, testing::Contains(false));
+  std::vector<bool> spared(16, false);
+  spared[std::find(kept.begin(), kept.end(), true) - kept.begin()] = true;
+  gate.spare(spared);
+  const std::vector<double> of_data = gradients(0, &fixture);
+  const std::vector<double> of_both = gradients(0.5f, &fixture);
+  double data = 0;
+  double kl = 0;
+  for (std::size_t i = 0; i < of_both.size(); ++i) {
+    if (!kept[i % 16] || spared[i % 16]) continue;
+    data += of_data[i] * of_data[i];
+    kl += (of_both[i] - of_data[i]) * (of_both[i] - of_data[i]);
+  }
+  ASSERT_GT(kl, 0);
+  EXPECT_NEAR(gate.pull().data / data, 1, 1e-4);
+  EXPECT_NEAR(gate.pull().kl / kl, 1, 1e-4);
+}
+
+TEST_P(Gate, ThePullOfSeveralPassesIsThatOfTheirSum) {
+  LayerFixture fixture(GetParam().text(), {{3, 16, 2}}, 1, context_of(TRAIN));
+  gradients(0.5f, &fixture);
+  const GatePull once = gate_of(&fixture).pull();
+  for (const auto& blob : fixture.layer().blobs())
+    for (int u = 0; u < 16; ++u) blob->mutable_cpu_diff()[u] *= 2;
+  fixture.context().passes = 2;
+  EXPECT_NEAR(gate_of(&fixture).pull().data / once.data, 4, 1e-4);
+  EXPECT_NEAR(gate_of(&fixture).pull().kl / once.kl, 4, 1e-9);
 }
 
 TEST_P(Gate, FreezingAsksForOneWordAUnit) {
