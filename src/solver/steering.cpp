@@ -33,6 +33,9 @@ constexpr int kMoreOfEach = 2;
 constexpr double kLeast = 0.25;
 /// A unit is in danger whose score is less than this below its gate's threshold.
 constexpr float kDanger = 1;
+/// Where the pressure pulls at the gates this many times as hard as the data does, more of it only
+/// drowns what tells the units apart: gates that move slowly close no sooner, and all alike.
+constexpr double kDrowning = 1;
 
 Kept kept_by(const Net& net) {
   Kept kept;
@@ -43,6 +46,18 @@ Kept kept_by(const Net& net) {
 std::vector<bool> either(std::vector<bool> a, const std::vector<bool>& b) {
   std::transform(a.begin(), a.end(), b.begin(), a.begin(), std::logical_or<>());
   return a;
+}
+
+/// The kl_weight up to which the gradients of the last backward would have held.
+double drowning_kl_weight(const Net& net) {
+  GatePull sum;
+  for (const GateLayer* gate : net.gates()) {
+    const GatePull pull = gate->pull();
+    sum.kl += pull.kl;
+    sum.data += pull.data;
+  }
+  if (sum.kl == 0 || sum.data == 0) return std::numeric_limits<double>::infinity();
+  return net.context().kl_weight * kDrowning * std::sqrt(sum.data / sum.kl);
 }
 
 std::vector<double> count_living(const Kept& kept) {
@@ -137,7 +152,7 @@ void Steering::control(double done, UnitPlanner* planner) {
   rank_ = units_within(ranking, cost, target_->value, hint, 1 + ranking.size() / kCoarse);
   if (ranking.size() == 0) return;
   const double since = static_cast<double>(interval_) / parameter_.max_iter();
-  control_.steer(done, since, ranking.score(std::min(rank_, ranking.size() - 1)));
+  control_.steer(done, since, ranking.score(std::min(rank_, ranking.size() - 1)), most_);
 }
 
 int Steering::least_units(const GateLayer& gate) const {
@@ -226,7 +241,9 @@ void Steering::hold(const Kept& kept, Net* net) const {
   for (std::size_t gate = 0; gate < kept.size(); ++gate) net->gates()[gate]->settle(kept[gate]);
 }
 
-void Steering::update(const std::function<void()>& step, Net* net) const {
+void Steering::update(const std::function<void()>& step, Net* net) {
+  const bool is_before_look = (net->context().iteration + 1) % interval_ == 0;
+  if (target_ && !is_settled_ && is_before_look) most_ = drowning_kl_weight(*net);
   const Kept kept = is_settled_ ? kept_by(*net) : Kept();
   step();
   hold(kept, net);
@@ -244,7 +261,7 @@ SolverState::Steering Steering::to_proto(const Net& net) const {
   add({is_settled_ ? 1.0 : 0.0, static_cast<double>(rank_)});
   add({found_.weights, found_.flops, found_.activation_memory, found_.latency_ms});
   add({static_cast<double>(dense_.weights), dense_.flops,
-       static_cast<double>(dense_.activation_bytes), share_});
+       static_cast<double>(dense_.activation_bytes), share_, most_});
   add(control_.memory());
   add(factors_);
   add(living_);
@@ -252,7 +269,7 @@ SolverState::Steering Steering::to_proto(const Net& net) const {
 }
 
 void Steering::restore(const SolverState::Steering& state, Net* net) {
-  constexpr int kOwn = 10;
+  constexpr int kOwn = 11;
   const int gates = static_cast<int>(factors_.size());
   const int expected = kOwn + TargetControl::kMemory + 2 * gates;
   if (state.memory_size() != expected)
@@ -271,6 +288,7 @@ void Steering::restore(const SolverState::Steering& state, Net* net) {
   dense_.flops = memory[7];
   dense_.activation_bytes = static_cast<std::int64_t>(memory[8]);
   share_ = memory[9];
+  most_ = memory[10];
   control_.restore(state.kl_weight(), memory + kOwn);
   const double* of_gates = memory + kOwn + TargetControl::kMemory;
   factors_.assign(of_gates, of_gates + gates);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -22,7 +23,8 @@ void check_steering(const SolverParameter& parameter, std::size_t gates);
 /// Sets the pressure of a run: kl_weight after the solver's target, the bottlenecks' cost factors
 /// after its kl_cost.
 ///
-/// Fifty times a run it looks at what the net would cost. When the units that the target has
+/// Fifty times a run it looks at what the net would cost. The pressure stays below where it would
+/// drown what the data has to say on which units are best. When the units that the target has
 /// room for are found, the net is settled: the others make nothing any more, those stay, and there
 /// is no pressure from there on. The net of a snapshot is then the one that was asked for.
 class Steering {
@@ -41,8 +43,9 @@ class Steering {
   void begin(const Net& net);
   /// To be called before each iteration.
   void steer(std::int64_t iteration, Net* net);
-  /// Takes the update's step; units of a settled net stay on their sides of the threshold.
-  void update(const std::function<void()>& step, Net* net) const;
+  /// To be called between each iteration's last backward and its update, for which it takes `step`.
+  /// Units of a settled net stay on their sides of the threshold.
+  void update(const std::function<void()>& step, Net* net);
 
   /// The units that the target may have room for, which must not be cut out even if they are dead:
   /// some are needed to come to it exactly. None without a target, and when the net is settled.
@@ -82,6 +85,9 @@ class Steering {
   /// The target, of what the dense net has.
   double share_ = 1;
   bool is_settled_ = false;
+  /// The most that kl_weight may be: the last gradients before a look say so, which a resumed run
+  /// does not have.
+  double most_ = std::numeric_limits<double>::infinity();
   /// Where the ranking met the target last.
   int rank_ = 0;
   /// Per gate, and how many units lived when they were found.

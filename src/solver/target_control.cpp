@@ -14,7 +14,7 @@ constexpr double kFarthest = 9;
 
 }  // namespace
 
-void TargetControl::steer(double done, double since, double margin) {
+void TargetControl::steer(double done, double since, double margin, double most) {
   if (started_ == 0) {
     started_ = 1;
     start_ = std::min(margin, 0.0);
@@ -23,10 +23,11 @@ void TargetControl::steer(double done, double since, double margin) {
   const double wanted = start_ * std::max(0.0, 1 - done / kRamp);
   const double error = std::clamp(wanted - margin, -10.0, 10.0);
   const double change = kIntegral * error * since + kProportional * (error - error_);
+  const double allowed = std::min(change, std::log(most / kl_weight_));
   const double fastest = kFastest * since;
   error_ = error;
   const double moved =
-      std::log(kl_weight_ / start_kl_weight_) + std::clamp(change, -fastest, fastest);
+      std::log(kl_weight_ / start_kl_weight_) + std::clamp(allowed, -fastest, fastest);
   kl_weight_ = start_kl_weight_ * std::exp(std::clamp(moved, -kFarthest, kFarthest));
 }
 

@@ -18,8 +18,9 @@ class TargetControl {
 
   double kl_weight() const { return kl_weight_; }
   /// `done` is the share of the run that is over, `since` what of it has passed since the last
-  /// time; `margin` the marginal unit's score less its threshold.
-  void steer(double done, double since, double margin);
+  /// time; `margin` the marginal unit's score less its threshold; `most` the most that kl_weight
+  /// may be: it comes down to that as fast as it may change.
+  void steer(double done, double since, double margin, double most);
 
   /// All that a resumed run needs besides the kl_weight.
   std::vector<double> memory() const { return {started_, start_, error_, start_kl_weight_}; }

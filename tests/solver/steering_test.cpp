@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -211,6 +212,43 @@ TEST(Target, NoGateIsPressedUntilNothingIsLeft) {
   }
 }
 
+/// The first 4 of the gate's 16 units are all that the target is made of.
+const char* const kSlowNet = R"(
+  layer { name: 'told' type: 'DummyData' top: 'told' dummy_data_param {
+    shape { dim: 32 dim: 4 } data_filler { type: 'gaussian' } } }
+  layer { name: 'noise' type: 'DummyData' top: 'noise' dummy_data_param {
+    shape { dim: 32 dim: 12 } data_filler { type: 'gaussian' } } }
+  layer { name: 'target' type: 'InnerProduct' bottom: 'told' top: 'target' param { lr_mult: 0 }
+    inner_product_param { num_output: 1 bias_term: false weight_filler { value: 1 } } }
+  layer { name: 'all' type: 'Concat' bottom: 'told' bottom: 'noise' top: 'all' }
+  layer { name: 'gate' type: 'HardConcrete' bottom: 'all' top: 'gate'
+    hard_concrete_param { gamma: 0.01 } }
+  layer { name: 'ip' type: 'InnerProduct' bottom: 'gate' top: 'ip' param { lr_mult: 10 }
+    inner_product_param { num_output: 1 bias_term: false weight_filler { type: 'xavier' } } }
+  layer { name: 'loss' type: 'EuclideanLoss' bottom: 'ip' bottom: 'target' top: 'loss' }
+)";
+
+TEST(Target, ThePressureOnGatesThatMoveSlowlyDoesNotDrownTheData) {
+  SolverParameter parameter = solver_parameter("max_iter: 300 target { flops: 0.4 }");
+  parse_prototxt(kSlowNet, "net", parameter.mutable_net_param());
+  parameter.set_base_lr(0.003f);
+  Solver solver(parameter, "solver", Device());
+  const GateLayer& gate = *solver.net().gates()[0];
+  const std::vector<float> before = gate.scores();
+  double highest = 0;
+  while (solver.iteration() < 300) {
+    solver.step(6);
+    highest = std::max<double>(highest, solver.net().context().kl_weight);
+  }
+  EXPECT_LT(highest, 1000);  // unbounded, it comes to 8103, and closes all alike
+  for (int unit = 0; unit < 16; ++unit) {
+    EXPECT_EQ(gate.kept()[unit], unit < 4);
+    if (unit < 4) {
+      EXPECT_LT(gate.scores()[unit], before[unit]);
+    }
+  }
+}
+
 TEST(Target, SettledUnitsStayAsTheyAre) {
   Solver solver(solver_parameter("max_iter: 60 target { weights: 0.3 }"), "solver", Device());
   solver.step(43);
@@ -254,6 +292,7 @@ TEST_P(ResumedSteering, EndsWithTheSameBytes) {
 INSTANTIATE_TEST_SUITE_P(Kinds, ResumedSteering,
                          testing::Values("max_iter: 65 target { flops: 0.3 }",
                                          "max_iter: 400 target { flops: 0.3 }",
+                                         "max_iter: 100 target { flops: 0.3 } iter_size: 2",
                                          "max_iter: 65 target { flops: 0.3 } compact_interval: 2",
                                          "max_iter: 400 kl_cost: FLOPS kl_weight: 3",
                                          "max_iter: 65 kl_cost: WEIGHTS target { weights: 0.2 }"));
