@@ -142,7 +142,13 @@ class Net {
   void find_outputs();
   int last_of_pass(int first) const;
   void reshape_layer(int index);
-  bool is_read_again(int layer) const;
+  /// Whether backward may be asked of a layer.
+  bool runs_backward(int layer) const {
+    return layer_needs_backward_[layer] && (context_.phase == TRAIN || keeps_blobs_);
+  }
+  bool is_in_place(int layer) const;
+  bool spoils_its_own(int layer) const;
+  int spoiled_by(int layer) const;
   bool give_own_bottom(int layer);
   void part_blobs_in_place();
   bool joins_pass(int layer, int first) const;

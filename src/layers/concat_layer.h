@@ -12,8 +12,8 @@ class ConcatLayer : public Layer {
   using Layer::Layer;
 
   BlobCount bottom_count() const override { return {1, BlobCount::kAny}; }
-  bool shares_data() const override { return true; }
-  bool shares_diff() const override { return true; }
+  bool shares_data() const override { return parameter_.bottom_size() == 1; }
+  bool shares_diff() const override { return shares_data(); }
   void reshape(const Blobs& bottom, const Blobs& top) override;
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& /*top*/) const override;
   void forward(const Blobs& bottom, const Blobs& top) override;

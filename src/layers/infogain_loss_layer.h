@@ -19,6 +19,9 @@ class InfogainLossLayer : public LabelledLayer {
 
   BlobCount bottom_count() const override { return {2, 3}; }
   BlobCount top_count() const override { return {1, 2}; }
+  bool reads_tops(const Blobs& /*bottom*/, const Blobs& top) const override {
+    return top.size() > 1;  // the probabilities
+  }
   bool makes_missing_tops() const override { return true; }
   float default_loss_weight(int top) const override { return top == 0 ? 1 : 0; }
   void set_up(const Blobs& bottom, const Blobs& /*top*/) override;

@@ -13,6 +13,7 @@ class ParameterLayer : public Layer {
   using Layer::Layer;
 
   BlobCount bottom_count() const override { return {0, 0}; }
+  bool shares_data() const override { return true; }
   void set_up(const Blobs& /*bottom*/, const Blobs& /*top*/) override;
   void reshape(const Blobs& /*bottom*/, const Blobs& top) override;
   void forward(const Blobs& /*bottom*/, const Blobs& top) override;

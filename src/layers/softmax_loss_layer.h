@@ -14,6 +14,9 @@ class SoftmaxWithLossLayer : public LabelledLayer {
   using LabelledLayer::LabelledLayer;
 
   BlobCount top_count() const override { return {1, 2}; }
+  bool reads_tops(const Blobs& /*bottom*/, const Blobs& top) const override {
+    return top.size() > 1;  // the probabilities
+  }
   bool makes_missing_tops() const override { return true; }
   float default_loss_weight(int top) const override { return top == 0 ? 1 : 0; }
 

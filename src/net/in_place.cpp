@@ -5,35 +5,48 @@
 
 #include "layers/channelwise_layer.h"
 #include "net/blobs.h"
+#include "net/layer_set_up.h"
+#include "vibnet/error.h"
 #include "vibnet/net.h"
 
 namespace vibnet {
-/// Whether something reads the data of a layer's first bottom, as they are before it runs,
-/// afterwards: its own backward, or a layer before it, or another blob that has this memory.
-bool Net::is_read_again(int layer) const {
-  const bool runs_backward = context_.phase == TRAIN || keeps_blobs_;
-  const auto* own = dynamic_cast<const ChannelwiseLayer*>(layers_[layer].get());
-  if (runs_backward && layer_needs_backward_[layer] && own != nullptr && own->needs_x())
-    return true;
+
+bool Net::is_in_place(int layer) const {
+  return !bottoms_[layer].empty() && !tops_[layer].empty() && bottoms_[layer][0] == tops_[layer][0];
+}
+
+/// Whether a layer in place needs what it overwrites for its own backward, or has a gradient that
+/// must not be the bottom's too: a loss's weight, or one that does not go down.
+bool Net::spoils_its_own(int layer) const {
+  if (loss_weights_[layer][0] != 0) return true;
+  int writer = layer - 1;
+  while (writer >= 0 && !contains(tops_[writer], bottoms_[layer][0])) --writer;
+  if (writer >= 0 && layer_needs_backward_[writer] && !propagate_down_[layer][0]) return true;
+  const auto* channelwise = dynamic_cast<const ChannelwiseLayer*>(layers_[layer].get());
+  return channelwise != nullptr && channelwise->needs_x();
+}
+
+/// The layer before one in place whose data that overwrites though it is read again: by the
+/// layer's backward, or as another blob that has this memory. -1 if there is none.
+int Net::spoiled_by(int layer) const {
   const Blob* blob = bottoms_[layer][0];
   for (int i = layer - 1; i >= 0; --i) {
     if (!contains(tops_[i], blob)) continue;
-    if (layers_[i]->shares_data()) return true;
-    if (runs_backward && layer_needs_backward_[i] && layers_[i]->reads_tops(bottoms_[i], tops_[i]))
-      return true;
-    if (!contains(bottoms_[i], blob)) return false;
+    if (layers_[i]->shares_data()) return i;
+    if (runs_backward(i) && layers_[i]->reads_tops(bottoms_[i], tops_[i])) return i;
+    if (!contains(bottoms_[i], blob)) return -1;
   }
-  return false;
+  return -1;
 }
 
 /// The layer that makes a layer's first bottom, and those that work on it in place up to here, get
 /// a blob of the net's own in its stead, so that the layer writes elsewhere than it reads. Returns
-/// false where no layer makes it: what is written from outside is written by name.
+/// false for an input, which is written from outside, by name.
 bool Net::give_own_bottom(int layer) {
   Blob* blob = bottoms_[layer][0];
   int maker = layer - 1;
   while (maker >= 0 && (!contains(tops_[maker], blob) || contains(bottoms_[maker], blob))) --maker;
-  if (maker < 0 || bottoms_[maker].empty()) return false;
+  if (maker < 0 || layers_[maker]->type() == "Input") return false;
   own_blobs_.push_back(std::make_unique<Blob>(blob->shape()));
   Blob* own = own_blobs_.back().get();
   for (int i = maker; i < layer; ++i)
@@ -43,12 +56,18 @@ bool Net::give_own_bottom(int layer) {
   return true;
 }
 
-/// A layer in place reads from a blob of the net's own where what it reads is read again.
+/// A layer in place reads from a blob of the net's own where what it reads is read again. Throws
+/// Error where it would spoil a gradient of TRAIN all the same.
 void Net::part_blobs_in_place() {
-  for (int i = 0; i < static_cast<int>(layers_.size()); ++i)
-    if (!bottoms_[i].empty() && !tops_[i].empty() && bottoms_[i][0] == tops_[i][0] &&
-        is_read_again(i))
-      give_own_bottom(i);
+  for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
+    if (!is_in_place(i)) continue;
+    const int spoiled = spoiled_by(i);
+    if (spoiled < 0 && !(runs_backward(i) && spoils_its_own(i))) continue;
+    if (give_own_bottom(i) || spoiled < 0 || context_.phase != TRAIN) continue;
+    fail(title(layers_[i]->parameter()), ": cannot work in place on an input, as the gradient of '",
+         layers_[spoiled]->name(),
+         "' needs what it would overwrite; give the top a name of its own");
+  }
 }
 
 }  // namespace vibnet

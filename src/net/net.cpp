@@ -276,7 +276,16 @@ int Net::last_of_pass(int first) const {
   return first + static_cast<int>(passes_[first]->layers().size()) - 1;
 }
 
-void Net::reshape_layer(int index) { layers_[index]->reshape(bottoms_[index], tops_[index]); }
+/// A loss of another shape has its weight in its diff again.
+void Net::reshape_layer(int index) {
+  const Blobs& tops = tops_[index];
+  std::vector<int> counts;
+  for (const Blob* top : tops) counts.push_back(top->count());
+  layers_[index]->reshape(bottoms_[index], tops);
+  for (std::size_t top = 0; top < tops.size(); ++top)
+    if (loss_weights_[index][top] != 0 && tops[top]->count() != counts[top])
+      tops[top]->set_diff(loss_weights_[index][top]);
+}
 
 void Net::forward_layer(int index) try {
   if (pass_of_[index] != index) return;

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -221,13 +222,25 @@ std::vector<float> gradients_of(LayerFixture* fixture) {
   return all;
 }
 
+std::unique_ptr<LayerFixture> make_fixture(const GradientCase& one) {
+  auto fixture = std::make_unique<LayerFixture>(one.prototxt, one.bottoms, one.tops);
+  if (one.prepare) one.prepare(fixture.get());
+  return fixture;
+}
+
 /// Or else a layer in place behind it would spoil its gradients.
 TEST(ReadsTops, IsSaidByEachLayerWhoseBackwardDoes) {
   int overwritten = 0;
-  for (const GradientCase& one : gradient_cases()) {
+  std::vector<GradientCase> cases = gradient_cases();
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const GradientCase one = cases[i];
+    if (one.tops == 1 && make_fixture(one)->layer().top_count().max == 2) {
+      cases.push_back(one);
+      cases.back().tops = 2;
+    }
     SCOPED_TRACE(one.name);
-    LayerFixture fixture(one.prototxt, one.bottoms, one.tops);
-    if (one.prepare) one.prepare(&fixture);
+    const auto made = make_fixture(one);
+    LayerFixture& fixture = *made;
     fixture.forward();
     Blobs bottoms, tops;
     for (int b = 0; b < fixture.bottoms(); ++b) bottoms.push_back(&fixture.bottom(b));

@@ -1,5 +1,6 @@
 // Layers that run together, and blobs that share memory, against the net that keeps every blob.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <omp.h>
 
@@ -8,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "support/error_of.h"
 #include "support/layer_fixture.h"
 #include "support/outputs.h"
 #include "support/random_graphs.h"
@@ -33,6 +35,8 @@ struct Fused {
   /// A hundred layers may raise a gradient beyond what a float holds.
   int finite = 0;
   int with_passes = 0;
+  /// Whose layers in place on an input would spoil a gradient.
+  int refused = 0;
 };
 
 bool has_passes(const Net& net) {
@@ -72,6 +76,12 @@ void train_graph(std::uint32_t seed, Fused* counts) {
   for (int i = 0; i < 4; ++i) EXPECT_LE(difference(expected[i], found[i]), kTolerance) << i;
 
   const NetParameter in_place = for_training(net_of(graph.prototxt), InPlace::YES);
+  const std::string error = error_of([&] { Net(in_place, options_of(TRAIN, true)); });
+  if (!error.empty()) {
+    EXPECT_THAT(error, testing::HasSubstr("cannot work in place on an input"));
+    ++counts->refused;
+    return;
+  }
   const auto expected_in_place = two_passes(in_place, weights, true);
   const auto found_in_place = two_passes(in_place, weights, false);
   for (int i = 0; i < 4; ++i) {
@@ -88,6 +98,7 @@ TEST(Passes, LeaveOutputsAndGradientsOfRandomGraphs) {
   if (counts.graphs == 1) return;
   EXPECT_GE(counts.finite, counts.graphs * 99 / 100);
   EXPECT_GE(counts.with_passes, counts.graphs / 2);
+  EXPECT_LE(counts.refused, counts.graphs / 20);
 }
 
 void test_graph(std::uint32_t seed, Fused* counts) {
@@ -180,6 +191,125 @@ TEST(Passes, LeaveInPlaceWhatLayersOnTheDataRead) {
   }
 }
 
+/// Bytes that a net of a model takes at most, over its weights.
+std::size_t peak_of(const NetParameter& model, Phase phase, bool keeps_blobs) {
+  reset_peak_memory();
+  const std::size_t before = memory_usage().current;
+  Net net(model, options_of(phase, keeps_blobs));
+  for (int i = 0; i < 2; ++i) {
+    net.forward();
+    if (phase == TRAIN) net.backward();
+  }
+  return memory_usage().peak - before;
+}
+
+/// A net that ends with these layers on the blob "y", which a Sigmoid makes in place.
+std::string on_sigmoid(const std::string& layers) {
+  return R"(
+    layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 6 } } }
+    layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
+      inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
+    layer { name: "sigmoid" type: "Sigmoid" bottom: "y" top: "y" })" +
+         layers;
+}
+
+/// The gradient of the inner product's weights.
+std::vector<float> gradient_of_weights(Net* net) {
+  fill_gaussian(2, net->blob("x"));
+  net->clear_gradients();
+  net->forward();
+  net->backward();
+  const Blob& weights = *net->layer("ip")->blobs()[0];
+  return {weights.cpu_diff(), weights.cpu_diff() + weights.count()};
+}
+
+TEST(InPlace, GivesTheGradientsOfLayersWithTopsOfTheirOwn) {
+  const std::string loss =
+      "layer { name: 'loss' type: 'Reduction' bottom: 'TOP' top: 'loss' "
+      "loss_weight: 0.5 reduction_param { operation: SUMSQ } }";
+  const std::string layers[] = {
+      "layer { name: 'a' type: 'Power' bottom: 'y' top: 'TOP' power_param { scale: 3 shift: -1 } "
+      "}" +
+          loss,
+      "layer { name: 'a' type: 'TanH' bottom: 'y' top: 'TOP' loss_weight: 0.3 }",
+      "layer { name: 'a' type: 'Bias' bottom: 'y' top: 'TOP' propagate_down: false }" + loss,
+      "layer { name: 'a' type: 'Dropout' bottom: 'y' top: 'TOP' }" + loss,
+  };
+  for (const std::string& text : layers)
+    for (const bool keeps_blobs : {true, false})
+      for (const bool forces : {true, false}) {
+        SCOPED_TRACE(text);
+        std::vector<std::vector<float>> found;
+        for (const char* top : {"y", "z"}) {
+          std::string own = text;
+          for (std::size_t at = own.find("TOP"); at != std::string::npos; at = own.find("TOP"))
+            own.replace(at, 3, top);
+          NetParameter model = net_of(on_sigmoid(own));
+          model.set_force_backward(forces);
+          Net net(model, options_of(TRAIN, keeps_blobs));
+          gradient_of_weights(&net);  // what one pass leaves must not matter to the next
+          found.push_back(gradient_of_weights(&net));
+        }
+        ASSERT_EQ(found[0].size(), found[1].size());
+        for (std::size_t i = 0; i < found[0].size(); ++i)
+          EXPECT_NEAR(found[0][i], found[1][i], 1e-6) << i;
+      }
+}
+
+TEST(InPlace, AProbabilityMayBeChangedBehindItsLoss) {
+  const std::string net = R"(
+    layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 } } }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "y" bottom: "label" top: "loss" top: "p" })";
+  const std::string more = R"(
+    layer { name: "power" type: "Power" bottom: "p" top: "p" power_param { scale: 100 } })";
+  Net plain(net_of(on_sigmoid(net)), options_of(TRAIN, true));
+  Net changed(net_of(on_sigmoid(net + more)), options_of(TRAIN, true));
+  EXPECT_EQ(gradient_of_weights(&plain), gradient_of_weights(&changed));
+}
+
+TEST(InPlace, ALossThatGrowsHasItsWeightEverywhere) {
+  Net net(
+      net_of(on_sigmoid("layer { name: 'a' type: 'TanH' bottom: 'y' top: 'y' loss_weight: 0.3 }")),
+      options_of(TRAIN, true));
+  net.blob("x")->reshape({9, 6});
+  net.reshape();
+  gradient_of_weights(&net);
+  for (int i = 0; i < 27; ++i) EXPECT_EQ(net.blob("y")->cpu_diff()[i], 0.3f);
+}
+
+TEST(InPlace, ALearnedTopKeepsItsValues) {
+  Net net(net_of(R"(
+    layer { name: "p" type: "Parameter" top: "p" parameter_param { shape { dim: 3 } } }
+    layer { name: "exp" type: "Exp" bottom: "p" top: "p" })"),
+          options_of(TEST, true));
+  for (int pass = 0; pass < 3; ++pass) net.forward();
+  EXPECT_EQ(net.blob("p")->cpu_data()[0], 1);
+  EXPECT_EQ(net.layers()[0]->blobs()[0]->cpu_data()[0], 0);
+}
+
+TEST(InPlace, OnAnInputIsRefusedWhereItSpoilsAGradient) {
+  const NetParameter model = net_of(R"(
+    layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 6 } } }
+    layer { name: "scale" type: "Scale" bottom: "x" top: "x" }
+    layer { name: "sigmoid" type: "Sigmoid" bottom: "x" top: "x" }
+    layer { name: "power" type: "Power" bottom: "x" top: "x" }
+    layer { name: "loss" type: "Reduction" bottom: "x" top: "loss" loss_weight: 1 })");
+  EXPECT_THAT(error_of([&] { Net(model, options_of(TRAIN, true)); }),
+              testing::HasSubstr("layer 'power' (Power): cannot work in place on an input, as the "
+                                 "gradient of 'sigmoid' needs what it would overwrite"));
+  Net(model, options_of(TEST, true)).forward();
+}
+
+TEST(InPlace, BehindAConcatTakesNoMemory) {
+  const std::string net = R"(
+    layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 8 dim: 64 dim: 64 } } }
+    layer { name: "a" type: "Power" bottom: "x" top: "a" }
+    layer { name: "y" type: "Concat" bottom: "a" bottom: "x" top: "y" })";
+  const std::string relu = "layer { name: 'r' type: 'ReLU' bottom: 'y' top: 'y' }";
+  constexpr std::size_t kSum = 16 * 64 * 64 * sizeof(float);
+  EXPECT_LT(peak_of(net_of(net + relu), TEST, true), peak_of(net_of(net), TEST, true) + kSum / 2);
+}
+
 /// A ReLU out of place that the convolution takes along, and a layer that compares shapes.
 TEST(Passes, TakeAnotherBatch) {
   const NetParameter model = net_of(R"(
@@ -228,18 +358,6 @@ TEST(Passes, GiveTheSameBytesOnOneThreadAndOnTwo) {
   }
   omp_set_num_threads(threads);
   EXPECT_EQ(gradients[0], gradients[1]);
-}
-
-/// Bytes that a net of a model takes at most, over its weights.
-std::size_t peak_of(const NetParameter& model, Phase phase, bool keeps_blobs) {
-  reset_peak_memory();
-  const std::size_t before = memory_usage().current;
-  Net net(model, options_of(phase, keeps_blobs));
-  for (int i = 0; i < 2; ++i) {
-    net.forward();
-    if (phase == TRAIN) net.backward();
-  }
-  return memory_usage().peak - before;
 }
 
 TEST(Passes, TakeLessMemory) {
