@@ -51,11 +51,11 @@ class ConvolutionKernel {
   virtual void backward_weights(const float* maps, const float* results, float* weights) const = 0;
 };
 
-/// The way that costs least where the weights change between passes, or where they do not and are
-/// prepared once; by a model of what each costs, never by a clock, so that a run is the same run
-/// again. The environment variable VIBNET_CONVOLUTION (unfolded, direct, depthwise, winograd2,
-/// winograd4)
-/// asks for a way wherever it can be had.
+/// Directly where channels are few, by planes where each has a filter of its own; else the way that
+/// costs least where the weights change between passes, or where they do not and are prepared once.
+/// That is known from models of what was measured and never by a clock, so that a run is the same
+/// run again. The environment variable VIBNET_CONVOLUTION (unfolded, direct, depthwise, winograd2,
+/// winograd4) asks for a way wherever it can be had.
 std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convolution,
                                                     bool weights_change);
 

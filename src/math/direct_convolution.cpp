@@ -14,6 +14,8 @@ namespace {
 constexpr int kMostChannels = 4;
 /// Of results that are copied for the sums by taps: a part of the first-level cache.
 constexpr int kFloatsAtOnce = 4096;
+/// Filters from which on the unfolded way sums the weights' gradient faster.
+constexpr int kManyFilters = 48;
 /// Parts of the samples, each with sums of its own, however many threads there are.
 constexpr int kShares = 8;
 
@@ -22,8 +24,9 @@ constexpr int kShares = 8;
 bool DirectConvolution::takes(const Convolution& c) {
   return c.groups == 1 && c.window.axes.size() == 2 && c.window.channels <= kMostChannels &&
          c.places() > 0 && c.window.axes[1].outputs() >= kLanes &&
-         std::all_of(c.window.axes.begin(), c.window.axes.end(),
-                     [](const WindowAxis& axis) { return axis.stride == 1; });
+         std::all_of(c.window.axes.begin(), c.window.axes.end(), [](const WindowAxis& axis) {
+           return axis.stride == 1 && axis.pad <= axis.size;
+         });
 }
 
 DirectConvolution::DirectConvolution(const Convolution& convolution)
@@ -110,6 +113,8 @@ void DirectConvolution::sum_taps(const float* padded, const float* results, int 
 void DirectConvolution::backward_weights(const float* maps, const float* results,
                                          float* weights) const {
   if (convolution_.samples == 0) return;
+  if (convolution_.filters >= kManyFilters)
+    return unfolded_.backward_weights(maps, results, weights);
   const int groups = parts(convolution_.filters, kTapFilters);
   const int share = parts(convolution_.samples, kShares);
   const int shares = parts(convolution_.samples, share);

@@ -10,8 +10,9 @@
 namespace vibnet {
 
 /// A convolution of few channels at a stride of 1, as a net's first is: places side by side are
-/// summed where the planes stand, for many filters at once, and nothing is unfolded. (The gradient
-/// by the maps, which such a layer seldom needs, comes by the unfolded way.)
+/// summed where the planes stand, for many filters at once, and nothing is unfolded. Gradients by
+/// the maps, which such a layer seldom needs, and by the weights of many filters come by the
+/// unfolded way.
 class DirectConvolution : public ConvolutionKernel {
  public:
   /// Whether the convolution is one of those, with rows that fill a vector.

@@ -100,17 +100,17 @@ int UpdateRule::history_count() const {
 }
 
 void UpdateRule::update(std::int64_t begin, std::int64_t end, float rate, std::int64_t iteration,
-                        const Decay& decay, const float* gradient,
+                        const GradientTerms& terms, const float* gradient,
                         const std::vector<float*>& history, float* data) const {
   std::visit(
       [&](const auto& all) {
         // Copies: what the loop writes cannot be one of their members, and so it is vectorised.
         const auto rule = all.at(iteration).with(rate);
-        const Decay own = decay;
+        const GradientTerms own = terms;
         float* h = history[0];
         float* s = rule.kHistory == 1 ? nullptr : history[1];
         const auto step = [=](std::int64_t i, float of_sign) {
-          const float g = gradient[i] + of_sign + own.l2 * data[i];
+          const float g = own.scale * gradient[i] + of_sign + own.l2 * data[i];
           const float value = data[i] - own.shrink * data[i];
           float none = 0;
           if constexpr (rule.kHistory == 1)

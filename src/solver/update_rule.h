@@ -9,9 +9,10 @@
 
 namespace vibnet {
 
-/// What takes values down besides the rule: l1 times a value's sign, and l2 times the value, join
-/// its gradient; the share `shrink` of it goes apart from that.
-struct Decay {
+/// What a rule gets as a value's gradient: `scale` times what backward has left, and what takes
+/// values down: l1 times its sign, and l2 times it. The share `shrink` of it goes apart from that.
+struct GradientTerms {
+  float scale = 1;
   float l1 = 0;
   float l2 = 0;
   float shrink = 0;
@@ -28,10 +29,10 @@ class UpdateRule {
   /// True for a rule whose weight decay is no part of the gradient: data -= rate decay data.
   bool decouples_decay() const { return decouples_decay_; }
   const UpdateSteps& steps() const { return steps_; }
-  /// Over the values [begin, end): decays them, and data -= step. `rate` has lr_mult in it;
+  /// Over the values [begin, end): data -= step, and `shrink`. `rate` has lr_mult in it;
   /// `iteration` counts from 0.
   void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t iteration,
-              const Decay& decay, const float* gradient, const std::vector<float*>& history,
+              const GradientTerms& terms, const float* gradient, const std::vector<float*>& history,
               float* data) const;
 
  private:

@@ -20,7 +20,7 @@ struct Update {
   const float* gradient;
   std::vector<float*> history;
   float rate;
-  Decay decay;
+  GradientTerms terms;
 };
 
 /// Calls body(i, begin, end) for pieces of some values, so many of each, on all threads.
@@ -59,31 +59,24 @@ class UpdaterCPU : public Updater {
   }
 
   void update(std::int64_t iteration, double rate, float kl_weight) override {
-    clip_gradients();
-    if (settings_.passes > 1) scale_gradients(1 / static_cast<float>(settings_.passes));
+    const float scale = clip_scale() / static_cast<float>(settings_.passes);
     std::vector<std::int64_t> counts;
     std::vector<Update> updates;
     for (const UpdatedParameter& parameter : parameters_) {
       if (parameter.lr_mult == 0) continue;
       counts.push_back(parameter.blob->count());
-      updates.push_back(update_of(parameter, rate, kl_weight));
+      updates.push_back(update_of(parameter, rate, scale, kl_weight));
     }
     for_each_piece(counts, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
       const Update& own = updates[i];
-      rule_.update(begin, end, own.rate, iteration, own.decay, own.gradient, own.history, own.data);
+      rule_.update(begin, end, own.rate, iteration, own.terms, own.gradient, own.history, own.data);
     });
   }
 
  private:
-  void scale_gradients(float scale) {
-    for (const UpdatedParameter& parameter : parameters_) {
-      float* gradient = parameter.blob->mutable_cpu_diff();
-      for (int i = 0; i < parameter.blob->count(); ++i) gradient[i] *= scale;
-    }
-  }
-
-  void clip_gradients() {
-    if (settings_.clip < 0) return;
+  /// What the gradients are to be multiplied by so that their norm is at most that of the settings.
+  float clip_scale() const {
+    if (settings_.clip < 0) return 1;
     double squares = 0;
     for (const UpdatedParameter& parameter : parameters_) {
       const float* gradient = parameter.blob->cpu_diff();
@@ -94,20 +87,21 @@ class UpdaterCPU : public Updater {
       });
     }
     const double norm = std::sqrt(squares);
-    if (norm > settings_.clip) scale_gradients(static_cast<float>(settings_.clip / norm));
+    return norm > settings_.clip ? static_cast<float>(settings_.clip / norm) : 1;
   }
 
-  Update update_of(const UpdatedParameter& parameter, double rate, float kl_weight) const {
+  Update update_of(const UpdatedParameter& parameter, double rate, float scale,
+                   float kl_weight) const {
     Update update{parameter.blob->mutable_cpu_data(),
                   parameter.blob->cpu_diff(),
                   {},
                   static_cast<float>(rate * parameter.lr_mult),
-                  {parameter.l1_decay * kl_weight, 0, 0}};
+                  {scale, parameter.l1_decay * kl_weight, 0, 0}};
     for (Blob* blob : parameter.history) update.history.push_back(blob->mutable_cpu_data());
     if (rule_.decouples_decay())
-      update.decay.shrink = update.rate * parameter.decay;
+      update.terms.shrink = update.rate * parameter.decay;
     else
-      (settings_.decays_signs ? update.decay.l1 : update.decay.l2) += parameter.decay;
+      (settings_.decays_signs ? update.terms.l1 : update.terms.l2) += parameter.decay;
     return update;
   }
 };

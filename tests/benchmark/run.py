@@ -225,6 +225,11 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="1 round of 0.1 seconds, to try it")
     parser.add_argument("--out", help="file for the tables, beside NAME.json; else they are printed")
     arguments = parser.parse_args()
+    step_time = os.path.join(arguments.build, "tests", "step_time")
+    if not os.access(step_time, os.X_OK):
+        parser.error("--build: %s is not there; build the project first" % step_time)
+    if arguments.out is not None and not os.access(os.path.dirname(arguments.out) or ".", os.W_OK):
+        parser.error("--out: cannot write %s" % arguments.out)
     if arguments.quick:
         arguments.rounds, arguments.seconds = 1, 0.1
     return arguments

@@ -63,7 +63,7 @@ void for_each_product(const Convolution& c, const Visit& visit) {
           }
 }
 
-/// Within 3e-5 of the largest value: what F(4 x 4, 3 x 3) costs in float.
+/// Within 3e-5 of the largest value: what Winograd's larger tiles cost in float.
 void expect_near(const std::vector<float>& actual, const std::vector<double>& expected) {
   double largest = 0;
   for (const double value : expected) largest = std::max(largest, std::fabs(value));
@@ -216,6 +216,28 @@ TEST(MakeConvolution, PlanesAreSummedWhereStridesAreShort) {
   EXPECT_TRUE(is_depthwise({14, 3, 1, 1, 1}));
   EXPECT_TRUE(is_depthwise({14, 3, 1, 2, 1}));
   EXPECT_FALSE(is_depthwise({128, 16, 4, 8, 1}));
+}
+
+template <typename Kernel>
+bool is_made(const Convolution& c) {
+  const auto made = make_convolution(c, true);
+  return dynamic_cast<const Kernel*>(made.get()) != nullptr;
+}
+
+TEST(MakeConvolution, TakesTheWaysThatThePapersNetsAreFastBy) {
+  if (std::getenv("VIBNET_CONVOLUTION") != nullptr) GTEST_SKIP() << "a way is asked for";
+  const auto axis = [](int size, int kernel, int pad) {
+    return WindowAxis{size, kernel, pad, 1, 1};
+  };
+  const auto square = [&](int samples, int channels, int filters, int size, int kernel, int pad) {
+    return convolution_of(samples, 1, channels, filters, axis(size, kernel, pad),
+                          axis(size, kernel, pad));
+  };
+  EXPECT_TRUE(is_made<DirectConvolution>(square(64, 1, 20, 28, 5, 0)));  // LeNet-5's
+  EXPECT_TRUE(is_made<Winograd>(square(64, 20, 50, 12, 5, 0)));
+  EXPECT_TRUE(is_made<DirectConvolution>(square(32, 3, 64, 32, 3, 1)));  // VGG-16's
+  EXPECT_TRUE(is_made<Winograd>(square(32, 256, 256, 8, 3, 1)));
+  EXPECT_TRUE(is_made<UnfoldedConvolution>(square(8, 512, 512, 14, 1, 0)));  // MobileNet's
 }
 
 TEST(MakeConvolution, AnUnknownWayIsNamed) {
