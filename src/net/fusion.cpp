@@ -71,13 +71,14 @@ void Net::fuse_layers() {
 bool Net::keep_bottom_of_pass(int first, int end) {
   if (context_.phase != TRAIN || !layer_needs_backward_[first]) return true;
   if (tops_[end - 1][0] == bottoms_[first][0] && !give_own_bottom(first)) return false;
-  const auto has_no_name = [&](const Blob* blob) {
+  const auto is_spare = [&](const Blob* blob) {
     return blob == tops_[end - 1][0] ||
            std::any_of(own_blobs_.begin(), own_blobs_.end(),
                        [blob](const auto& own) { return own.get() == blob; });
   };
-  for (int i = first; i + 1 < end; ++i) {  // nothing is stored there
-    if (!has_no_name(tops_[i][0])) continue;
+  // Nothing is stored between the layers; a blob that is not a name's there is not needed.
+  for (int i = first; i + 1 < end; ++i) {
+    if (!is_spare(tops_[i][0])) continue;
     tops_[i][0] = bottoms_[first][0];
     bottoms_[i + 1][0] = bottoms_[first][0];
   }

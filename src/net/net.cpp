@@ -279,12 +279,14 @@ int Net::last_of_pass(int first) const {
 /// A loss of another shape has its weight in its diff again.
 void Net::reshape_layer(int index) {
   const Blobs& tops = tops_[index];
+  const std::vector<float>& weights = loss_weights_[index];
+  if (std::all_of(weights.begin(), weights.end(), [](float weight) { return weight == 0; }))
+    return layers_[index]->reshape(bottoms_[index], tops);
   std::vector<int> counts;
   for (const Blob* top : tops) counts.push_back(top->count());
   layers_[index]->reshape(bottoms_[index], tops);
   for (std::size_t top = 0; top < tops.size(); ++top)
-    if (loss_weights_[index][top] != 0 && tops[top]->count() != counts[top])
-      tops[top]->set_diff(loss_weights_[index][top]);
+    if (weights[top] != 0 && tops[top]->count() != counts[top]) tops[top]->set_diff(weights[top]);
 }
 
 void Net::forward_layer(int index) try {
