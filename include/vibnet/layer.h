@@ -60,8 +60,11 @@ class Layer {
   /// their diffs one memory, where backward finds nothing left to do.
   virtual bool hands_on_diff() const { return false; }
 
-  /// From now on forward, in TEST, writes 0 in place of what is below it, as a ReLU behind the
+  /// From now on forward, in TEST, adds this blob to what it writes, as an Eltwise sum behind the
   /// layer would. False where the layer does not do that.
+  virtual bool add(const Blob* /*residual*/) { return false; }
+  /// From now on forward, in TEST, writes 0 in place of what is below it, as a ReLU behind the
+  /// layer, and behind what it adds, would. False where the layer does not do that.
   virtual bool rectify() { return false; }
 
   /// Checks the parameter and makes the blobs() that depend on the bottoms' shapes.

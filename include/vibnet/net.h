@@ -152,6 +152,9 @@ class Net {
   bool give_own_bottom(int layer);
   void part_blobs_in_place();
   bool joins_pass(int layer, int first) const;
+  int writer_of(const Blob* blob, int layer) const;
+  void fuse(int layer, int behind);
+  void fuse_sum(int sum);
   void fuse_relu(int relu);
   void fuse_layers();
   bool keep_bottom_of_pass(int first, int end);

@@ -60,6 +60,9 @@ void ConvolutionLayer::reshape(const Blobs& bottom, const Blobs& top) {
   const Shape map = map_shape(shape);
   set_sizes(map);
   for (Blob* blob : top) blob->reshape(is_transposed() ? map : shape_of_places(shape, outputs_));
+  if (residual_ != nullptr && residual_->shape() != top[0]->shape())
+    fail("writes ", to_string(top[0]->shape()), ", to which ", to_string(residual_->shape()),
+         " cannot be added");
   samples_ = bottom[0]->count(0, channel_axis_);
   output_size_ = top[0]->count(channel_axis_ + 1);
   if (kernel_ != nullptr && made_for_ == shape) return;
@@ -86,7 +89,8 @@ ChannelRule ConvolutionLayer::channel_rule(const Blobs& bottom, const Blobs& /*t
 
 void ConvolutionLayer::forward(const Blobs& bottom, const Blobs& top) {
   const float* weights = blobs_[0]->cpu_data();
-  const Epilogue epilogue{has_bias() ? blobs_[1]->cpu_data() : nullptr, rectifies_};
+  const Epilogue epilogue{has_bias() ? blobs_[1]->cpu_data() : nullptr,
+                          residual_ != nullptr ? residual_->cpu_data() : nullptr, rectifies_};
   for (std::size_t b = 0; b < bottom.size(); ++b) {
     const float* x = bottom[b]->cpu_data();
     float* y = top[b]->mutable_cpu_data();

@@ -30,6 +30,11 @@ class ConvolutionLayer : public WindowedLayer {
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;
   ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override;
+  bool add(const Blob* residual) override {
+    if (is_transposed() || residual_ != nullptr || rectifies_) return false;
+    residual_ = residual;
+    return true;
+  }
   bool rectify() override {
     rectifies_ = !is_transposed();
     return rectifies_;
@@ -67,6 +72,7 @@ class ConvolutionLayer : public WindowedLayer {
   int groups_ = 1;
   /// Of one group; window_ moves over one group's map.
   int filters_ = 0;
+  const Blob* residual_ = nullptr;
   bool rectifies_ = false;
   /// The bottoms' shape that kernel_ is for.
   Shape made_for_;

@@ -56,7 +56,8 @@ void InnerProductLayer::forward(const Blobs& bottom, const Blobs& top) {
   const PackedWeights packed(outputs_, inputs_);
   const float* weights = prepared_.of(*blobs_[0], packed.size(),
                                       [&](const float* from, float* to) { packed.pack(from, to); });
-  packed.multiply(weights, rows_, x, {has_bias() ? blobs_[1]->cpu_data() : nullptr, rectifies_}, y);
+  packed.multiply(weights, rows_, x,
+                  {has_bias() ? blobs_[1]->cpu_data() : nullptr, nullptr, rectifies_}, y);
 }
 
 bool InnerProductLayer::packs() const {

@@ -164,8 +164,9 @@ void DepthwiseConvolution::forward(const float* maps, const float* weights,
       for (std::int64_t plane = first; plane < end; ++plane) {
         const std::int64_t channel = plane % channels;
         kernels().depthwise_plane({maps + plane * map_size, rows_.size, columns_.size, rows_.stride,
-                                   weights + channel * taps(), epilogue.from(channel), rows.begin,
-                                   rows.end, outputs, results + plane * places});
+                                   weights + channel * taps(),
+                                   epilogue.from(channel, plane * places), rows.begin, rows.end,
+                                   outputs, results + plane * places});
       }
     });
   const std::ptrdiff_t size = padded_size(columns_.stride);
@@ -178,10 +179,11 @@ void DepthwiseConvolution::forward(const float* maps, const float* weights,
       copy(split, count, maps + some * map_size, columns);
       for (int i = 0; i < count; ++i) {
         const std::int64_t channel = (some + i) % channels;
-        kernels().weighted_sums(
-            {columns + i * size, std::ptrdiff_t{rows_.stride} * split_width_, split_offsets_.data(),
-             weights + channel * taps(), taps(), 1, epilogue.from(channel), rows.end - rows.begin,
-             outputs, results + (some + i) * places + rows.begin * outputs, outputs, places});
+        const std::ptrdiff_t at = (some + i) * places + rows.begin * outputs;
+        kernels().weighted_sums({columns + i * size, std::ptrdiff_t{rows_.stride} * split_width_,
+                                 split_offsets_.data(), weights + channel * taps(), taps(), 1,
+                                 epilogue.from(channel, at), rows.end - rows.begin, outputs,
+                                 results + at, outputs, places});
       }
     }
   });

@@ -77,11 +77,11 @@ void DirectConvolution::forward(const float* maps, const float* weights, const E
     const float* map = maps + sample * convolution_.map_size();
     const float* from = is_padded() ? pad(map, windows, scratch(padded_size()))
                                     : map + std::ptrdiff_t{windows.begin} * width_;
+    const std::ptrdiff_t at =
+        sample * convolution_.result_size() + std::ptrdiff_t{windows.begin} * columns_.outputs();
     kernels().weighted_sums({from, width_, offsets_.data(), weights, taps(), convolution_.filters,
-                             epilogue, windows.end - windows.begin, columns_.outputs(),
-                             results + sample * convolution_.result_size() +
-                                 std::ptrdiff_t{windows.begin} * columns_.outputs(),
-                             columns_.outputs(), convolution_.places()});
+                             epilogue.from(0, at), windows.end - windows.begin, columns_.outputs(),
+                             results + at, columns_.outputs(), convolution_.places()});
   });
 }
 

@@ -26,19 +26,9 @@ void PackedWeights::pack(const float* weights, float* packed) const {
 
 void PackedWeights::multiply(const float* packed, int panel, int rows, const float* a,
                              std::ptrdiff_t a_row, std::ptrdiff_t a_depth, float* c,
-                             std::ptrdiff_t c_row, bool adds, bool rectifies) const {
-  kernels().multiply({rows,
-                      outputs(panel),
-                      inputs_,
-                      a,
-                      a_row,
-                      a_depth,
-                      packed + panel * panel_size(),
-                      kPanel,
-                      c,
-                      c_row,
-                      adds,
-                      {nullptr, rectifies}});
+                             std::ptrdiff_t c_row, bool adds, const Epilogue& by_rows) const {
+  kernels().multiply({rows, outputs(panel), inputs_, a, a_row, a_depth,
+                      packed + panel * panel_size(), kPanel, c, c_row, adds, by_rows});
 }
 
 void PackedWeights::multiply(const float* packed, int rows, const float* x,
@@ -49,11 +39,13 @@ void PackedWeights::multiply(const float* packed, int rows, const float* x,
     const int panel = job / row_parts;
     const int first = job % row_parts * kRows;
     const int count = std::min(kRows, rows - first);
-    float* c = y + std::ptrdiff_t{first} * outputs_ + panel * kPanel;
+    const std::ptrdiff_t at = std::ptrdiff_t{first} * outputs_ + panel * kPanel;
+    float* c = y + at;
     for (int row = 0; epilogue.bias != nullptr && row < count; ++row)
       std::copy_n(epilogue.bias + panel * kPanel, outputs(panel), c + row * outputs_);
     multiply(packed, panel, count, x + std::ptrdiff_t{first} * inputs_, inputs_, 1, c, outputs_,
-             epilogue.bias != nullptr, epilogue.rectifies);
+             epilogue.bias != nullptr,
+             Epilogue{nullptr, epilogue.residual, epilogue.rectifies}.from(0, at));
   });
 }
 

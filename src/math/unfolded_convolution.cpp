@@ -183,15 +183,14 @@ void UnfoldedConvolution::forward_by_places(const float* maps, const float* prep
         is_plain_ ? maps + map_at(group, piece) : columns + job / filters.panels() * columns_size;
     float* own = sums + thread * sums_size;
     filters.multiply(prepared + group * group_size(), panel, piece.samples * piece.places,
-                     own_columns, 1, is_plain_ ? piece.places : stride(), own, kPanel, false,
-                     false);
+                     own_columns, 1, is_plain_ ? piece.places : stride(), own, kPanel, false, {});
     const int filter = panel * kPanel;
-    for (int n = 0; n < piece.samples; ++n)
-      kernels().deinterleave(
-          own + n * piece.places * kPanel, kPanel, piece.places,
-          epilogue.from(group * convolution_.filters + filter),
-          results + n * convolution_.result_size() + result_at(group, piece, filter), piece.places,
-          filters.outputs(panel));
+    for (int n = 0; n < piece.samples; ++n) {
+      const std::ptrdiff_t at = n * convolution_.result_size() + result_at(group, piece, filter);
+      kernels().deinterleave(own + n * piece.places * kPanel, kPanel, piece.places,
+                             epilogue.from(group * convolution_.filters + filter, at), results + at,
+                             piece.places, filters.outputs(panel));
+    }
   });
 }
 
@@ -215,6 +214,7 @@ void UnfoldedConvolution::forward(const float* maps, const Filters& weights,
     const int group = whole % convolution_.groups;
     const int filter = job % filter_parts * part;
     const int count = std::min(part, filters - filter);
+    const int channel = group * filters + filter;
     float* own_columns = columns + (unfolds_first ? whole : thread) * columns_size;
     float* own_rows = rows + thread * rows_size;
     Product product{count,       piece.samples * piece.places,
@@ -222,18 +222,22 @@ void UnfoldedConvolution::forward(const float* maps, const Filters& weights,
                     0,           0,
                     own_columns, stride(),
                     own_rows,    stride(),
-                    false,       epilogue.from(group * filters + filter)};
+                    false};
     set_filters(weights, group, filter, &product);
     if (!unfolds_first)
       unfold(maps, group, piece, 0, convolution_.window.channels, own_columns, stride());
     if (is_direct()) {
-      product.c = results + result_at(group, piece, filter);
+      const std::ptrdiff_t at = result_at(group, piece, filter);
+      product.c = results + at;
       product.c_row = convolution_.places();
+      product.epilogue = epilogue.from(channel, at);
     }
     kernels().multiply(product);
     if (is_direct()) return;
     for_each_row(group, piece, filter, count, [&](std::ptrdiff_t result, int f, int column) {
-      std::copy_n(own_rows + f * stride() + column, piece.places, results + result);
+      const Epilogue own = epilogue.from(channel + f, result);
+      const float* from = own_rows + f * stride() + column;
+      for (int i = 0; i < piece.places; ++i) results[result + i] = own.of(0, from[i], i);
     });
   });
 }
@@ -249,6 +253,7 @@ void UnfoldedConvolution::forward_plain(const float* maps, const Filters& weight
   const auto multiply = [&](int image, int place, int columns, int filter, int rows) {
     if (columns <= 0 || rows <= 0) return;
     const int group = image % convolution_.groups;
+    const std::ptrdiff_t at = (std::ptrdiff_t{image} * filters + filter) * places + place;
     Product product{rows,
                     columns,
                     taps_,
@@ -257,10 +262,10 @@ void UnfoldedConvolution::forward_plain(const float* maps, const Filters& weight
                     0,
                     maps + std::ptrdiff_t{image} * taps_ * places + place,
                     places,
-                    results + (std::ptrdiff_t{image} * filters + filter) * places + place,
+                    results + at,
                     places,
                     false,
-                    epilogue.from(group * filters + filter)};
+                    epilogue.from(group * filters + filter, at)};
     set_filters(weights, group, filter, &product);
     kernels().multiply(product);
   };

@@ -69,11 +69,13 @@ void Steps::store(const Transformed& from, const Tiling& tiling, int begin, int 
       winograd_.transform_output(from.at(0, (strip - begin) * tiling.across) + channel,
                                  from.element, from.tile, tiling.across, buffer, width);
       const int first_row = strip % tiling.down * m();
-      float* to = planes + strip / tiling.down * tiling.sample() + (first + channel) * plane;
-      for (int row = 0; row < std::min(m(), tiling.height - first_row); ++row)
-        kernels().deinterleave(
-            buffer + row * width * kLanes, kLanes, tiling.width, epilogue.from(first + channel),
-            to + (first_row + row) * tiling.width, plane, std::min(kLanes, count - channel));
+      std::ptrdiff_t at = strip / tiling.down * tiling.sample() + (first + channel) * plane +
+                          std::ptrdiff_t{first_row} * tiling.width;
+      const int rows = std::min(m(), tiling.height - first_row);
+      for (int row = 0; row < rows; ++row, at += tiling.width)
+        kernels().deinterleave(buffer + row * width * kLanes, kLanes, tiling.width,
+                               epilogue.from(first + channel, at), planes + at, plane,
+                               std::min(kLanes, count - channel));
     }
 }
 

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "layers/channel_pass.h"
+#include "layers/eltwise_layer.h"
 #include "layers/relu_layer.h"
+#include "net/blobs.h"
 #include "vibnet/net.h"
 
 namespace vibnet {
@@ -36,21 +38,48 @@ bool Net::joins_pass(int layer, int first) const {
   return !layer_needs_backward_[layer] || propagate_down_[layer][0];
 }
 
+/// The last layer before this one that writes a blob.
+int Net::writer_of(const Blob* blob, int layer) const {
+  int writer = layer - 1;
+  while (writer >= 0 && !contains(tops_[writer], blob)) --writer;
+  return writer;
+}
+
+/// Has `layer` write what the one behind it, which it does the work of, makes of its top.
+void Net::fuse(int layer, int behind) {
+  Blob* top = tops_[behind][0];
+  std::replace(bottoms_[behind].begin(), bottoms_[behind].end(), tops_[layer][0], top);
+  tops_[layer][0] = top;  // a bottom of the one behind too, so that reshape() finds it in shape
+  pass_of_[behind] = layer;
+}
+
+/// Has the layer that makes the last bottom of a plain sum of two add the other, where it can.
+void Net::fuse_sum(int sum) {
+  const auto* layer = dynamic_cast<const EltwiseLayer*>(layers_[sum].get());
+  if (layer == nullptr || !layer->hands_on_diff() || bottoms_[sum].size() != 2) return;
+  const int writers[] = {writer_of(bottoms_[sum][0], sum), writer_of(bottoms_[sum][1], sum)};
+  const int last = writers[0] > writers[1] ? 0 : 1;
+  const int before = writers[last];
+  if (before == writers[1 - last] || tops_[before].size() != 1) return;
+  if (loss_weights_[before][0] == 0 && layers_[before]->add(bottoms_[sum][1 - last]))
+    fuse(before, sum);
+}
+
 /// Has the layer before a ReLU do what it does, where that layer can.
 void Net::fuse_relu(int relu) {
   const auto* layer = dynamic_cast<const ReLULayer*>(layers_[relu].get());
-  const int before = relu - 1;
-  if (layer == nullptr || layer->negative_slope() != 0 || before < 0) return;
+  if (layer == nullptr || layer->negative_slope() != 0 || relu == 0) return;
+  const int before = pass_of_[relu - 1];
   if (tops_[before].size() != 1 || bottoms_[relu][0] != tops_[before][0]) return;
-  if (loss_weights_[before][0] != 0 || !layers_[before]->rectify()) return;
-  tops_[before][0] = tops_[relu][0];
-  bottoms_[relu][0] = tops_[relu][0];  // so that reshape() finds it in shape
-  pass_of_[relu] = before;
+  if (loss_weights_[relu - 1][0] == 0 && layers_[before]->rectify()) fuse(before, relu);
 }
 
 void Net::fuse_layers() {
   const int count = static_cast<int>(layers_.size());
-  for (int i = 0; context_.phase == TEST && i < count; ++i) fuse_relu(i);
+  for (int i = 0; context_.phase == TEST && i < count; ++i) {
+    fuse_sum(i);
+    fuse_relu(i);
+  }
   for (int first = 0; first < count; ++first) {
     if (channelwise(layers_[first]) == nullptr || pass_of_[first] != first) continue;
     int end = first + 1;

@@ -19,8 +19,7 @@ bool Net::is_in_place(int layer) const {
 /// must not be the bottom's too: a loss's weight, or one that does not go down.
 bool Net::spoils_its_own(int layer) const {
   if (loss_weights_[layer][0] != 0) return true;
-  int writer = layer - 1;
-  while (writer >= 0 && !contains(tops_[writer], bottoms_[layer][0])) --writer;
+  const int writer = writer_of(bottoms_[layer][0], layer);
   if (writer >= 0 && layer_needs_backward_[writer] && !propagate_down_[layer][0]) return true;
   const auto* channelwise = dynamic_cast<const ChannelwiseLayer*>(layers_[layer].get());
   return channelwise != nullptr && channelwise->needs_x();

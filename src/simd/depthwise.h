@@ -62,8 +62,10 @@ VIBNET_INLINE void put_columns(const DepthwisePlane& d, int column, int count) {
     sum = add_taps<W>(sum, d.weights, above);
     sum = add_taps<W>(sum, d.weights + 3, in);
     sum = add_taps<W>(sum, d.weights + 6, below);
+    const std::ptrdiff_t at = std::ptrdiff_t{y} * d.out_width + column;
+    if (d.epilogue.residual != nullptr) sum += load_row<W>(d.epilogue.residual + at);
     if (d.epilogue.rectifies) sum = sum < 0 ? Row<W>{} : sum;
-    float* to = d.to + std::ptrdiff_t{y} * d.out_width + column;
+    float* to = d.to + at;
     if (to + W <= end)
       __builtin_memcpy(to, &sum, sizeof(sum));
     else

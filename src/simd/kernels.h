@@ -18,17 +18,22 @@ inline int round_up_to_lanes(int n) { return (n + kLanes - 1) / kLanes * kLanes;
 struct Epilogue {
   /// To add, one for each channel, or null.
   const float* bias = nullptr;
-  /// Whether what is below 0 becomes 0.
+  /// To add, one for each result, which stand as the results do; or null. Not the results' memory.
+  const float* residual = nullptr;
+  /// Whether what is below 0 becomes 0 then.
   bool rectifies = false;
 
   float bias_of(std::ptrdiff_t channel) const { return bias == nullptr ? 0 : bias[channel]; }
-  float of(std::ptrdiff_t channel, float sum) const {
-    const float value = sum + bias_of(channel);
+  /// What a channel's sum becomes, so many floats behind the first result.
+  float of(std::ptrdiff_t channel, float sum, std::ptrdiff_t result) const {
+    float value = sum + bias_of(channel);
+    if (residual != nullptr) value += residual[result];
     return rectifies && value < 0 ? 0 : value;
   }
-  /// That of the channels from there on.
-  Epilogue from(std::ptrdiff_t channel) const {
-    return {bias == nullptr ? nullptr : bias + channel, rectifies};
+  /// That of the channels, and of the results, from there on.
+  Epilogue from(std::ptrdiff_t channel, std::ptrdiff_t result) const {
+    return {bias == nullptr ? nullptr : bias + channel,
+            residual == nullptr ? nullptr : residual + result, rectifies};
   }
 };
 
@@ -47,7 +52,7 @@ struct Product {
   float* c;
   std::ptrdiff_t c_row;
   bool adds;
-  /// By rows. Where C is added to, there is no bias.
+  /// By rows. Where C is added to, there is no bias. The residual is read as B is.
   Epilogue epilogue = {};
   /// Where A's rows stand by kRowStep: floats from so many to the next; else 0.
   std::ptrdiff_t a_step = 0;
@@ -126,8 +131,8 @@ struct HalvedPlane {
 };
 
 /// Of each filter, which has `terms` weights: to[i] = the sum of weights[t] from[offsets[t] + i]
-/// for i < count, with the filter's epilogue, row by row. Up to kLanes floats more are read, and
-/// behind a row that is not the last written.
+/// for i < count, with the filter's epilogue, row by row. Up to kLanes floats more are read, of the
+/// residual too, and behind a row that is not the last written.
 struct WeightedSums {
   const float* from;
   std::ptrdiff_t from_row;
@@ -163,8 +168,8 @@ struct TapSums {
 };
 
 /// A plane by 3 x 3 taps, with one row and column of zeros around it: the rows [begin, end) of
-/// windows, each out_width wide, at a stride of 1 or 2. Up to kLanes floats behind the plane are
-/// read.
+/// windows, each out_width wide, at a stride of 1 or 2. Up to kLanes floats behind the plane, and
+/// behind the residual, are read.
 struct DepthwisePlane {
   const float* from;
   int height, width;

@@ -43,9 +43,12 @@ VIBNET_INLINE void put(const Product& p, int row, const Vector (&sums)[ROWS][VEC
     if (p.adds && !is_whole) copy_some<VECTORS>(c, p.columns, some);
     float* to = is_whole ? c : some;
     const Vector bias = broadcast(p.epilogue.bias_of(row + r));
+    const float* residual = p.epilogue.residual;
+    if (residual != nullptr) residual += (row + r) * p.c_row;
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
-      const Vector sum = sums[r][v] + (p.adds ? load(to + v * kWidth) : bias);
+      Vector sum = sums[r][v] + (p.adds ? load(to + v * kWidth) : bias);
+      if (residual != nullptr) sum += load(residual + v * kWidth);
       store(p.epilogue.rectifies ? rectified(sum) : sum, to + v * kWidth);
     }
     if (!is_whole) copy_some<VECTORS>(some, p.columns, c);
@@ -118,7 +121,11 @@ static void multiply(const Product& p) {
       part.b += d * p.b_depth + column;
       part.c += column;
       part.adds = p.adds || d > 0;
-      part.epilogue.rectifies = p.epilogue.rectifies && d + part.depth == p.depth;
+      const bool is_last = d + part.depth == p.depth;
+      part.epilogue.rectifies = p.epilogue.rectifies && is_last;
+      part.epilogue.residual = nullptr;
+      if (p.epilogue.residual != nullptr && is_last)
+        part.epilogue.residual = p.epilogue.residual + column;
       const bool is_wide = round_up_to_lanes(part.columns) >= kPanel;
       if (copies) copy_panel(is_wide ? kPanel : kLanes, copy, &part);
       const int more = p.depth - d - part.depth;

@@ -13,6 +13,13 @@ struct Vectors {
 template <int W>
 using Row = typename Vectors<W>::Floats;
 
+template <int W>
+VIBNET_INLINE Row<W> load_row(const float* p) {
+  Row<W> row;
+  __builtin_memcpy(&row, p, sizeof(row));
+  return row;
+}
+
 /// The two rows with the values of `a` whose index has the bit STEP and those of `b` whose index
 /// lacks it in each other's places (Eklundh's transposition).
 template <int STEP, int W>
@@ -64,8 +71,7 @@ VIBNET_INLINE int interleave_by(const float* planes, std::ptrdiff_t plane, int c
       Row<W> rows[W] = {};
 #pragma GCC unroll 16
       for (int c = 0; c < W; ++c)
-        if (lane + c < channels)
-          __builtin_memcpy(&rows[c], planes + (lane + c) * plane + i, sizeof(rows[c]));
+        if (lane + c < channels) rows[c] = load_row<W>(planes + (lane + c) * plane + i);
       transpose<W>(rows);
 #pragma GCC unroll 16
       for (int r = 0; r < W; ++r)
@@ -84,7 +90,7 @@ static void interleave(const float* planes, std::ptrdiff_t plane, int channels, 
       interleaved[i * row + c] = c < channels ? planes[c * plane + i] : 0;
 }
 
-template <int W>
+template <int W, bool ADDS>
 VIBNET_INLINE int deinterleave_by(const float* interleaved, std::ptrdiff_t row, int i, int count,
                                   const Epilogue& epilogue, float* planes, std::ptrdiff_t plane,
                                   int channels) {
@@ -92,29 +98,40 @@ VIBNET_INLINE int deinterleave_by(const float* interleaved, std::ptrdiff_t row, 
     for (int lane = 0; lane < channels; lane += W) {
       Row<W> rows[W];
 #pragma GCC unroll 16
-      for (int r = 0; r < W; ++r)
-        __builtin_memcpy(&rows[r], interleaved + (i + r) * row + lane, sizeof(rows[r]));
+      for (int r = 0; r < W; ++r) rows[r] = load_row<W>(interleaved + (i + r) * row + lane);
       transpose<W>(rows);
 #pragma GCC unroll 16
       for (int c = 0; c < W; ++c) {
         if (lane + c >= channels) continue;
+        const std::ptrdiff_t at = (lane + c) * plane + i;
         rows[c] += epilogue.bias_of(lane + c);
+        if (ADDS) rows[c] += load_row<W>(epilogue.residual + at);
         if (epilogue.rectifies) rows[c] = rows[c] < 0 ? Row<W>{} : rows[c];
-        __builtin_memcpy(planes + (lane + c) * plane + i, &rows[c], sizeof(rows[c]));
+        __builtin_memcpy(planes + at, &rows[c], sizeof(rows[c]));
       }
     }
   return i;
 }
 
+template <bool ADDS>
+VIBNET_INLINE void deinterleave_all(const float* interleaved, std::ptrdiff_t row, int count,
+                                    const Epilogue& epilogue, float* planes, std::ptrdiff_t plane,
+                                    int channels) {
+  int i =
+      deinterleave_by<kWidth, ADDS>(interleaved, row, 0, count, epilogue, planes, plane, channels);
+  if constexpr (kWidth > 4)
+    i = deinterleave_by<4, ADDS>(interleaved, row, i, count, epilogue, planes, plane, channels);
+  for (; i < count; ++i)
+    for (int c = 0; c < channels; ++c)
+      planes[c * plane + i] = epilogue.of(c, interleaved[i * row + c], c * plane + i);
+}
+
 static void deinterleave(const float* interleaved, std::ptrdiff_t row, int count,
                          const Epilogue& epilogue, float* planes, std::ptrdiff_t plane,
                          int channels) {
-  int i = deinterleave_by<kWidth>(interleaved, row, 0, count, epilogue, planes, plane, channels);
-  if constexpr (kWidth > 4)
-    i = deinterleave_by<4>(interleaved, row, i, count, epilogue, planes, plane, channels);
-  for (; i < count; ++i)
-    for (int c = 0; c < channels; ++c)
-      planes[c * plane + i] = epilogue.of(c, interleaved[i * row + c]);
+  epilogue.residual == nullptr
+      ? deinterleave_all<false>(interleaved, row, count, epilogue, planes, plane, channels)
+      : deinterleave_all<true>(interleaved, row, count, epilogue, planes, plane, channels);
 }
 
 }  // namespace vibnet::VIBNET_ISA

@@ -31,7 +31,10 @@ VIBNET_INLINE void put_weighted_sums(const WeightedSums& w, int filter, const fl
   for (int f = 0; f < FILTERS; ++f, to += w.to_filter)
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
-      const Vector sum = w.epilogue.rectifies ? rectified(sums[f][v]) : sums[f][v];
+      Vector sum = sums[f][v];
+      if (w.epilogue.residual != nullptr)
+        sum += load(w.epilogue.residual + (to - w.to) + v * kWidth);
+      if (w.epilogue.rectifies) sum = rectified(sum);
       if ((v + 1) * kWidth <= room)
         store(sum, to + v * kWidth);
       else

@@ -106,16 +106,37 @@ TEST_P(ConvolutionTest, EachWayTakesPreparedWeightsAndRectifies) {
     std::vector<double> rectified;
     for (const float value : expected) rectified.push_back(std::max(value, 0.0f));
     std::vector<float> results(results_.size(), 7.0f);
-    way->forward(maps_.data(), weights_.data(), {bias_.data(), true}, results.data());
+    way->forward(maps_.data(), weights_.data(), {bias_.data(), nullptr, true}, results.data());
     EXPECT_TRUE(std::equal(results.begin(), results.end(), rectified.begin()));
     std::vector<float> prepared = weights_;
     if (way->prepared_size() > 0) {
       prepared.assign(way->prepared_size(), 7.0f);
       way->prepare(weights_.data(), prepared.data());
     }
-    way->forward_prepared(maps_.data(), with_room(prepared).data(), {bias_.data(), true},
+    way->forward_prepared(maps_.data(), with_room(prepared).data(), {bias_.data(), nullptr, true},
                           results.data());
     expect_near(results, rectified);
+  }
+}
+
+TEST_P(ConvolutionTest, EachWayAddsBeforeItRectifies) {
+  const std::vector<float> residual = with_room(drawn(results_.size(), "residual"));
+  for (const auto& way : ways(c_)) {
+    std::vector<float> results(results_.size(), 7.0f);
+    way->forward(maps_.data(), weights_.data(), {bias_.data()}, results.data());
+    std::vector<double> expected;
+    for (std::size_t i = 0; i < results.size(); ++i) expected.push_back(results[i] + residual[i]);
+    way->forward(maps_.data(), weights_.data(), {bias_.data(), residual.data()}, results.data());
+    expect_near(results, expected);
+    for (double& value : expected) value = std::max(value, 0.0);
+    std::vector<float> prepared = weights_;
+    if (way->prepared_size() > 0) {
+      prepared.assign(way->prepared_size(), 7.0f);
+      way->prepare(weights_.data(), prepared.data());
+    }
+    way->forward_prepared(maps_.data(), with_room(prepared).data(),
+                          {bias_.data(), residual.data(), true}, results.data());
+    expect_near(results, expected);
   }
 }
 
@@ -123,7 +144,7 @@ TEST_P(ConvolutionTest, WhatIsNotANumberIsNotRectified) {
   const std::vector<float> bias(bias_.size(), std::nanf(""));
   for (const auto& way : ways(c_)) {
     std::vector<float> results(results_.size());
-    way->forward(maps_.data(), weights_.data(), {bias.data(), true}, results.data());
+    way->forward(maps_.data(), weights_.data(), {bias.data(), nullptr, true}, results.data());
     EXPECT_TRUE(
         std::all_of(results.begin(), results.end(), [](float value) { return std::isnan(value); }));
   }

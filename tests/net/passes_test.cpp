@@ -332,6 +332,57 @@ TEST(Passes, TakeAnotherBatch) {
   }
 }
 
+constexpr char kBranch[] = R"(
+  layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 5 dim: 3 dim: 13 dim: 11 } } }
+  layer { name: "first" type: "Convolution" bottom: "data" top: "first"
+    convolution_param { num_output: 7 kernel_size: 3 pad: 1 weight_filler { type: "msra" } } }
+  layer { name: "branch" type: "Convolution" bottom: "first" top: "branch"
+    convolution_param { num_output: 7 kernel_size: 3 pad: 1 weight_filler { type: "msra" } bias_filler { value: 0.1 } } }
+)";
+
+/// A net whose sum is the work of `layer`, or of itself where that is "sum", and its scores.
+void expect_sum_by(const std::string& layer, const std::string& rest) {
+  const NetParameter model = net_of(kBranch + rest);
+  Net whole(model, options_of(TEST, true));
+  Net fused(model, options_of(TEST, false));
+  fused.copy_weights(whole.to_proto(), "weights", Missing::FAIL);
+  for (int i = 0; i < static_cast<int>(fused.layers().size()); ++i) {
+    if (fused.layers()[i]->name() != "sum") continue;
+    EXPECT_EQ(layer, fused.layers()[fused.pass_of(i)]->name()) << rest;
+  }
+  for (const int batch : {5, 2, 9}) {
+    for (Net* net : {&whole, &fused}) {
+      net->blob("data")->reshape({batch, 3, 13, 11});
+      net->reshape();
+    }
+    EXPECT_LE(difference(forward(noise(whole), &whole), forward(noise(whole), &fused)), kTolerance)
+        << rest;
+  }
+}
+
+TEST(Passes, SumBranchesInTheConvolutionThatComesLast) {
+  const std::string relu = R"(layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" })";
+  const auto sum = [](const std::string& bottoms, const std::string& parameter = "") {
+    return "layer { name: 'sum' type: 'Eltwise' top: 'sum' " + bottoms + " eltwise_param { " +
+           parameter + " } }";
+  };
+  const std::string both = "bottom: 'first' bottom: 'branch'";
+  expect_sum_by("branch", sum(both));
+  expect_sum_by("branch", sum("bottom: 'branch' bottom: 'first'") + relu);
+  expect_sum_by("branch", "layer { name: 'reader' type: 'TanH' bottom: 'first' top: 'reader' }" +
+                              sum(both) + relu);
+  expect_sum_by("sum", sum(both, "coeff: 1 coeff: -1"));
+  expect_sum_by("sum", sum(both, "operation: MAX"));
+  expect_sum_by("sum", sum(both + " bottom: 'first'"));
+  expect_sum_by("sum", sum("bottom: 'branch' bottom: 'branch'"));
+  expect_sum_by("sum", "layer { name: 'act' type: 'ReLU' bottom: 'branch' top: 'branch' }" +
+                           sum(both) + relu);
+  expect_sum_by("sum", "layer { name: 'act' type: 'TanH' bottom: 'first' top: 'act' }" +
+                           sum("bottom: 'branch' bottom: 'act'") + relu);
+  expect_sum_by("sum",
+                "layer { name: 'reader' type: 'TanH' bottom: 'branch' top: 'reader' }" + sum(both));
+}
+
 TEST(Passes, TakeWeightsThatNobodyWrote) {
   const NetParameter model = net_of(R"(
     layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 5 dim: 3 dim: 4 dim: 4 } } }
