@@ -17,7 +17,7 @@ namespace {
 constexpr int kPieceFloats = 1 << 16;
 /// Pieces that there are at least, for threads to share, where they are of so many places.
 constexpr int kPieces = 8;
-constexpr int kSharedPlaces = 512;
+constexpr int kSharedPlaces = 32;
 /// About how many sums of weight gradients are made side by side, of so many taps or channels.
 constexpr int kSums = 16;
 constexpr int kTapStep = 48;

@@ -52,7 +52,7 @@ struct Product {
   float* c;
   std::ptrdiff_t c_row;
   bool adds;
-  /// By rows. Where C is added to, there is no bias. The residual is read as B is.
+  /// By rows. Where C is added to, there is no bias.
   Epilogue epilogue = {};
   /// Where A's rows stand by kRowStep: floats from so many to the next; else 0.
   std::ptrdiff_t a_step = 0;

@@ -43,12 +43,9 @@ VIBNET_INLINE void put(const Product& p, int row, const Vector (&sums)[ROWS][VEC
     if (p.adds && !is_whole) copy_some<VECTORS>(c, p.columns, some);
     float* to = is_whole ? c : some;
     const Vector bias = broadcast(p.epilogue.bias_of(row + r));
-    const float* residual = p.epilogue.residual;
-    if (residual != nullptr) residual += (row + r) * p.c_row;
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
-      Vector sum = sums[r][v] + (p.adds ? load(to + v * kWidth) : bias);
-      if (residual != nullptr) sum += load(residual + v * kWidth);
+      const Vector sum = sums[r][v] + (p.adds ? load(to + v * kWidth) : bias);
       store(p.epilogue.rectifies ? rectified(sum) : sum, to + v * kWidth);
     }
     if (!is_whole) copy_some<VECTORS>(some, p.columns, c);
@@ -108,9 +105,21 @@ void multiply_panel(const Product& p, int more) {
   multiply_last_rows<kTileRows - 1, VECTORS>(p, row, more);
 }
 
+/// Behind the last terms, in a loop of its own: those of the tiles have no register to spare.
+static void add_residual(const Product& p, int most, const float* residual, bool rectifies) {
+  const int columns = p.columns < most ? p.columns : most;
+  float* c = p.c;
+  for (int row = 0; row < p.rows; ++row, c += p.c_row, residual += p.c_row)
+    for (int i = 0; i < columns; ++i) {
+      const float value = c[i] + residual[i];
+      c[i] = rectifies && value < 0 ? 0 : value;
+    }
+}
+
 static void multiply(const Product& p) {
   constexpr int kPanel = kTileVectors * kWidth;
   alignas(64) float copy[kDepth * kPanel];
+  const bool has_residual = p.epilogue.residual != nullptr;
   const bool copies = p.rows >= kRowsToCopyFor && p.b_depth > kPanel;
   for (int column = 0; column < p.columns; column += kPanel)
     for (int d = 0; d == 0 || d < p.depth; d += kDepth) {
@@ -122,15 +131,15 @@ static void multiply(const Product& p) {
       part.c += column;
       part.adds = p.adds || d > 0;
       const bool is_last = d + part.depth == p.depth;
-      part.epilogue.rectifies = p.epilogue.rectifies && is_last;
-      part.epilogue.residual = nullptr;
-      if (p.epilogue.residual != nullptr && is_last)
-        part.epilogue.residual = p.epilogue.residual + column;
+      part.epilogue = {p.epilogue.bias, nullptr, p.epilogue.rectifies && is_last && !has_residual};
       const bool is_wide = round_up_to_lanes(part.columns) >= kPanel;
       if (copies) copy_panel(is_wide ? kPanel : kLanes, copy, &part);
       const int more = p.depth - d - part.depth;
       is_wide ? multiply_panel<kTileVectors>(part, more)
               : multiply_panel<kLanes / kWidth>(part, more);
+      if (is_last && has_residual)
+        add_residual(part, is_wide ? kPanel : kLanes, p.epilogue.residual + column,
+                     p.epilogue.rectifies);
     }
 }
 
