@@ -1,5 +1,7 @@
 #include "math/packed_weights.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdint>
 
@@ -8,8 +10,10 @@
 namespace vibnet {
 namespace {
 
-/// Rows that a thread takes at a time.
+/// Rows that a thread takes at a time, at most.
 constexpr int kRows = 8 * kRowStep;
+/// Floats of weights that each core's own cache holds.
+constexpr std::size_t kCoreFloats = 7 << 16;
 
 }  // namespace
 
@@ -33,12 +37,14 @@ void PackedWeights::multiply(const float* packed, int panel, int rows, const flo
 
 void PackedWeights::multiply(const float* packed, int rows, const float* x,
                              const Epilogue& epilogue, float* y) const {
-  const int row_parts = parts(rows, kRows);
+  // Threads share rows rather than weights: so each reads what it has written a layer before.
+  const int sharers = size() <= kCoreFloats && rows >= kRowStep ? omp_get_max_threads() : 1;
+  const int most = std::clamp(parts(rows, sharers), 1, kRows);
   const std::int64_t multiply_adds = std::int64_t{rows} * outputs_ * inputs_;
-  share_product(panels() * row_parts, multiply_adds, [&](int job, int /*thread*/) {
-    const int panel = job / row_parts;
-    const int first = job % row_parts * kRows;
-    const int count = std::min(kRows, rows - first);
+  share_product(panels() * parts(rows, most), multiply_adds, [&](int job, int /*thread*/) {
+    const int panel = job % panels();
+    const int first = job / panels() * most;
+    const int count = std::min(most, rows - first);
     const std::ptrdiff_t at = std::ptrdiff_t{first} * outputs_ + panel * kPanel;
     float* c = y + at;
     for (int row = 0; epilogue.bias != nullptr && row < count; ++row)
