@@ -153,10 +153,12 @@ class Net {
   void part_blobs_in_place();
   bool joins_pass(int layer, int first) const;
   int writer_of(const Blob* blob, int layer) const;
+  int maker_of(const Blob* blob, int layer) const;
   void fuse(int layer, int behind);
   void fuse_sum(int sum);
   void fuse_relu(int relu);
   void fuse_layers();
+  bool join_blobs_of_pass(int first, int end);
   bool keep_bottom_of_pass(int first, int end);
   std::vector<Blobs> sharing(bool (Layer::*shares)() const) const;
   bool is_diff_changed(const Blob* blob, int reader) const;

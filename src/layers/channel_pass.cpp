@@ -169,6 +169,11 @@ void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
   for (ChannelwiseLayer* layer : layers_) layer->end_forward();
 }
 
+bool ChannelPass::restores_x() const {
+  return layers_.back()->restores_x() &&
+         (layers_.size() == 1 || (layers_.size() == 2 && !layers_[0]->needs_x()));
+}
+
 void ChannelPass::backward_tile(const Tile& tile, const float* x, const float* y, const float* dy,
                                 float* dx) {
   const int last = static_cast<int>(layers_.size()) - 1;
@@ -177,16 +182,22 @@ void ChannelPass::backward_tile(const Tile& tile, const float* x, const float* y
   float* y_buffer = x_buffer + tile.count();
   float* d_buffer = y_buffer + tile.count();
   float* between = d_buffer + tile.count();
-  const float* x_blocks = tile.gather(x, x_buffer);
-  const float* y_blocks = layers_[last]->needs_y() ? tile.gather(y, y_buffer) : nullptr;
+  const bool restores = x == y && restores_x();
+  const float* x_blocks = restores ? x_buffer : tile.gather(x, x_buffer);
+  const float* y_blocks = restores || layers_[last]->needs_y() ? tile.gather(y, y_buffer) : nullptr;
   const float* dy_blocks = tile.gather(dy, d_buffer);
   float* dx_blocks = dx == nullptr ? d_buffer : tile.target(dx, d_buffer);
   for (int c = 0; c < tile.channels; ++c) {
     const ChannelBlock block = tile.block(c);
     const std::ptrdiff_t begin = std::ptrdiff_t{c} * tile.channel_count();
-    const auto after = [&](int layer) { return between + layer * block.count(); };
+    // Of two layers the first takes what it wrote for what it read.
+    const auto after = [&](int layer) {
+      return restores ? x_buffer + begin : between + layer * block.count();
+    };
     const auto before = [&](int layer) { return layer == 0 ? x_blocks + begin : after(layer - 1); };
-    for (int i = 0; i < last; ++i) layers_[i]->forward_block(block, before(i), after(i));
+    if (restores) layers_[last]->restore_block(block, y_blocks + begin, x_buffer + begin);
+    for (int i = 0; !restores && i < last; ++i)
+      layers_[i]->forward_block(block, before(i), after(i));
     const float* y_block = y_blocks == nullptr ? nullptr : y_blocks + begin;
     const float* d = dy_blocks + begin;
     for (int i = last; i >= 0; --i) {

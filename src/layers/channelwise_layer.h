@@ -69,6 +69,10 @@ class ChannelwiseLayer : public Layer {
   virtual bool needs_x() const { return true; }
   /// Whether backward_block gets y; else a null pointer.
   virtual bool needs_y() const { return false; }
+  /// Whether restore_block makes x of y again, to within rounding, wherever backward_block looks
+  /// at it.
+  virtual bool restores_x() const { return false; }
+  virtual void restore_block(const ChannelBlock& /*block*/, const float* /*y*/, float* /*x*/) {}
 
   virtual void begin_forward(const Blobs& /*bottom*/) {}
   /// Whether the layer looks at a whole channel before forward_block gets any of it.

@@ -252,6 +252,19 @@ void GateLayer::forward_block(const ChannelBlock& block, const float* x, float* 
   multiply(block, x, y);
 }
 
+void GateLayer::restore_block(const ChannelBlock& block, const float* y, float* x) {
+  const auto inverse = [](float factor) {
+    return std::fabs(factor) < std::numeric_limits<float>::min() ? 0 : 1 / factor;
+  };
+  const float* factors =
+      factors_now_ + block.channel + std::ptrdiff_t{block.first_sample} * channels_;
+  if (spatial_ == 1)
+    return for_each_unit(block, [&](int i, int unit) { x[i] = y[i] * inverse(factors[unit]); });
+  for (int n = 0; n < block.samples; ++n)
+    kernels().blocks.multiply_add(y + n * block.values, 0, inverse(factors[n * channels_]), 0,
+                                  x + n * block.values, block.values);
+}
+
 void GateLayer::begin_backward(int /*parts*/) {
   factors_now_ = factors_.cpu_data();
   if (spatial_ != 1) sums_.set_data(0);  // else each is written once

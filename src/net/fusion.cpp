@@ -45,6 +45,13 @@ int Net::writer_of(const Blob* blob, int layer) const {
   return writer;
 }
 
+/// The last one that writes it and does not read it: those behind work on it in place.
+int Net::maker_of(const Blob* blob, int layer) const {
+  int maker = writer_of(blob, layer);
+  while (maker >= 0 && contains(bottoms_[maker], blob)) maker = writer_of(blob, maker);
+  return maker;
+}
+
 /// Has `layer` write what the one behind it, which it does the work of, makes of its top.
 void Net::fuse(int layer, int behind) {
   Blob* top = tops_[behind][0];
@@ -84,15 +91,40 @@ void Net::fuse_layers() {
     if (channelwise(layers_[first]) == nullptr || pass_of_[first] != first) continue;
     int end = first + 1;
     while (end < count && joins_pass(end, first)) ++end;
-    if (end == first + 1 || !keep_bottom_of_pass(first, end)) continue;
     std::vector<ChannelwiseLayer*> members;
-    for (int i = first; i < end; ++i) {
-      members.push_back(channelwise(layers_[i]));
-      pass_of_[i] = first;
-    }
-    passes_[first] = std::make_unique<ChannelPass>(std::move(members));
+    for (int i = first; i < end; ++i) members.push_back(channelwise(layers_[i]));
+    auto pass = std::make_unique<ChannelPass>(std::move(members));
+    const bool is_in_place = pass->restores_x() && join_blobs_of_pass(first, end);
+    if (!is_in_place && (end == first + 1 || !keep_bottom_of_pass(first, end))) continue;
+    std::fill(pass_of_.begin() + first, pass_of_.begin() + end, first);
+    passes_[first] = std::move(pass);
     first = end - 1;
   }
+}
+
+/// Has what makes a pass's bottom write where the pass writes. Returns false, and does nothing,
+/// where anything but the pass needs what stood there.
+bool Net::join_blobs_of_pass(int first, int end) {
+  Blob* bottom = bottoms_[first][0];
+  Blob* top = tops_[end - 1][0];
+  const int maker = maker_of(bottom, first);
+  if (bottom == top || maker < 0 || bottoms_[maker].empty()) return false;
+  for (int i = maker; i < first; ++i) {
+    if (!contains(tops_[i], bottom)) continue;
+    if (layers_[i]->shares_data() || layers_[i]->reads_tops(bottoms_[i], tops_[i])) return false;
+    const auto& pass = passes_[pass_of_[i]];
+    if (pass != nullptr && pass->restores_x() && is_in_place(i)) return false;
+    if (std::any_of(loss_weights_[i].begin(), loss_weights_[i].end(),
+                    [](float w) { return w != 0; }))
+      return false;
+  }
+  for (int i = end; i < static_cast<int>(layers_.size()); ++i)
+    if (contains(tops_[i], top)) return false;  // it works in place on what backward reads
+  for (int i = maker; i < first; ++i)
+    for (Blobs* blobs : {&bottoms_[i], &tops_[i]})
+      std::replace(blobs->begin(), blobs->end(), bottom, top);
+  for (int i = first; i < end; ++i) bottoms_[i][0] = tops_[i][0] = top;
+  return true;
 }
 
 /// A pass in place would lose what its backward runs forward again from. Returns false where

@@ -43,8 +43,7 @@ int Net::spoiled_by(int layer) const {
 /// false for an input, which is written from outside, by name.
 bool Net::give_own_bottom(int layer) {
   Blob* blob = bottoms_[layer][0];
-  int maker = layer - 1;
-  while (maker >= 0 && (!contains(tops_[maker], blob) || contains(bottoms_[maker], blob))) --maker;
+  const int maker = maker_of(blob, layer);
   if (maker < 0 || layers_[maker]->type() == "Input") return false;
   own_blobs_.push_back(std::make_unique<Blob>(blob->shape()));
   Blob* own = own_blobs_.back().get();
