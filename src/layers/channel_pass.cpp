@@ -171,7 +171,7 @@ void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
 
 bool ChannelPass::restores_x() const {
   return layers_.back()->restores_x() &&
-         (layers_.size() == 1 || (layers_.size() == 2 && !layers_[0]->needs_x()));
+         (layers_.size() == 1 || (layers_.size() == 2 && layers_[0]->needs_sign_only()));
 }
 
 void ChannelPass::backward_tile(const Tile& tile, const float* x, const float* y, const float* dy,

@@ -69,6 +69,8 @@ class ChannelwiseLayer : public Layer {
   virtual bool needs_x() const { return true; }
   /// Whether backward_block gets y; else a null pointer.
   virtual bool needs_y() const { return false; }
+  /// Whether backward_block sees nothing of x, or of y where that stands for x, but its sign.
+  virtual bool needs_sign_only() const { return false; }
   /// Whether restore_block makes x of y again, to within rounding, wherever backward_block looks
   /// at it.
   virtual bool restores_x() const { return false; }

@@ -9,6 +9,12 @@
 #include "simd/kernels.h"
 
 namespace vibnet {
+namespace {
+
+/// About how many values take as long as drawing one.
+constexpr std::int64_t kValuesOfADraw = 16;
+
+}  // namespace
 
 void GateLayer::set_up_gate(const Blobs& bottom, const std::vector<FillerParameter>& fillers) {
   if (bottom[0]->axes() < 2) fail("needs a bottom of at least 2 axes, N x C");
@@ -185,19 +191,21 @@ void GateLayer::set_factors(Noise kind, const Drawn& of) {
   };
   float* slopes = slopes_.mutable_cpu_data();
   float* factors = factors_.mutable_cpu_data();
-  parallel_for(samples_, grain_of(4LL * channels_), [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> values(std::max<std::size_t>(4, 4 * blocks.size()), 0.5f);
-    std::vector<float> noise(channels_);
-    for (std::int64_t n = begin; n < end; ++n) {
-      draw(first_sample() + static_cast<std::uint32_t>(n), values.data());
-      for (int c = 0; !are_in_order && c < channels_; ++c) noise[c] = values[places[c]];
-      float* factor = factors + n * channels_;
-      float* slope = slopes + n * channels_;
-      of(are_in_order ? values.data() : noise.data(), factor, slope);
-      for (int c = 0; !are_in_order && c < channels_; ++c)
-        if (numbers[c] == kFrozen) factor[c] = slope[c] = 0;
-    }
-  });
+  parallel_for(samples_, grain_of(kValuesOfADraw * channels_),
+               [&](std::int64_t begin, std::int64_t end) {
+                 std::vector<float> values(std::max<std::size_t>(4, 4 * blocks.size()), 0.5f);
+                 std::vector<float> noise(channels_);
+                 for (std::int64_t n = begin; n < end; ++n) {
+                   draw(first_sample() + static_cast<std::uint32_t>(n), values.data());
+                   for (int c = 0; !are_in_order && c < channels_; ++c)
+                     noise[c] = values[places[c]];
+                   float* factor = factors + n * channels_;
+                   float* slope = slopes + n * channels_;
+                   of(are_in_order ? values.data() : noise.data(), factor, slope);
+                   for (int c = 0; !are_in_order && c < channels_; ++c)
+                     if (numbers[c] == kFrozen) factor[c] = slope[c] = 0;
+                 }
+               });
 }
 
 GateLayer::UnitSums GateLayer::sum_samples() const {

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <numeric>
 
+#include "math/parallel.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
@@ -16,7 +19,18 @@ FillerParameter gaussian(float mean, float std) {
   return filler;
 }
 
+/// About how many values take as long as a unit's exponential.
+constexpr int kValuesOfAUnit = 64;
+
 }  // namespace
+
+/// Calls visit(unit), on all threads where units are many.
+template <typename Visit>
+void InformationBottleneckLayer::for_each_unit(const Visit& visit) const {
+  parallel_for(channels_, grain_of(kValuesOfAUnit), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) visit(static_cast<int>(c));
+  });
+}
 
 void InformationBottleneckLayer::set_up(const Blobs& bottom, const Blobs& /*top*/) {
   const auto& parameter = parameter_.information_bottleneck_param();
@@ -28,10 +42,13 @@ void InformationBottleneckLayer::set_up(const Blobs& bottom, const Blobs& /*top*
 double InformationBottleneckLayer::kl() const {
   const float* mu = blobs_[0]->cpu_data();
   const float* log_sigma2 = blobs_[1]->cpu_data();
-  double sum = 0;
-  for (int c = 0; c < channels_; ++c)
-    if (numbers()[c] != kFrozen) sum += pressures()[c] * bottleneck_kl(mu[c], log_sigma2[c]);
-  return sum * kl_scale_;
+  const int* numbers = this->numbers();
+  const float* pressures = this->pressures();
+  std::vector<double> of_units(channels_);
+  for_each_unit([&](int c) {
+    if (numbers[c] != kFrozen) of_units[c] = pressures[c] * bottleneck_kl(mu[c], log_sigma2[c]);
+  });
+  return kl_scale_ * std::accumulate(of_units.begin(), of_units.end(), 0.0);
 }
 
 std::array<double, 2> InformationBottleneckLayer::kl_gradient(int unit, double weight) const {
@@ -45,7 +62,7 @@ void InformationBottleneckLayer::draw_factors() {
   const float* mu = blobs_[0]->cpu_data();
   const float* log_sigma2 = blobs_[1]->cpu_data();
   std::vector<float> sigma(channels_);
-  for (int c = 0; c < channels_; ++c) sigma[c] = std::exp(0.5f * log_sigma2[c]);
+  for_each_unit([&](int c) { sigma[c] = std::exp(0.5f * log_sigma2[c]); });
   const int channels = channels_;
   set_factors(Noise::NORMAL, [&](const float* noise, float* factors, float* slopes) {
     for (int c = 0; c < channels; ++c) factors[c] = mu[c] + sigma[c] * noise[c];
@@ -55,21 +72,24 @@ void InformationBottleneckLayer::draw_factors() {
 
 void InformationBottleneckLayer::add_gradients() {
   const float* log_sigma2 = blobs_[1]->cpu_data();
+  const int* numbers = this->numbers();
   const auto [by_mu, by_sigma] = sum_samples();
-  const std::vector<bool> kept = is_training() ? std::vector<bool>() : this->kept();
   float* d_mu = blobs_[0]->mutable_cpu_diff();
-  float* d_log_sigma2 = blobs_[1]->mutable_cpu_diff();
-  for (int c = 0; c < channels_; ++c) {
-    if (numbers()[c] == kFrozen) continue;
-    if (!is_training()) {
-      if (learns(0) && kept[c]) d_mu[c] += by_mu[c];
-      continue;
-    }
-    const std::array<double, 2> of_kl = kl_gradient(c, gradient_gamma() * kl_scale_);
-    const double half_sigma = 0.5 * std::exp(0.5 * log_sigma2[c]);
-    if (learns(0)) d_mu[c] += static_cast<float>(by_mu[c] + of_kl[0]);
-    if (learns(1)) d_log_sigma2[c] += static_cast<float>(half_sigma * by_sigma[c] + of_kl[1]);
+  if (!is_training()) {
+    const std::vector<bool> kept = this->kept();
+    for (int c = 0; learns(0) && c < channels_; ++c)
+      if (kept[c]) d_mu[c] += by_mu[c];
+    return;
   }
+  float* d_log_sigma2 = blobs_[1]->mutable_cpu_diff();
+  const double kl_weight = gradient_gamma() * kl_scale_;
+  for_each_unit([&, &of_mu = by_mu, &of_sigma = by_sigma](int c) {
+    if (numbers[c] == kFrozen) return;
+    const std::array<double, 2> of_kl = kl_gradient(c, kl_weight);
+    const double half_sigma = 0.5 * std::exp(0.5 * log_sigma2[c]);
+    if (learns(0)) d_mu[c] += static_cast<float>(of_mu[c] + of_kl[0]);
+    if (learns(1)) d_log_sigma2[c] += static_cast<float>(half_sigma * of_sigma[c] + of_kl[1]);
+  });
 }
 
 REGISTER_LAYER(InformationBottleneck, CPU, InformationBottleneckLayer);

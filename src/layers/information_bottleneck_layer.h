@@ -10,6 +10,8 @@ namespace vibnet {
 
 /// 1/2 log(1 + mu^2 / sigma^2).
 VIBNET_HOST_DEVICE inline double bottleneck_kl(double mu, double log_sigma2) {
+  constexpr double kFits = 500;  // e to that times the square of a float is a double
+  if (log_sigma2 > -kFits) return 0.5 * std::log1p(mu * mu * std::exp(-log_sigma2));
   const double log_ratio = std::log(mu * mu) - log_sigma2;
   return 0.5 * (std::max(log_ratio, 0.0) + std::log1p(std::exp(-std::fabs(log_ratio))));
 }
@@ -37,6 +39,10 @@ class InformationBottleneckLayer : public GateLayer {
   void draw_factors() override;
   std::array<double, 2> kl_gradient(int unit, double weight) const override;
   void add_gradients() override;
+
+ private:
+  template <typename Visit>
+  void for_each_unit(const Visit& visit) const;
 };
 
 }  // namespace vibnet

@@ -22,6 +22,8 @@ namespace vibnet {
 namespace {
 
 constexpr double kTolerance = 1e-5;
+/// Of gradients: what a gate restores is off by a rounding, and sums of it may cancel.
+constexpr double kGradientTolerance = 3e-5;
 
 NetOptions options_of(Phase phase, bool keeps_blobs) {
   NetOptions options;
@@ -73,7 +75,8 @@ void train_graph(std::uint32_t seed, Fused* counts) {
   ++counts->graphs;
   if (!is_finite(expected[1])) return;
   ++counts->finite;
-  for (int i = 0; i < 4; ++i) EXPECT_LE(difference(expected[i], found[i]), kTolerance) << i;
+  const auto tolerance = [](int i) { return i % 2 == 0 ? kTolerance : kGradientTolerance; };
+  for (int i = 0; i < 4; ++i) EXPECT_LE(difference(expected[i], found[i]), tolerance(i)) << i;
 
   const NetParameter in_place = for_training(net_of(graph.prototxt), InPlace::YES);
   const std::string error = error_of([&] { Net(in_place, options_of(TRAIN, true)); });
@@ -85,10 +88,10 @@ void train_graph(std::uint32_t seed, Fused* counts) {
   const auto expected_in_place = two_passes(in_place, weights, true);
   const auto found_in_place = two_passes(in_place, weights, false);
   for (int i = 0; i < 4; ++i) {
-    EXPECT_LE(difference(expected_in_place[i], found_in_place[i]), kTolerance) << i;
+    EXPECT_LE(difference(expected_in_place[i], found_in_place[i]), tolerance(i)) << i;
     const bool is_gradients = i % 2 == 1;  // outputs have other names
     if (!is_gradients) continue;
-    EXPECT_LE(difference(expected[i], expected_in_place[i]), kTolerance) << i;
+    EXPECT_LE(difference(expected[i], expected_in_place[i]), tolerance(i)) << i;
   }
   if (fuses) ++counts->with_passes;
 }
