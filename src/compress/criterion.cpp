@@ -52,9 +52,14 @@ class GateAdder {
   }
 
  private:
-  static bool makes_channels(const GraphLayer& layer) {
+  bool makes_channels(const GraphLayer& layer) const {
     return layer.kind == Kind::INNER && layer.is_in_test && layer.rule.role == Role::MIX &&
-           layer.rule.groups == 1 && layer.tops.size() == 1;
+           layer.tops.size() == 1 && !is_depthwise(layer);
+  }
+
+  /// Its channels are those of the layer before it.
+  bool is_depthwise(const GraphLayer& layer) const {
+    return layer.rule.groups > 1 && layer.rule.groups == graph_.blobs[layer.bottoms[0]].channels();
   }
 
   static bool works_by_value(const GraphLayer& layer) {
@@ -95,28 +100,28 @@ class GateAdder {
                                        : scale_scores(run);
   }
 
-  std::vector<double> magnitudes(const GraphLayer& layer) const {
-    const int outputs = graph_.blobs[layer.tops[0]].channels();
-    const int inputs = graph_.blobs[layer.bottoms[0]].channels();
-    const WeightSteps steps = weight_steps(layer.rule.weights, outputs, inputs, layer.rule.kernel);
-    std::vector<double> sums(outputs);
-    for (int o = 0; o < outputs; ++o)
-      for (int i = 0; i < inputs; ++i)
-        for (int k = 0; k < layer.rule.kernel; ++k)
-          sums[o] += std::fabs(layer.blobs[0].data(
-              static_cast<int>(o * steps.output + i * steps.input + k * steps.kernel)));
+  static std::vector<double> magnitudes(const WeightsView& weights) {
+    std::vector<double> sums(weights.outputs());
+    for (int o = 0; o < weights.outputs(); ++o)
+      for (int i = weights.first_input(o); i < weights.end_input(o); ++i)
+        sums[o] += weights.magnitude(o, i);
     return sums;
   }
 
-  /// The share of the filters that are larger; of equal ones the first counts as the largest.
+  /// The share of the group's filters that are larger; of equal ones the first counts as the
+  /// largest. So groups stay of one size.
   std::vector<float> magnitude_scores(const GraphLayer& layer) const {
-    const std::vector<double> sums = magnitudes(layer);
+    const WeightsView weights(layer, graph_);
+    const std::vector<double> sums = magnitudes(weights);
     std::vector<int> order(sums.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return sums[a] > sums[b]; });
     std::vector<float> scores(sums.size());
-    for (std::size_t rank = 0; rank < order.size(); ++rank)
-      scores[order[rank]] = static_cast<float>(rank) / static_cast<float>(order.size());
+    const int size = weights.group_outputs();
+    for (auto group = order.begin(); group != order.end(); group += size) {
+      std::stable_sort(group, group + size, [&](int a, int b) { return sums[a] > sums[b]; });
+      for (int rank = 0; rank < size; ++rank)
+        scores[group[rank]] = static_cast<float>(rank) / static_cast<float>(size);
+    }
     return scores;
   }
 

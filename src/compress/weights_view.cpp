@@ -1,5 +1,7 @@
 #include "compress/weights_view.h"
 
+#include <cmath>
+
 namespace vibnet {
 
 WeightSteps weight_steps(ChannelRule::Weights order, int outputs, int inputs, int kernel) {
@@ -56,6 +58,14 @@ double WeightsView::sum(int output, int input) const {
   const float* value = begin(output, input);
   double sum = 0;
   for (int k = 0; k < rule_.kernel; ++k) sum += value[k * steps_.kernel];
+  return sum;
+}
+
+double WeightsView::magnitude(int output, int input) const {
+  if (!has_values()) return 0;
+  const float* value = begin(output, input);
+  double sum = 0;
+  for (int k = 0; k < rule_.kernel; ++k) sum += std::fabs(value[k * steps_.kernel]);
   return sum;
 }
 

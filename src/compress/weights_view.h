@@ -34,6 +34,8 @@ class WeightsView {
   float bias(int output) const { return bias_ == nullptr ? 0 : bias_[output]; }
   bool is_zero(int output, int input) const;
   double sum(int output, int input) const;
+  /// The sum of absolute values.
+  double magnitude(int output, int input) const;
 
  private:
   bool has_values() const { return weights_ != nullptr; }

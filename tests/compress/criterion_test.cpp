@@ -142,6 +142,22 @@ TEST(Criterion, L1RanksTheFiltersOfALayer) {
   }
 }
 
+TEST(Criterion, L1RanksTheFiltersOfEachGroup) {
+  for (const char* type : {"Convolution", "Deconvolution"}) {
+    const NetWithWeights net =
+        gated(input_of({2, 4, 8, 8}) +
+                  layer("grouped", type, "data",
+                        "convolution_param { num_output: 10 kernel_size: 3 pad: 1 group: 2 }") +
+                  inner_product("ip", "grouped", 3),
+              Criterion::L1);
+    const auto sums = magnitudes_by_running(*find_layer(net.weights, "grouped"), {1, 4, 9, 9});
+    std::vector<float> expected = shares_of_larger({sums.begin(), sums.begin() + 5});
+    const std::vector<float> second = shares_of_larger({sums.begin() + 5, sums.end()});
+    expected.insert(expected.end(), second.begin(), second.end());
+    EXPECT_EQ(scores_in(net.weights, "gate_grouped"), expected) << type;
+  }
+}
+
 TEST(Criterion, L1KeepsTheFirstOfEqualFilters) {
   const NetParameter model = net_of(plain_chain());
   NetParameter weights = random_weights(model, 1);
@@ -167,7 +183,7 @@ std::string graph() {
          in_place("a_relu", "ReLU", "a") + normalized("b", "a", 4) +
          "layer { name: 'sum' type: 'Eltwise' bottom: 'stem' bottom: 'b' top: 'sum' }\n" +
          in_place("sum_relu", "ReLU", "sum") + convolution("c", "sum", 3) +
-         convolution("d", "sum", 2) + convolution("grouped", "sum", 4, "group: 2") +
+         convolution("d", "sum", 2) + convolution("grouped", "sum", 6, "group: 2") +
          "layer { name: 'join' type: 'Concat' bottom: 'c' bottom: 'd' bottom: 'grouped' top: "
          "'join' }\n" +
          convolution("last", "join", 4) + in_place("last_relu", "ReLU", "last") +
@@ -176,9 +192,10 @@ std::string graph() {
 }
 
 TEST(Criterion, FindsItsPlaceInAGraph) {
-  EXPECT_THAT(gates_of(gated(graph(), Criterion::L1).model),
-              ElementsAre("gate_stem: stem -> a sum", "gate_a: a -> b", "gate_b: b -> sum",
-                          "gate_c: c -> join", "gate_d: d -> join"));
+  EXPECT_THAT(
+      gates_of(gated(graph(), Criterion::L1).model),
+      ElementsAre("gate_stem: stem -> a sum", "gate_a: a -> b", "gate_b: b -> sum",
+                  "gate_c: c -> join", "gate_d: d -> join", "gate_grouped: grouped -> join"));
   EXPECT_THAT(gates_of(gated(graph(), Criterion::BATCH_NORM).model),
               ElementsAre("gate_stem: stem -> a sum", "gate_a: a -> b", "gate_b: b -> sum"));
 }
@@ -257,6 +274,9 @@ TEST(Criterion, WhatIsCutComputesWhatTheGatesLetThrough) {
     const CompressedNet small = compress(net.model, net.weights, options);
     EXPECT_LT(difference_of_outputs(net.model, net.weights, small), 1e-4);
     EXPECT_LT(find_layer(small.model, "a")->convolution_param().num_output(), 5u);
+    const auto& grouped = find_layer(small.model, "grouped")->convolution_param();
+    EXPECT_EQ(grouped.num_output(), criterion == Criterion::L1 ? 4u : 6u);
+    EXPECT_EQ(grouped.group(), 2u);
   }
 }
 
