@@ -1,5 +1,4 @@
 #include <gflags/gflags.h>
-#include <glog/logging.h>
 
 #include <algorithm>
 #include <chrono>
@@ -101,19 +100,6 @@ std::optional<vibnet::Target> read_target_flags() {
   }
 }
 
-/// As the solver does where a target is missed.
-void warn_of_miss(const vibnet::Target& target, const vibnet::FoundUnits& found) {
-  if (std::fabs(found.cost / target.value - 1) <= vibnet::kTargetTolerance) return;
-  const auto is_whole = [](const std::vector<bool>& units) {
-    return std::find(units.begin(), units.end(), false) == units.end();
-  };
-  const bool is_met =
-      found.cost < target.value && std::all_of(found.kept.begin(), found.kept.end(), is_whole);
-  LOG(WARNING) << "target: "
-               << (is_met ? "the whole net costs less already, and all its units stay"
-                          : "no units come nearer to it: those of this net cost too much each");
-}
-
 /// Cuts units of the net, or brings some back, along the ranking of their scores. Returns its
 /// gates.
 NetParameter cut_to(const vibnet::Target& target, const NetParameter& model,
@@ -129,7 +115,7 @@ NetParameter cut_to(const vibnet::Target& target, const NetParameter& model,
   std::cout << "target: " << vibnet::name_of(target.kind) << " is " << found.cost
             << " (asked for: " << target.value << "), which the layers' thresholds " << std::showpos
             << found.threshold << std::noshowpos << " come to\n";
-  warn_of_miss(target, found);
+  vibnet::warn_of_miss(target, found);
   return gates;
 }
 

@@ -35,8 +35,7 @@ class Search {
   double distance(double cost) const {
     return cost > 0 ? std::fabs(std::log(cost / target_)) : HUGE_VAL;
   }
-  bool is_within(double cost) const { return std::fabs(cost / target_ - 1) <= kTargetTolerance; }
-  bool is_done() const { return is_within(best_.cost); }
+  bool is_done() const { return is_on_target(best_.cost, target_); }
 
   double try_units(const Kept& kept) {
     ++tries_;
@@ -108,6 +107,10 @@ class Search {
 };
 
 }  // namespace
+
+bool is_on_target(double cost, double target) {
+  return std::fabs(cost / target - 1) <= kTargetTolerance;
+}
 
 Ranking::Ranking(const Scores& scores) {
   for (std::size_t gate = 0; gate < scores.size(); ++gate) {

@@ -54,6 +54,7 @@ int units_within(const Ranking& ranking, const CostFunction& cost, double target
 
 /// How far from a target a net may end: its cost over the target is 1 to within this.
 constexpr double kTargetTolerance = 0.02;
+bool is_on_target(double cost, double target);
 
 /// The units to keep so that the net costs `target`. First by one threshold for all gates; where
 /// one unit more or less steps over the target, units further along the ranking come in, or some

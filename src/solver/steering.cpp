@@ -181,8 +181,7 @@ void Steering::settle(UnitPlanner* planner, Net* net) {
   look(found.kept, planner);
   LOG(INFO) << "target: the units are settled: " << name_of(target_->kind) << " is " << found.cost
             << ", and " << target_->value << " was asked for";
-  LOG_IF(WARNING, std::fabs(found.cost / target_->value - 1) > kTargetTolerance)
-      << "target: no units come nearer to it: those of this net cost too much each";
+  warn_of_miss(*target_, found);
 }
 
 void Steering::renew_factors(const Kept& kept, UnitPlanner* planner) {
@@ -228,8 +227,7 @@ void Steering::follow_cut(NetParameter model, Net* net) {
 void Steering::settle_anew(Net* net) {
   UnitPlanner planner = this->planner(*net);
   look(kept_units(planner.gates()), &planner);
-  if (std::fabs(value_of(target_->kind, found_) / target_->value - 1) > kTargetTolerance)
-    settle(&planner, net);
+  if (!is_on_target(value_of(target_->kind, found_), target_->value)) settle(&planner, net);
 }
 
 void Steering::set_factors(Net* net) const {

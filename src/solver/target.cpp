@@ -1,5 +1,7 @@
 #include "solver/target.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -35,7 +37,7 @@ double measure_latency(const NetParameter& deploy) {
 FoundUnits find_measured(const Scores& scores, const CostFunction& cost, double target) {
   const auto distance = [&](const FoundUnits& found) { return std::fabs(found.cost / target - 1); };
   FoundUnits nearest;
-  for (int search = 0; search < kSearches && !(distance(nearest) <= kTargetTolerance); ++search) {
+  for (int search = 0; search < kSearches && !is_on_target(nearest.cost, target); ++search) {
     FoundUnits found = find_units(scores, cost, target);
     found.cost = median_of_readings([&] { return cost(found.kept); });
     if (nearest.kept.empty() || distance(found) < distance(nearest)) nearest = found;
@@ -139,6 +141,18 @@ FoundUnits find_units(const Target& target, const NetCost& dense, UnitPlanner* p
     fail("target: ", name_of(target.kind), ": no units were found that make a net");
   found.kept = join_twins(found.kept, planner->gates());
   return found;
+}
+
+void warn_of_miss(const Target& target, const FoundUnits& found) {
+  if (is_on_target(found.cost, target.value)) return;
+  const auto is_whole = [](const std::vector<bool>& units) {
+    return std::find(units.begin(), units.end(), false) == units.end();
+  };
+  const bool is_met =
+      found.cost < target.value && std::all_of(found.kept.begin(), found.kept.end(), is_whole);
+  LOG(WARNING) << "target: "
+               << (is_met ? "the net costs less already, and all its units stay"
+                          : "no units come nearer to it: those of this net cost too much each");
 }
 
 }  // namespace vibnet

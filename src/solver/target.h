@@ -42,5 +42,7 @@ void check_target(const Target& target, const NetCost& dense, UnitPlanner* plann
 /// none make a net.
 FoundUnits find_units(const Target& target, const NetCost& dense, UnitPlanner* planner,
                       Communicator* ranks = &one_rank());
+/// Logs why, where the units that were found miss the target.
+void warn_of_miss(const Target& target, const FoundUnits& found);
 
 }  // namespace vibnet
