@@ -35,7 +35,7 @@ constexpr double kLeast = 0.25;
 constexpr float kDanger = 1;
 /// Where the pressure pulls at the gates this many times as hard as the data does, more of it only
 /// drowns what tells the units apart: gates that move slowly close no sooner, and all alike.
-constexpr double kDrowning = 1;
+constexpr double kDrowning = 2;
 
 Kept kept_by(const Net& net) {
   Kept kept;
