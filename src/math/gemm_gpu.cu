@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstddef>
 #include <map>
 
@@ -37,9 +38,12 @@ void gemm_gpu(Transpose transpose_a, Transpose transpose_b, int m, int n, int k,
   if (m == 0 || n == 0) return;
   const bool ta = transpose_a == Transpose::YES;
   const bool tb = transpose_b == Transpose::YES;
+  // cuBLAS takes no leading dimension of 0, not even where k is 0.
+  const int lda = std::max(1, ta ? m : k);
+  const int ldb = std::max(1, tb ? k : n);
   // cuBLAS is column-major: what it sees is C^T = op(B)^T op(A)^T.
   check_cublas(cublasSgemm(handle(), tb ? CUBLAS_OP_T : CUBLAS_OP_N, ta ? CUBLAS_OP_T : CUBLAS_OP_N,
-                           n, m, k, &alpha, b, tb ? k : n, a, ta ? m : k, &beta, c, n),
+                           n, m, k, &alpha, b, ldb, a, lda, &beta, c, n),
                "cublasSgemm");
 }
 
