@@ -52,7 +52,10 @@ void ConcatLayer::forward(const Blobs& bottom, const Blobs& top) {
 
 void ConcatLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
                            const Blobs& bottom) {
-  if (bottom.size() == 1) return bottom[0]->share_diff(*top[0]);
+  if (bottom.size() == 1) {
+    if (propagate_down[0]) bottom[0]->share_diff(*top[0]);
+    return;
+  }
   const int row = top[0]->count(axis_);
   const float* dy = top[0]->cpu_diff();
   for (std::size_t i = 0; i < bottom.size(); ++i) {

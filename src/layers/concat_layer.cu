@@ -25,7 +25,10 @@ class ConcatLayerGPU : public ConcatLayer {
 
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    if (bottom.size() == 1) return bottom[0]->share_diff(*top[0]);
+    if (bottom.size() == 1) {
+      if (propagate_down[0]) bottom[0]->share_diff(*top[0]);
+      return;
+    }
     const float* dy = top[0]->gpu_diff();
     const int whole = top[0]->count(axis_);
     int offset = 0;
