@@ -25,18 +25,23 @@ DataTransformer::DataTransformer(const TransformationParameter& parameter, Phase
                                  RandomKey key)
     : parameter_(parameter), phase_(phase), key_(key) {
   if (parameter.pad() > kMaxPad) fail("pad: ", parameter.pad(), " is over ", kMaxPad);
-  if (!parameter.has_mean_file()) return;
-  if (parameter.mean_value_size() > 0) fail("mean_file and mean_value are both given; give one");
+  const int values = parameter.mean_value_size();
+  if (!parameter.has_mean_file()) {
+    means_.reshape({std::max(1, values)});
+    std::copy_n(parameter.mean_value().begin(), values, means_.mutable_cpu_data());
+    return;
+  }
+  if (values > 0) fail("mean_file and mean_value are both given; give one");
   BlobProto mean;
   read_binary(parameter.mean_file(), &mean);
-  mean_.from_proto(mean);
-  if (mean_.count() == 0) fail(parameter.mean_file(), ": holds no mean values");
+  means_.from_proto(mean);
+  if (means_.count() == 0) fail(parameter.mean_file(), ": holds no mean values");
 }
 
 Shape DataTransformer::output_shape(const Datum& datum) const {
   Shape shape = shape_of_datum(datum);
-  if (mean_.count() > 0 && without_batch_axis(mean_.shape()) != shape)
-    fail("the mean file ", parameter_.mean_file(), " is ", to_string(mean_.shape()),
+  if (parameter_.has_mean_file() && without_batch_axis(means_.shape()) != shape)
+    fail("the mean file ", parameter_.mean_file(), " is ", to_string(means_.shape()),
          ", and the records are ", to_string(shape));
   const int means = parameter_.mean_value_size();
   if (means > 1 && means != shape[0])
@@ -51,11 +56,10 @@ Shape DataTransformer::output_shape(const Datum& datum) const {
   return {shape[0], static_cast<int>(crop), static_cast<int>(crop)};
 }
 
-DataTransformer::Placement DataTransformer::place(const Shape& in, const Shape& out,
-                                                  std::int64_t sample) const {
+Placement DataTransformer::place(const Datum& datum, const Shape& out, std::int64_t sample) const {
   const int pad = static_cast<int>(parameter_.pad());
-  const int room_h = in[1] + 2 * pad - out[1];
-  const int room_w = in[2] + 2 * pad - out[2];
+  const int room_h = datum.height() + 2 * pad - out[1];
+  const int room_w = datum.width() + 2 * pad - out[2];
   if (phase_ == TEST) return {room_h / 2 - pad, room_w / 2 - pad, false};
   RandomSequence random(key_, static_cast<std::uint64_t>(sample));
   const bool is_mirrored = parameter_.mirror() && random.below(2) == 1;
@@ -64,33 +68,35 @@ DataTransformer::Placement DataTransformer::place(const Shape& in, const Shape& 
   return {top - pad, left - pad, is_mirrored};
 }
 
-float DataTransformer::channel_mean(int channel) const {
-  if (parameter_.mean_value_size() == 0) return 0;
-  return parameter_.mean_value(parameter_.mean_value_size() == 1 ? 0 : channel);
+ValueRule DataTransformer::rule_of(const float* means) const {
+  const ValueRule::Means kind = parameter_.has_mean_file()         ? ValueRule::OF_VALUE
+                                : parameter_.mean_value_size() > 1 ? ValueRule::OF_CHANNEL
+                                                                   : ValueRule::OF_ALL;
+  return {kind, means, parameter_.scale()};
 }
 
 template <typename Value>
 void DataTransformer::write(const Value* raw, const Shape& in, const Shape& out,
                             const Placement& placement, float* values) const {
-  const float scale = parameter_.scale();
+  const ValueRule rule = this->rule();
   // The columns of a row that come from the record; the rest is padding.
   const int begin = std::clamp(-placement.left, 0, out[2]);
   const int end = std::clamp(in[2] - placement.left, begin, out[2]);
   for (int c = 0; c < out[0]; ++c) {
-    const float mean = channel_mean(c);
+    const float mean = rule.mean_of_padding(c);
     for (int y = 0; y < out[1]; ++y, values += out[2]) {
       const int row = y + placement.top;
       const bool is_inside = row >= 0 && row < in[1] && begin < end;
-      if (!is_inside || begin > 0 || end < out[2]) std::fill_n(values, out[2], (0 - mean) * scale);
+      if (!is_inside || begin > 0 || end < out[2]) std::fill_n(values, out[2], rule.of(0, mean));
       if (!is_inside) continue;
       const std::int64_t first = (std::int64_t{c} * in[1] + row) * in[2] + placement.left + begin;
       const Value* from = raw + first;
       float* to = values + begin;
-      if (mean_.count() > 0) {
-        const float* means = mean_.cpu_data() + first;
-        for (int x = 0; x < end - begin; ++x) to[x] = (from[x] - means[x]) * scale;
+      if (rule.kind == ValueRule::OF_VALUE) {
+        const float* means = rule.means + first;
+        for (int x = 0; x < end - begin; ++x) to[x] = rule.of(from[x], means[x]);
       } else {
-        for (int x = 0; x < end - begin; ++x) to[x] = (from[x] - mean) * scale;
+        for (int x = 0; x < end - begin; ++x) to[x] = rule.of(from[x], mean);
       }
       if (placement.is_mirrored) std::reverse(values, values + out[2]);
     }
@@ -100,7 +106,7 @@ void DataTransformer::write(const Value* raw, const Shape& in, const Shape& out,
 void DataTransformer::transform(const Datum& datum, const Shape& out, std::int64_t sample,
                                 float* values) const {
   const Shape in = shape_of_datum(datum);
-  const Placement placement = place(in, out, sample);
+  const Placement placement = place(datum, out, sample);
   if (datum.data().empty())
     write(datum.float_data().data(), in, out, placement, values);
   else

@@ -4,9 +4,29 @@
 
 #include "vibnet.pb.h"
 #include "vibnet/blob.h"
+#include "vibnet/host_device.h"
 #include "vibnet/random.h"
 
 namespace vibnet {
+
+/// Where a sample's crop begins in its record, negative in the padding.
+struct Placement {
+  int top, left;
+  bool is_mirrored;
+};
+
+/// What is taken off a record's values, and what they are then multiplied by.
+struct ValueRule {
+  /// One mean for all values, one for each channel, or one for each value of a record.
+  enum Means { OF_ALL, OF_CHANNEL, OF_VALUE } kind;
+  const float* means;
+  float scale;
+
+  VIBNET_HOST_DEVICE float mean_of_padding(int channel) const {
+    return kind == OF_VALUE ? 0 : means[kind == OF_ALL ? 0 : channel];
+  }
+  VIBNET_HOST_DEVICE float of(float value, float mean) const { return (value - mean) * scale; }
+};
 
 /// Turns a record's raw values into a net's input, as Caffe's DataTransformer does: pads with raw
 /// zeros (ours), crops, mirrors, takes the mean off and scales. In TRAIN crop and mirror are drawn
@@ -23,15 +43,13 @@ class DataTransformer {
   /// Writes the values of `out`, which is output_shape(datum).
   void transform(const Datum& datum, const Shape& out, std::int64_t sample, float* values) const;
 
- private:
-  /// Where the crop begins in the record, negative in the padding.
-  struct Placement {
-    int top, left;
-    bool is_mirrored;
-  };
+  /// What transform() does, for who does it elsewhere: see RawBatch.
+  Placement place(const Datum& datum, const Shape& out, std::int64_t sample) const;
+  ValueRule rule() const { return rule_of(means_.cpu_data()); }
+  ValueRule rule_on_gpu() const { return rule_of(means_.gpu_data()); }
 
-  Placement place(const Shape& in, const Shape& out, std::int64_t sample) const;
-  float channel_mean(int channel) const;
+ private:
+  ValueRule rule_of(const float* means) const;
   template <typename Value>
   void write(const Value* raw, const Shape& in, const Shape& out, const Placement& placement,
              float* values) const;
@@ -39,8 +57,7 @@ class DataTransformer {
   TransformationParameter parameter_;
   Phase phase_;
   RandomKey key_;
-  /// Empty without a mean file.
-  Blob mean_;
+  Blob means_;
 };
 
 }  // namespace vibnet

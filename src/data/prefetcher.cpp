@@ -9,8 +9,12 @@
 namespace vibnet {
 
 void Batch::copy_to(const Blobs& top) {
-  top[0]->reshape_like(data);
-  top[0]->copy_data(data);
+  if (raw.is_empty()) {
+    top[0]->reshape_like(data);
+    top[0]->copy_data(data);
+  } else {
+    raw.write_to(top[0]);
+  }
   if (top.size() > 1) {
     top[1]->reshape_like(labels);
     top[1]->copy_data(labels);
@@ -64,7 +68,7 @@ void Prefetcher::read(Item* item) {
   if (batch.is_read != nullptr) gpu_runtime()->wait_for(batch.is_read.get());
   read_(item->index, &batch);
   if (device_.type == DeviceType::CPU) return;
-  batch.data.gpu_data();
+  if (batch.raw.is_empty()) batch.data.gpu_data();
   batch.labels.gpu_data();
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "data/raw_batch.h"
 #include "vibnet/blob.h"
 #include "vibnet/device.h"
 #include "vibnet/layer.h"
@@ -20,6 +21,8 @@ namespace vibnet {
 struct Batch {
   /// N x C x H x W.
   Blob data;
+  /// In place of the data, the records that a GPU makes them of.
+  RawBatch raw;
   /// N.
   Blob labels;
   /// Where a GPU is done with reading it.

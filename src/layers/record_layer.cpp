@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/gpu_runtime.h"
+
 namespace vibnet {
 namespace {
 
@@ -65,11 +67,17 @@ void RecordLayer::read(std::int64_t index, Batch* batch) {
       vibnet::fail(records_->name_of(position), " comes out as ", to_string(shape),
                    ", and the first as ", to_string(sample_shape_),
                    "; only batch_size: 1 can mix sizes");
-    batch->data.reshape({samples_, shape[0], shape[1], shape[2]});
+    labels[i] = static_cast<float>(datum_.label());
+    const Shape batch_shape = {samples_, shape[0], shape[1], shape[2]};
+    if (thread_uses_gpu()) {
+      batch->raw.put(i, datum_, transformer_->place(datum_, shape, sample), batch_shape);
+      continue;
+    }
+    batch->data.reshape(batch_shape);
     float* values = batch->data.mutable_cpu_data() + std::ptrdiff_t{i} * batch->data.count(1);
     transformer_->transform(datum_, shape, sample, values);
-    labels[i] = static_cast<float>(datum_.label());
   }
+  if (thread_uses_gpu()) batch->raw.copy_ahead(transformer_->rule_on_gpu());
 }
 
 void RecordLayer::forward(const Blobs& /*bottom*/, const Blobs& top) try {

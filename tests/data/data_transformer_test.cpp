@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <map>
 #include <vector>
 
+#include "data/raw_batch.h"
 #include "support/error_of.h"
 #include "support/temporary_folder.h"
 #include "support/write_lmdb.h"
@@ -23,17 +25,46 @@ TransformationParameter parse(const std::string& text) {
   return parameter;
 }
 
+/// The values as a GPU makes them.
+std::vector<float> transform_by_value(const DataTransformer& transformer, const Datum& datum,
+                                      const Shape& shape, std::int64_t sample) {
+  const bool is_float = datum.data().empty();
+  const RawRecord record{0, is_float, datum.height(), datum.width(),
+                         transformer.place(datum, shape, sample)};
+  const void* bytes = is_float ? static_cast<const void*>(datum.float_data().data())
+                               : static_cast<const void*>(datum.data().data());
+  const RawTransform by_value{static_cast<const unsigned char*>(bytes),
+                              &record,
+                              transformer.rule(),
+                              shape[0],
+                              shape[1],
+                              shape[2]};
+  std::vector<float> values(count(shape, 0, 3));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = by_value.value(static_cast<int>(i));
+  return values;
+}
+
+/// By both ways, which must be one to the bit.
 std::vector<float> transform(const std::string& text, Phase phase, const Datum& datum,
                              std::int64_t sample = 0) {
   const DataTransformer transformer(parse(text), phase, RandomKey{1});
   const Shape shape = transformer.output_shape(datum);
   std::vector<float> values(count(shape, 0, 3), -1e9f);
   transformer.transform(datum, shape, sample, values.data());
+  const std::vector<float> others = transform_by_value(transformer, datum, shape, sample);
+  EXPECT_EQ(std::memcmp(values.data(), others.data(), values.size() * sizeof(float)), 0) << text;
   return values;
 }
 
 /// 1 x 3 x 3, counting from 1.
 Datum counting() { return make_datum(1, 3, 3, "\1\2\3\4\5\6\7\10\11", 0); }
+
+std::string random_bytes(int count) {
+  std::string bytes;
+  RandomSequence random(RandomKey{2});
+  for (int i = 0; i < count; ++i) bytes += static_cast<char>(random.below(256));
+  return bytes;
+}
 
 std::string write_mean(const TemporaryFolder& folder, const std::vector<int>& shape) {
   BlobProto mean;
@@ -161,6 +192,18 @@ TEST(DataTransformer, MirrorsThePaddingToo) {
         std::vector<float>(values.begin() + 3, values.begin() + 6) == std::vector<float>{2, 1, 0};
   }
   EXPECT_TRUE(was_mirrored);
+}
+
+/// Where a pixel has a mean of its own, and several channels have theirs; transform() compares.
+TEST(DataTransformer, TakesTheRightMeanOffMirroredAndPaddedCrops) {
+  const TemporaryFolder folder;
+  const Datum datum = make_datum(3, 4, 5, random_bytes(3 * 4 * 5), 0);
+  for (const std::string& means :
+       {write_mean(folder, {1, 3, 4, 5}),
+        std::string("mean_value: 104.3 mean_value: 116.7 mean_value: 122.9")})
+    for (const char* place : {"", "crop_size: 3", "pad: 2", "pad: 3 crop_size: 4"})
+      for (int sample = 0; sample < 50; ++sample)
+        transform(means + " mirror: true scale: -0.017 " + place, TRAIN, datum, sample);
 }
 
 TEST(DataTransformer, DrawsTheSameForTheSameSample) {

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <set>
+#include <utility>
 
 #include "data/image.h"
 #include "support/error_of.h"
@@ -23,13 +25,15 @@ using ::testing::StartsWith;
 /// A Data layer over a database of its own, with the blobs and the context that a net would hold.
 struct Source {
   Source(const std::string& path, const std::string& fields, Phase phase = TRAIN,
-         std::uint64_t seed = 1) {
+         std::uint64_t seed = 1, const Device& device = Device()) {
     LayerParameter parameter;
     parse_prototxt("name: 'data' type: 'Data' " + fields, "test", &parameter);
     parameter.mutable_data_param()->set_source(path);
     parameter.mutable_data_param()->set_backend(DataParameter::LMDB);
     context.phase = phase;
     context.seed = seed;
+    context.device = device;
+    use_device(device);
     layer = std::make_unique<DataLayer>(parameter, context);
     layer->set_up({}, tops);
     layer->reshape({}, tops);
@@ -252,6 +256,60 @@ TEST_F(DataLayerTest, NamesWhatIsWrongInThePrototxt) {
               HasSubstr("crop_size: 2 is larger"));
   EXPECT_THAT(set_up_error(folder_ / "none", "data_param { batch_size: 1 }"),
               HasSubstr("none: there is no LMDB database here"));
+}
+
+/// Records of both kinds and of sizes of their own, whose crops are one size.
+TEST_F(DataLayerTest, AGpuMakesTheBatchesOfTheCpuBitForBit) {
+  if (gpu_count() == 0) GTEST_SKIP() << "no GPU here";
+  const auto datums_of = [](const std::vector<Shape>& sizes) {
+    std::vector<Datum> datums;
+    for (int i = 0; i < 30; ++i) {
+      const Shape& size = sizes[i % sizes.size()];
+      std::string bytes(count(size, 0, 3), '\0');
+      for (std::size_t b = 0; b < bytes.size(); ++b)
+        bytes[b] = static_cast<char>(i * 37 + static_cast<int>(b) * (3 + i % 5));
+      datums.push_back(make_datum(size[0], size[1], size[2], bytes, i));
+    }
+    return datums;
+  };
+  std::vector<Datum> mixed = datums_of({{3, 9, 7}, {3, 8, 11}, {3, 13, 8}});
+  for (int i = 0; i < 30; i += 4) {
+    for (const char byte : mixed[i].data()) mixed[i].add_float_data(0.37f * byte);
+    mixed[i].clear_data();
+  }
+  write_lmdb(folder_ / "mixed", mixed);
+  write_lmdb(folder_ / "same", datums_of({{3, 9, 7}}));
+  BlobProto mean;
+  for (const int size : {3, 9, 7}) mean.mutable_shape()->add_dim(size);
+  for (int i = 0; i < 3 * 9 * 7; ++i) mean.add_data(0.7f * static_cast<float>(i));
+  write_binary(mean, folder_ / "mean");
+  const std::string mean_file = "mean_file: '" + (folder_ / "mean") + "' ";
+  const std::vector<std::pair<std::string, std::string>> table = {
+      {"same", ""},
+      {"same", "scale: 0.00390625 mirror: true"},
+      {"same", "mean_value: 127.5 crop_size: 6 mirror: true"},
+      {"same", "mean_value: 104.3 mean_value: 116.7 mean_value: 122.9 pad: 4 scale: 0.017"},
+      {"same", mean_file + "crop_size: 5 mirror: true scale: 0.017"},
+      {"same", mean_file + "pad: 2 crop_size: 8 mirror: true"},
+      {"mixed", "crop_size: 7 mirror: true mean_value: 3.3 scale: 0.1"},
+      {"mixed", "pad: 3 crop_size: 9 mean_value: 1.1 mean_value: 2.2 mean_value: 3.3"}};
+  for (const auto& [records, transform] : table)
+    for (const Phase phase : {TRAIN, TEST}) {
+      SCOPED_TRACE(records + ": " + transform);
+      const std::string fields =
+          "data_param { batch_size: 8 shuffle: true } transform_param { " + transform + " }";
+      Source cpu(folder_ / records, fields, phase);
+      Source gpu(folder_ / records, fields, phase, 1, {DeviceType::GPU, 0});
+      for (int batch = 0; batch < 10; ++batch) {
+        EXPECT_EQ(cpu.labels(batch), gpu.labels(batch));
+        ASSERT_EQ(cpu.data.shape(), gpu.data.shape());
+        EXPECT_TRUE(gpu.data.data_memory().is_on_gpu());
+        EXPECT_EQ(
+            std::memcmp(cpu.data.cpu_data(), gpu.data.cpu_data(), cpu.data.count() * sizeof(float)),
+            0);
+      }
+    }
+  use_device(Device());
 }
 
 TEST_F(DataLayerTest, RefusesLevelDb) {
