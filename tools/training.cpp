@@ -72,6 +72,11 @@ void set_up_rank(const Communicator& ranks) {
   omp_set_num_threads(std::clamp(share, 1, omp_get_max_threads()));
 }
 
+std::string device_of_rank(const std::string& value, const Communicator& ranks) {
+  const int gpus = value == "gpu" ? gpu_count() : 0;
+  return gpus == 0 ? value : "gpu:" + std::to_string(ranks.rank_here() % gpus);
+}
+
 void let_first_speak(const Communicator& ranks) {
   for (int waits = std::min(80, 60 + 2 * ranks.rank()); !ranks.is_first() && waits > 0; --waits) {
     if (stop_asked != 0 || first_has_ended(ranks)) std::_Exit(1);

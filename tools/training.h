@@ -25,6 +25,8 @@ SolverAction asked_action();
 
 /// Only the first of several ranks logs, and those of one machine share its processors.
 void set_up_rank(const Communicator& ranks);
+/// What --device says to a rank: of "gpu", those of a machine take its GPUs in turn.
+std::string device_of_rank(const std::string& value, const Communicator& ranks);
 /// An error that all ranks come to is told by the first, whose end ends the others: they wait for
 /// that, and speak up only where it does not come.
 void let_first_speak(const Communicator& ranks);

@@ -35,11 +35,9 @@ void copy_weights(vibnet::Solver* solver) {
 }
 
 /// Returns false when ^C stopped it.
-bool train(vibnet::Communicator* ranks) {
+bool train(vibnet::Communicator* ranks, const vibnet::Device& device) {
   const vibnet::SolverParameter parameter = vibnet::read_solver(FLAGS_solver, assignments);
-  vibnet::Solver solver(parameter, FLAGS_solver,
-                        vibnet::device_flag(FLAGS_device, {FLAGS_tf32, FLAGS_deterministic}),
-                        FLAGS_resume, ranks);
+  vibnet::Solver solver(parameter, FLAGS_solver, device, FLAGS_resume, ranks);
   copy_weights(&solver);
   LOG_IF(WARNING, parameter.has_solver_mode() && FLAGS_device == "cpu" &&
                       parameter.solver_mode() == vibnet::SolverParameter::GPU)
@@ -63,8 +61,11 @@ int train(const std::vector<std::string>& arguments) {
   vibnet::Communicator* ranks = vibnet::join_ranks();
   vibnet::set_up_rank(*ranks);
   try {
-    const bool done = train(ranks);
-    ranks->leave();
+    const vibnet::Device device = vibnet::device_flag(vibnet::device_of_rank(FLAGS_device, *ranks),
+                                                      {FLAGS_tf32, FLAGS_deterministic});
+    vibnet::Communicator* on_device = vibnet::join_gpus(ranks, device);
+    const bool done = train(on_device, device);
+    on_device->leave();
     return done ? 0 : vibnet::kStopped;
   } catch (const std::exception&) {
     vibnet::let_first_speak(*ranks);

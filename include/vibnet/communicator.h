@@ -17,8 +17,9 @@ class Communicator {
   /// From 0 to below size(). The first writes what a run writes.
   virtual int rank() const { return 0; }
   virtual int size() const { return 1; }
-  /// Those of them on this machine.
+  /// Those of them on this machine, and this one's number among them.
   virtual int size_here() const { return 1; }
+  virtual int rank_here() const { return 0; }
 
   /// Replaces the values by their sums over the ranks, the same bits on each.
   virtual void sum(double* /*values*/, std::size_t /*count*/) {}
@@ -27,6 +28,13 @@ class Communicator {
   /// Lets sums that have begun go on.
   virtual void go_on() {}
   virtual void finish_sums() {}
+  /// Whether begin_sum() takes values on the GPU in use, and no others: then it sums beside what
+  /// this thread gives the GPU next, and what is given after finish_sums() is behind the sums.
+  virtual bool sums_on_gpu() const { return false; }
+  /// There, sum() for values on the GPU, by work of this thread's stream: see core/rank_sum.h.
+  virtual void sum_on_gpu(double* /*values*/, std::size_t /*count*/) {}
+  /// Throws Error where another rank is known to have ended. Any thread may ask.
+  virtual void check_others() const {}
   /// Replaces the bytes by the first rank's.
   virtual void broadcast(void* /*bytes*/, std::size_t /*count*/) {}
   /// Returns when all ranks have called it; nothing may be called after it.

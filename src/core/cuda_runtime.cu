@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <memory>
 
 #include "core/cuda.h"
@@ -29,6 +30,15 @@ class CudaRuntime : public GpuRuntime {
       fail("device gpu:", index, ": has compute capability ", major, ".", minor, ", and ",
            kOldest / 10, ".", kOldest % 10, " or newer is needed");
     check_cuda(cudaSetDevice(index), "cudaSetDevice");
+  }
+
+  double number_of(int index) override {
+    cudaDeviceProp properties;
+    check_cuda(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
+    std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+    for (const char byte : properties.uuid.bytes)
+      hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
+    return static_cast<double>(hash >> 12);
   }
 
   void* allocate(std::size_t bytes) override {

@@ -33,6 +33,8 @@ class GpuRuntime {
   virtual std::string why_none() = 0;
   /// Throws Error for a device that the kernels were not compiled for.
   virtual void use(int index) = 0;
+  /// A number that no other GPU has, and this one has in every process.
+  virtual double number_of(int index) = 0;
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* pointer) = 0;
   /// Host memory that is copied at full speed; null where there is no more of it.

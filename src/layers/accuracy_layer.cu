@@ -31,8 +31,8 @@ class AccuracyLayerGPU : public LabelledOnGPU<AccuracyLayer> {
     const int top_k = top_k_;
     const float* scores = bottom[0]->gpu_data();
     float* all = top[0]->mutable_gpu_data();
-    sum_rows_gpu(
-        1, rows(),
+    sum_rows_of_ranks_gpu(
+        context_.ranks, 1, rows(),
         [=] __device__(int, int row) {
           const int label = labels.of(row);
           if (label < 0) return Sums{};
@@ -41,8 +41,8 @@ class AccuracyLayerGPU : public LabelledOnGPU<AccuracyLayer> {
         [=] __device__(int, const Sums& sums) { *all = share_right(sums); });
     if (top.size() == 1) return;
     float* of_classes = top[1]->mutable_gpu_data();
-    sum_rows_gpu(
-        classes_, rows(),
+    sum_rows_of_ranks_gpu(
+        context_.ranks, classes_, rows(),
         [=] __device__(int c, int row) {
           if (labels.of(row) != c) return Sums{};
           return Sums{is_among_largest(scores, at, row, c, top_k) ? 1.0 : 0.0, 1};

@@ -1,6 +1,5 @@
 #include "layers/contrastive_loss_layer.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "layers/loops_gpu.h"
@@ -31,10 +30,10 @@ class ContrastiveLossLayerGPU : public ContrastiveLossLayer {
           losses[pair] = static_cast<float>(rule.loss(truncf(similar[pair]) != 0, sums.first));
           pulls[pair] = rule.pull(truncf(similar[pair]) != 0, sums.first);
         });
-    const int divisor = 2 * std::max(1, pairs_);
+    const int divisor = 2 * batch();
     float* loss = top[0]->mutable_gpu_data();
-    sum_rows_gpu(
-        1, pairs_,
+    sum_rows_of_ranks_gpu(
+        context_.ranks, 1, pairs_,
         [=] __device__(int, int pair) {
           return Sums{losses[pair], 0};
         },
@@ -52,7 +51,7 @@ class ContrastiveLossLayerGPU : public ContrastiveLossLayer {
     const float* dloss = top[0]->gpu_diff();
     for (int side = 0; side < 2; ++side) {
       if (!propagate_down[side]) continue;
-      const float factor = (side == 0 ? 1.0f : -1.0f) / static_cast<float>(std::max(1, pairs_));
+      const float factor = (side == 0 ? 1.0f : -1.0f) / static_cast<float>(batch());
       float* dx = bottom[side]->mutable_gpu_diff();
       for_each_gpu(bottom[0]->count(), [=] __device__(int i) {
         dx[i] = factor * *dloss * pulls[i / size] * (a[i] - b[i]);

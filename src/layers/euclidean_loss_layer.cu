@@ -14,8 +14,8 @@ class EuclideanLossLayerGPU : public EuclideanLossLayer {
     const float* a = bottom[0]->gpu_data();
     const float* b = bottom[1]->gpu_data();
     float* loss = top[0]->mutable_gpu_data();
-    sum_rows_gpu(
-        1, bottom[0]->count(),
+    sum_rows_of_ranks_gpu(
+        context_.ranks, 1, bottom[0]->count(),
         [=] __device__(int, int i) {
           return Sums{(a[i] - b[i]) * (a[i] - b[i]), 0};
         },

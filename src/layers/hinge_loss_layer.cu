@@ -19,8 +19,8 @@ class HingeLossLayerGPU : public LabelledOnGPU<HingeLossLayer> {
     const int divisor = batch();
     const float* x = bottom[0]->gpu_data();
     float* loss = top[0]->mutable_gpu_data();
-    sum_rows_gpu(
-        1, bottom[0]->count(),
+    sum_rows_of_ranks_gpu(
+        context_.ranks, 1, bottom[0]->count(),
         [=] __device__(int, int i) {
           const float sign = labels.of(i / classes) == i % classes ? -1 : 1;
           const double excess = std::max(0.0f, 1 + sign * x[i]);

@@ -39,8 +39,8 @@ class InfogainLossLayerGPU : public LabelledOnGPU<InfogainLossLayer> {
         });
     float* loss = top[0]->mutable_gpu_data();
     float* divisor = divisor_.mutable_gpu_data();
-    sum_rows_gpu(
-        1, rows(),
+    sum_rows_of_ranks_gpu(
+        context_.ranks, 1, rows(),
         [=] __device__(int, int row) {
           return Sums{row_losses[row], labels.of(row) < 0 ? 0.0 : 1.0};
         },

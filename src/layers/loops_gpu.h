@@ -9,6 +9,8 @@
 
 #include "core/cuda.h"
 #include "core/gpu_runtime.h"
+#include "core/rank_sum.h"
+#include "math/scratch_gpu.h"
 
 namespace vibnet {
 
@@ -121,6 +123,17 @@ struct SumValues {
 template <typename Value, typename Finish>
 void sum_rows_gpu(int rows, int size, const Value& value, const Finish& finish) {
   sum_by_threads_gpu(rows, size, SumValues<Value>{size, value}, finish);
+}
+
+/// The same where each of the ranks has a part of every row.
+template <typename Value, typename Finish>
+void sum_rows_of_ranks_gpu(Communicator* ranks, int rows, int size, const Value& value,
+                           const Finish& finish) {
+  if (ranks->size() == 1) return sum_rows_gpu(rows, size, value, finish);
+  auto* all = static_cast<Sums*>(scratch_gpu(rows * sizeof(Sums)));
+  sum_rows_gpu(rows, size, value, [=] __device__(int row, const Sums& sums) { all[row] = sums; });
+  sum_on_gpu(ranks, &all->first, 2 * rows);
+  for_each_gpu(rows, [=] __device__(int row) { finish(row, all[row]); });
 }
 
 }  // namespace vibnet

@@ -18,8 +18,8 @@ class MultinomialLogisticLossLayerGPU : public LabelledOnGPU<MultinomialLogistic
     const int divisor = batch();
     const float* probability = bottom[0]->gpu_data();
     float* loss = top[0]->mutable_gpu_data();
-    sum_rows_gpu(
-        1, rows(),
+    sum_rows_of_ranks_gpu(
+        context_.ranks, 1, rows(),
         [=] __device__(int, int row) {
           const int label = labels.of(row);
           if (label < 0) return Sums{};

@@ -15,8 +15,8 @@ class ReductionLayerGPU : public ReductionLayer {
     const float coefficient = coefficient_;
     const float* x = bottom[0]->gpu_data();
     float* y = top[0]->mutable_gpu_data();
-    sum_rows_gpu(
-        rows_, size,
+    sum_rows_of_ranks_gpu(
+        sums_batch_ ? context_.ranks : &one_rank(), rows_, size,
         [=] __device__(int row, int i) {
           return Sums{reduced(operation, x[row * size + i]), 0};
         },

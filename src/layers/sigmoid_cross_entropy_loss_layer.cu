@@ -18,8 +18,8 @@ class SigmoidCrossEntropyLossLayerGPU : public SigmoidCrossEntropyLossLayer {
     float* loss = top[0]->mutable_gpu_data();
     divisor_on_gpu_.reshape({});
     float* divisor = divisor_on_gpu_.mutable_gpu_data();
-    sum_rows_gpu(
-        1, bottom[0]->count(),
+    sum_rows_of_ranks_gpu(
+        context_.ranks, 1, bottom[0]->count(),
         [=] __device__(int, int i) {
           if (ignored.has(targets[i])) return Sums{};
           return Sums{sigmoid_cross_entropy(x[i], targets[i]), 1};

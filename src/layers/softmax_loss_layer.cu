@@ -23,8 +23,8 @@ class SoftmaxWithLossLayerGPU : public LabelledOnGPU<SoftmaxWithLossLayer> {
     divisor_.reshape({});
     float* loss = top[0]->mutable_gpu_data();
     float* divisor = divisor_.mutable_gpu_data();
-    sum_rows_gpu(
-        1, rows(),
+    sum_rows_of_ranks_gpu(
+        context_.ranks, 1, rows(),
         [=] __device__(int, int row) {
           const int label = labels.of(row);
           if (label < 0) return Sums{};

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "vibnet/communicator.h"
 #include "vibnet/net.h"
+#include "vibnet/synced_memory.h"
 
 namespace vibnet {
 
@@ -24,10 +26,15 @@ class GradientSum {
     int layer;
   };
 
+  /// Where the ranks sum.
+  float* values();
+  void gather(const Blob& blob, float* values) const;
+  void spread(const float* values, Blob* blob) const;
+
   Communicator* ranks_;
   /// In backward's order.
   std::vector<Gradient> gradients_;
-  std::vector<float> values_;
+  std::unique_ptr<SyncedMemory> values_;
 };
 
 }  // namespace vibnet

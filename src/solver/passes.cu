@@ -7,6 +7,7 @@
 #include "core/gpu_runtime.h"
 #include "core/recorded_work.h"
 #include "layers/gate_layer.h"
+#include "solver/gradient_sum.h"
 #include "vibnet/synced_memory.h"
 
 namespace vibnet {
@@ -39,15 +40,17 @@ class PassesGPU : public Passes {
  public:
   explicit PassesGPU(int average) : Passes(average) {}
 
-  void run(Net* net, GradientSum* /*none: there is one rank*/) override {
+  void run(Net* net, GradientSum* gradient_sum) override {
     if (net != net_) recorded_ = std::make_unique<RecordedWork>();
     net_ = net;
     read_data();
-    recorded_->run([this] {
+    const auto work = [this, gradient_sum] {
       forward_layers();
       add_losses();
-      net_->backward();
-    });
+      gradient_sum != nullptr ? gradient_sum->backward(net_) : net_->backward();
+    };
+    // A sum over ranks is no work of this stream alone, and cannot be recorded.
+    net->context().ranks->size() > 1 ? work() : recorded_->run(work);
     begins_ = false;
   }
 

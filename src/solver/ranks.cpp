@@ -1,16 +1,23 @@
 #include "solver/ranks.h"
 
+#include <glog/logging.h>
+
 #include <cstdlib>
 #include <memory>
+#include <set>
+#include <vector>
 
+#include "core/gpu_runtime.h"
 #include "data/module.h"
 #include "solver/mpi/module.h"
+#include "solver/nccl/module.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
 namespace {
 
 constexpr const char* kModule = "libvibnet_mpi.so";
+constexpr const char* kNcclModule = "libvibnet_nccl.so";
 
 /// What Open MPI's mpirun, or another's, tells the processes that it starts.
 int started_ranks() {
@@ -26,6 +33,28 @@ const MpiModule* mpi_module() {
   return module;
 }
 
+/// Null in a build without NCCL.
+const NcclModule* nccl_module() {
+  static const auto* const module =
+      static_cast<const NcclModule*>(load_module(kNcclModule, "vibnet_nccl_module"));
+  return module;
+}
+
+/// How many GPUs the ranks have among them.
+int count_gpus(Communicator* ranks, const Device& device) {
+  std::vector<double> numbers(ranks->size());
+  numbers[ranks->rank()] = gpu_runtime()->number_of(device.index);
+  ranks->sum(numbers.data(), numbers.size());
+  return static_cast<int>(std::set<double>(numbers.begin(), numbers.end()).size());
+}
+
+/// Whether one of them cannot load NCCL.
+bool lacks_nccl(Communicator* ranks) {
+  double lacking = nccl_module() == nullptr ? 1 : 0;
+  ranks->sum(&lacking, 1);
+  return lacking > 0;
+}
+
 }  // namespace
 
 Communicator* join_ranks() {
@@ -36,6 +65,23 @@ Communicator* join_ranks() {
          " cannot be loaded: build vibnet with -DWITH_MPI=ON");
   static const std::unique_ptr<Communicator> ranks = mpi_module()->join(size);
   return ranks.get();
+}
+
+Communicator* join_gpus(Communicator* ranks, const Device& device) {
+  if (ranks->size() == 1 || device.type == DeviceType::CPU) return ranks;
+  const int gpus = count_gpus(ranks, device);
+  if (gpus < ranks->size()) {
+    LOG(WARNING) << ranks->size() << " ranks share " << gpus
+                 << " GPU(s), and sum through the host's memory; one rank for each GPU is faster";
+    return ranks;
+  }
+  if (lacks_nccl(ranks)) {
+    LOG(WARNING) << kNcclModule << " cannot be loaded, and " << ranks->size()
+                 << " ranks sum through the host's memory; NCCL is faster";
+    return ranks;
+  }
+  static const std::unique_ptr<Communicator> on_gpus = nccl_module()->join(ranks);
+  return on_gpus.get();
 }
 
 bool first_has_ended(const Communicator& ranks) {

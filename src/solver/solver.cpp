@@ -91,8 +91,6 @@ Solver::Solver(const SolverParameter& parameter, const std::string& path, const 
                const std::string& resume, Communicator* ranks)
     : parameter_(parameter), device_(device), ranks_(ranks) {
   parameter_.set_snapshot_prefix(snapshot_prefix(parameter, path));
-  if (device.type == DeviceType::GPU && ranks->size() > 1)
-    fail(ranks->size(), " ranks train on the CPU only, and the device is a GPU");
   try {
     check(parameter_);
     rule_ = make_update_rule(parameter_);

@@ -38,10 +38,11 @@ SolverParameter make_parameter(const std::string& net, const std::string& fields
 }
 
 /// The losses and test outputs of a run, as the first rank shows them.
-std::vector<double> curve(int count, const SolverParameter& parameter) {
+std::vector<double> curve(int count, const SolverParameter& parameter,
+                          const Device& device = Device()) {
   Losses losses;
   run_ranks(count, [&](Communicator* ranks) {
-    Solver solver(parameter, "solver", Device(), "", ranks);
+    Solver solver(parameter, "solver", device, "", ranks);
     if (ranks->is_first()) solver.set_observer(&losses);
     solver.solve();
   });
@@ -55,13 +56,19 @@ void expect_the_same_curves(const std::string& net, const std::string& fields,
   const std::vector<double> alone = curve(1, parameter);
   ASSERT_GE(alone.size(), 5u);
   EXPECT_NE(alone.front(), alone.back());
-  for (const int count : {2, 4}) {
-    const std::vector<double> shared = curve(count, parameter);
+  const auto expect_near = [&](const std::vector<double>& shared, double tolerance) {
     ASSERT_EQ(shared.size(), alone.size());
     for (std::size_t i = 0; i < alone.size(); ++i)
       EXPECT_NEAR(shared[i], alone[i], tolerance * std::max(1.0, std::fabs(alone[i])))
-          << count << " ranks, value " << i;
+          << "value " << i;
+  };
+  for (const int count : {2, 4}) {
+    SCOPED_TRACE(std::to_string(count) + " ranks");
+    expect_near(curve(count, parameter), tolerance);
   }
+  if (gpu_count() == 0) return;
+  SCOPED_TRACE("2 ranks on a GPU");
+  expect_near(curve(2, parameter, {DeviceType::GPU, 0}), 10 * tolerance);
 }
 
 /// Data of 8 samples, 6 values each, drawn anew for each pass.

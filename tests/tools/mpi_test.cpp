@@ -22,6 +22,7 @@
 #include "support/small_disk.h"
 #include "support/tool_test.h"
 #include "support/write_lmdb.h"
+#include "vibnet/device.h"
 
 namespace vibnet {
 namespace {
@@ -131,9 +132,10 @@ class MpiRun : public ToolTest {
     return run("vibnet-train", alone);
   }
 
-  void expect_the_same_curves(const std::vector<std::string>& settings) {
+  void expect_the_same_curves(const std::vector<std::string>& settings,
+                              const std::vector<int>& counts = {1, 2, 4}) {
     std::vector<std::pair<std::string, double>> alone;
-    for (const int ranks : {1, 2, 4}) {
+    for (const int ranks : counts) {
       const std::string log = "log" + std::to_string(ranks);
       std::vector<std::string> more = settings;
       more.insert(more.end(), {"--log_dir", log});
@@ -183,6 +185,22 @@ class MpiRun : public ToolTest {
     }
   }
 
+  void expect_an_end_without_the_second(const std::string& device) {
+    const auto run = start_endless("Snapshot run_iter_8.", {"--device", device});
+    const std::vector<pid_t> second = ranks_in(folder_.path(), "1");
+    ASSERT_EQ(second.size(), 1u);
+    const auto start = std::chrono::steady_clock::now();
+    kill(second[0], SIGKILL);
+    const ToolResult result = run->wait();
+    EXPECT_LT(seconds_since(start), 10);
+    EXPECT_NE(result.exit_code, 0);
+    EXPECT_NE(result.errors.find("vibnet-train: rank 1 has ended, and so does the run"),
+              std::string::npos)
+        << result.errors;
+    expect_none_left();
+    expect_resumes();
+  }
+
   static double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
@@ -199,6 +217,14 @@ TEST_F(MpiRun, CutsLikeOneRank) {
   expect_the_same_curves({"--set", "compact_interval=4", "--set", "target.flops=0.5"});
 }
 
+/// Where there are as many GPUs, NCCL sums; else the ranks share one, and the host does.
+TEST_F(MpiRun, HasTheCurveOfOneRankOnGpus) {
+  if (gpu_count() == 0) GTEST_SKIP() << "no GPU here";
+  expect_the_same_curves({"--device", "gpu"}, {1, 2});
+  expect_the_same_curves({"--device", "gpu", "--set", "iter_size=2", "--set", "clip_gradients=1"},
+                         {1, 2});
+}
+
 TEST_F(MpiRun, GoesOnFromASnapshotOfOtherRanks) {
   ASSERT_EQ(train(1, {"--log_dir", "whole"}).exit_code, 0);
   ASSERT_EQ(train(4, {"--set", "max_iter=16", "--set", "snapshot_prefix=four"}).exit_code, 0);
@@ -211,20 +237,11 @@ TEST_F(MpiRun, GoesOnFromASnapshotOfOtherRanks) {
     EXPECT_NEAR(rest[i].second, whole[whole.size() - rest.size() + i].second, 1e-4);
 }
 
-TEST_F(MpiRun, EndsWhenARankIsKilled) {
-  const auto run = start_endless();
-  const std::vector<pid_t> second = ranks_in(folder_.path(), "1");
-  ASSERT_EQ(second.size(), 1u);
-  const auto start = std::chrono::steady_clock::now();
-  kill(second[0], SIGKILL);
-  const ToolResult result = run->wait();
-  EXPECT_LT(seconds_since(start), 30);
-  EXPECT_NE(result.exit_code, 0);
-  EXPECT_NE(result.errors.find("vibnet-train: rank 1 has ended, and so does the run"),
-            std::string::npos)
-      << result.errors;
-  expect_none_left();
-  expect_resumes();
+TEST_F(MpiRun, EndsWhenARankIsKilled) { expect_an_end_without_the_second("cpu"); }
+
+TEST_F(MpiRun, EndsWhenARankOnAGpuIsKilled) {
+  if (gpu_count() == 0) GTEST_SKIP() << "no GPU here";
+  expect_an_end_without_the_second("gpu");
 }
 
 TEST_F(MpiRun, EndsWhenMpirunIsKilled) {

@@ -50,6 +50,7 @@ class MpiRanks : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   int size_here() const override { return size_here_; }
+  int rank_here() const override { return rank_here_; }
 
   void sum(double* values, std::size_t count) override {
     MPI_Request request;
@@ -86,6 +87,12 @@ class MpiRanks : public Communicator {
     MPI_Finalize();
   }
 
+  void check_others() const override {
+    if (getppid() != launcher_) fail("mpirun has ended, and so does rank ", rank_);
+    for (const Peer& peer : peers_)
+      if (!is_there(peer)) fail("rank ", peer.rank, " has ended, and so does the run");
+  }
+
   bool first_has_ended() const {
     return !peers_.empty() && peers_[0].rank == 0 && !is_there(peers_[0]);
   }
@@ -95,6 +102,7 @@ class MpiRanks : public Communicator {
     MPI_Comm here;
     check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here));
     check(MPI_Comm_size(here, &size_here_));
+    check(MPI_Comm_rank(here, &rank_here_));
     const Peer own{rank_, getpid()};
     std::vector<Peer> all(size_here_);
     check(MPI_Allgather(&own, sizeof(own), MPI_BYTE, all.data(), sizeof(own), MPI_BYTE, here));
@@ -135,15 +143,10 @@ class MpiRanks : public Communicator {
       std::this_thread::sleep_for(waited < 100ms ? 50us : 1ms);
   }
 
-  void check_others() const {
-    if (getppid() != launcher_) fail("mpirun has ended, and so does rank ", rank_);
-    for (const Peer& peer : peers_)
-      if (!is_there(peer)) fail("rank ", peer.rank, " has ended, and so does the run");
-  }
-
   int rank_ = 0;
   int size_ = 1;
   int size_here_ = 1;
+  int rank_here_ = 0;
   pid_t launcher_ = getppid();
   std::vector<Peer> peers_;
   std::vector<MPI_Request> sums_;
