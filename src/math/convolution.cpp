@@ -51,15 +51,21 @@ bool is_cheap_by_channels(const Convolution& c) {
 
 }  // namespace
 
-std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convolution,
-                                                    bool weights_change) {
+std::string asked_convolution() {
   const char* asked = std::getenv("VIBNET_CONVOLUTION");
   const std::string name = asked == nullptr ? "" : asked;
-  const std::set<std::string> names = {"",          "unfolded",  "direct",
-                                       "depthwise", "winograd2", "winograd4"};
+  const std::set<std::string> names = {"",          "unfolded",  "direct",       "depthwise",
+                                       "winograd2", "winograd4", "channels_last"};
   if (names.count(name) == 0)
     fail("VIBNET_CONVOLUTION: '", name,
-         "' is not unfolded, direct, depthwise, winograd2 or winograd4");
+         "' is not unfolded, direct, depthwise, winograd2, winograd4 or channels_last");
+  return name;
+}
+
+std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convolution,
+                                                    bool weights_change) {
+  const std::string asked = asked_convolution();
+  const std::string name = asked == "channels_last" ? "" : asked;
   if (DepthwiseConvolution::takes(convolution) &&
       (name == "depthwise" || (name.empty() && is_cheap_by_channels(convolution))))
     return std::make_unique<DepthwiseConvolution>(convolution);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 
 #include "math/im2col.h"
 #include "simd/kernels.h"
@@ -55,8 +56,11 @@ class ConvolutionKernel {
 /// costs least where the weights change between passes, or where they do not and are prepared once.
 /// That is known from models of what was measured and never by a clock, so that a run is the same
 /// run again. The environment variable VIBNET_CONVOLUTION (unfolded, direct, depthwise, winograd2,
-/// winograd4) asks for a way wherever it can be had.
+/// winograd4; channels_last on a GPU) asks for a way wherever it can be had.
 std::unique_ptr<ConvolutionKernel> make_convolution(const Convolution& convolution,
                                                     bool weights_change);
+
+/// What it asks for; empty for nothing. Throws Error for what is no way.
+std::string asked_convolution();
 
 }  // namespace vibnet

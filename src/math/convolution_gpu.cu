@@ -1,10 +1,14 @@
 #include "math/convolution_gpu.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -12,6 +16,7 @@
 #include "core/cuda.h"
 #include "core/cudnn.h"
 #include "core/gpu_runtime.h"
+#include "math/channels_last.h"
 #include "math/scratch_gpu.h"
 #include "vibnet/device.h"
 #include "vibnet/error.h"
@@ -42,10 +47,18 @@ Owned<Descriptor> own(cudnnStatus_t (*create)(Descriptor*), cudnnStatus_t (*dest
   return Owned<Descriptor>(descriptor, destroy);
 }
 
-Owned<cudnnTensorDescriptor_t> tensor(const std::vector<int>& sizes) {
+/// Sizes are those of channels first in either case.
+enum class Layout { CHANNELS_FIRST, CHANNELS_LAST };
+
+Owned<cudnnTensorDescriptor_t> tensor(const std::vector<int>& sizes, Layout layout) {
   auto owned = own(cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor);
+  std::vector<std::size_t> order(sizes.size());
+  std::iota(order.begin(), order.end(), 0);
+  if (layout == Layout::CHANNELS_LAST)
+    std::rotate(order.begin() + 1, order.begin() + 2, order.end());
   std::vector<int> strides(sizes.size(), 1);
-  for (std::size_t i = sizes.size() - 1; i > 0; --i) strides[i - 1] = strides[i] * sizes[i];
+  for (std::size_t i = order.size() - 1; i > 0; --i)
+    strides[order[i - 1]] = strides[order[i]] * sizes[order[i]];
   check_cudnn(
       cudnnSetTensorNdDescriptor(owned.get(), CUDNN_DATA_FLOAT, static_cast<int>(sizes.size()),
                                  sizes.data(), strides.data()),
@@ -53,10 +66,12 @@ Owned<cudnnTensorDescriptor_t> tensor(const std::vector<int>& sizes) {
   return owned;
 }
 
-Owned<cudnnFilterDescriptor_t> filter(const std::vector<int>& sizes) {
+Owned<cudnnFilterDescriptor_t> filter(const std::vector<int>& sizes, Layout layout) {
   auto owned = own(cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor);
-  check_cudnn(cudnnSetFilterNdDescriptor(owned.get(), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW,
-                                         static_cast<int>(sizes.size()), sizes.data()),
+  check_cudnn(cudnnSetFilterNdDescriptor(
+                  owned.get(), CUDNN_DATA_FLOAT,
+                  layout == Layout::CHANNELS_LAST ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW,
+                  static_cast<int>(sizes.size()), sizes.data()),
               "cudnnSetFilterNdDescriptor");
   return owned;
 }
@@ -117,13 +132,31 @@ struct Algorithm {
 
 enum class Direction { FORWARD, DATA, WEIGHTS };
 
+/// What tells a convolution's choices from those of others.
+using Key = std::vector<int>;
+
+Key key_of(const Convolution& of, Direction direction) {
+  int device = 0;
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  Key key = {static_cast<int>(direction),
+             gpu_math().tf32,
+             gpu_math().deterministic,
+             of.samples,
+             of.groups,
+             of.filters,
+             of.window.channels,
+             device};
+  for (const WindowAxis& axis : of.window.axes)
+    key.insert(key.end(), {axis.size, axis.kernel, axis.pad, axis.stride, axis.dilation});
+  return key;
+}
+
 /// What has been chosen for equal convolutions, so that a net measures each kind once.
+template <typename Choice>
 class Choices {
  public:
-  using Key = std::vector<int>;
-
   template <typename Choose>
-  Algorithm of(const Key& key, const Choose& choose) {
+  Choice of(const Key& key, const Choose& choose) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = choices_.find(key);
     return found != choices_.end() ? found->second : choices_.emplace(key, choose()).first->second;
@@ -131,13 +164,8 @@ class Choices {
 
  private:
   std::mutex mutex_;
-  std::map<Key, Algorithm> choices_;
+  std::map<Key, Choice> choices_;
 };
-
-Choices& choices() {
-  static Choices all;
-  return all;
-}
 
 /// The first that works within the limits: cuDNN lists the fastest first.
 template <typename Result>
@@ -162,11 +190,16 @@ Algorithm choose(const char* what, const List& list) {
   return first_of(results, what);
 }
 
+Choices<Algorithm>& algorithms(Layout layout) {
+  static Choices<Algorithm> first, last;
+  return layout == Layout::CHANNELS_LAST ? last : first;
+}
+
 class CudnnConvolution : public ConvolutionKernel {
  public:
-  explicit CudnnConvolution(const Convolution& convolution);
+  CudnnConvolution(const Convolution& convolution, Layout layout);
 
-  /// Takes no ReLU along: nets on the GPU fuse nothing.
+  /// Takes no ReLU along: nets on the GPU fuse nothing. The bias is for channels first.
   void forward(const float* maps, const float* weights, const Epilogue& epilogue,
                float* results) const override;
   void backward_data(const float* results, const float* weights, float* maps) const override;
@@ -178,17 +211,16 @@ class CudnnConvolution : public ConvolutionKernel {
     check_cudnn(cudnnSetConvolutionMathType(window_.get(), algorithm.math),
                 "cudnnSetConvolutionMathType");
   }
-  Choices::Key key(Direction direction) const;
   Algorithm find_forward(const float* maps, const float* weights, float* results) const;
   Algorithm find_data(const float* results, const float* weights, float* maps) const;
   Algorithm find_weights(const float* maps, const float* results) const;
 
   Convolution of_;
+  Layout layout_;
   Owned<cudnnTensorDescriptor_t> maps_;
   Owned<cudnnTensorDescriptor_t> results_;
   Owned<cudnnFilterDescriptor_t> weights_;
   Owned<cudnnConvolutionDescriptor_t> window_;
-  std::size_t weight_bytes_;
   // Chosen when first needed: to measure takes the blobs.
   mutable Algorithm forward_, data_, for_weights_;
 };
@@ -212,29 +244,17 @@ std::vector<int> weight_sizes(const Convolution& of) {
                    [](const WindowAxis& axis) { return axis.kernel; });
 }
 
-CudnnConvolution::CudnnConvolution(const Convolution& convolution)
-    : of_(convolution),
-      maps_(tensor(map_sizes(of_))),
-      results_(tensor(result_sizes(of_))),
-      weights_(filter(weight_sizes(of_))),
-      window_(window_of(of_)),
-      weight_bytes_(sizeof(float) * of_.groups * of_.filters * of_.window.taps()) {}
-
-Choices::Key CudnnConvolution::key(Direction direction) const {
-  Choices::Key key = {static_cast<int>(direction),
-                      gpu_math().tf32,
-                      gpu_math().deterministic,
-                      of_.samples,
-                      of_.groups,
-                      of_.filters,
-                      of_.window.channels};
-  int device = 0;
-  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
-  key.push_back(device);
-  for (const WindowAxis& axis : of_.window.axes)
-    key.insert(key.end(), {axis.size, axis.kernel, axis.pad, axis.stride, axis.dilation});
-  return key;
+std::size_t weight_bytes(const Convolution& of) {
+  return sizeof(float) * of.groups * of.filters * of.window.taps();
 }
+
+CudnnConvolution::CudnnConvolution(const Convolution& convolution, Layout layout)
+    : of_(convolution),
+      layout_(layout),
+      maps_(tensor(map_sizes(of_), layout)),
+      results_(tensor(result_sizes(of_), layout)),
+      weights_(filter(weight_sizes(of_), layout)),
+      window_(window_of(of_)) {}
 
 Algorithm CudnnConvolution::find_forward(const float* maps, const float* weights,
                                          float* results) const {
@@ -279,7 +299,7 @@ Algorithm CudnnConvolution::find_weights(const float* maps, const float* results
       return cudnnGetConvolutionBackwardFilterAlgorithm_v7(
           cudnn(), maps_.get(), results_.get(), window_.get(), weights_.get(), most, count, found);
     });
-  const Temporary gradient(weight_bytes_);
+  const Temporary gradient(weight_bytes(of_));
   const auto workspace = largest_workspace();
   return choose<Result>(what, [&](int most, int* count, Result* found) {
     return cudnnFindConvolutionBackwardFilterAlgorithmEx(
@@ -293,8 +313,8 @@ void CudnnConvolution::forward(const float* maps, const float* weights, const Ep
   if (epilogue.rectifies) fail("a convolution on the GPU takes no ReLU along");
   if (is_empty()) return;
   if (forward_.number < 0)
-    forward_ =
-        choices().of(key(Direction::FORWARD), [&] { return find_forward(maps, weights, results); });
+    forward_ = algorithms(layout_).of(key_of(of_, Direction::FORWARD),
+                                      [&] { return find_forward(maps, weights, results); });
   use(forward_);
   const float one = 1, zero = 0;
   check_cudnn(cudnnConvolutionForward(cudnn(), &one, maps_.get(), maps, weights_.get(), weights,
@@ -311,7 +331,8 @@ void CudnnConvolution::backward_data(const float* results, const float* weights,
                                      float* maps) const {
   if (is_empty()) return;
   if (data_.number < 0)
-    data_ = choices().of(key(Direction::DATA), [&] { return find_data(results, weights, maps); });
+    data_ = algorithms(layout_).of(key_of(of_, Direction::DATA),
+                                   [&] { return find_data(results, weights, maps); });
   use(data_);
   const float one = 1, zero = 0;
   check_cudnn(cudnnConvolutionBackwardData(
@@ -325,8 +346,8 @@ void CudnnConvolution::backward_weights(const float* maps, const float* results,
                                         float* weights) const {
   if (is_empty()) return;
   if (for_weights_.number < 0)
-    for_weights_ =
-        choices().of(key(Direction::WEIGHTS), [&] { return find_weights(maps, results); });
+    for_weights_ = algorithms(layout_).of(key_of(of_, Direction::WEIGHTS),
+                                          [&] { return find_weights(maps, results); });
   use(for_weights_);
   const float one = 1;
   check_cudnn(cudnnConvolutionBackwardFilter(
@@ -336,6 +357,90 @@ void CudnnConvolution::backward_weights(const float* maps, const float* results,
                   weights),
               "cudnnConvolutionBackwardFilter");
 }
+
+/// How long it takes; infinite for what cannot be done.
+double seconds_of(const std::function<void()>& work) try {
+  constexpr int kTimes = 5;
+  work();  // which finds its algorithm and takes its memory
+  gpu_runtime()->synchronize();
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < kTimes; ++i) work();
+  gpu_runtime()->synchronize();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+} catch (const Error&) {
+  return HUGE_VAL;
+}
+
+/// Whether channels last are faster.
+Choices<bool>& layouts() {
+  static Choices<bool> all;
+  return all;
+}
+
+/// The layout that is faster, turning included, in each direction by itself.
+class FasterConvolution : public ConvolutionKernel {
+ public:
+  FasterConvolution(const Convolution& of, std::unique_ptr<ConvolutionKernel> first,
+                    std::unique_ptr<ConvolutionKernel> last)
+      : of_(of),
+        asks_for_last_(asked_convolution() == "channels_last"),
+        first_(std::move(first)),
+        last_(std::move(last)) {}
+
+  void forward(const float* maps, const float* weights, const Epilogue& epilogue,
+               float* results) const override {
+    const auto run = [&](const ConvolutionKernel& kernel) {
+      kernel.forward(maps, weights, epilogue, results);
+    };
+    run(faster(Direction::FORWARD, run));
+  }
+  void backward_data(const float* results, const float* weights, float* maps) const override {
+    const auto run = [&](const ConvolutionKernel& kernel) {
+      kernel.backward_data(results, weights, maps);
+    };
+    run(faster(Direction::DATA, run));
+  }
+  /// As in find_weights, a measurement writes to memory of its own.
+  void backward_weights(const float* maps, const float* results, float* weights) const override {
+    std::unique_ptr<Temporary> own;
+    const auto measure = [&](const ConvolutionKernel& kernel) {
+      if (own == nullptr) {
+        own = std::make_unique<Temporary>(weight_bytes(of_));
+        gpu_runtime()->fill_zero(own->get(), own->bytes());
+      }
+      kernel.backward_weights(maps, results, static_cast<float*>(own->get()));
+    };
+    faster(Direction::WEIGHTS, measure).backward_weights(maps, results, weights);
+  }
+
+ private:
+  template <typename Run>
+  const ConvolutionKernel& faster(Direction direction, const Run& run) const {
+    if (of_.samples == 0) return *first_;
+    std::optional<bool>& is_last = is_last_[static_cast<int>(direction)];
+    if (!is_last) {
+      Key key = key_of(of_, direction);
+      key.push_back(asks_for_last_);
+      is_last = layouts().of(key, [&] { return is_last_faster(run); });
+    }
+    return *is_last ? *last_ : *first_;
+  }
+
+  template <typename Run>
+  bool is_last_faster(const Run& run) const {
+    const double first = asks_for_last_ ? HUGE_VAL : seconds_of([&] { run(*first_); });
+    const bool is_faster = seconds_of([&] { run(*last_); }) < first;
+    if (!is_faster) free_outer_scratch_gpu();
+    return is_faster;
+  }
+
+  Convolution of_;
+  bool asks_for_last_;
+  std::unique_ptr<ConvolutionKernel> first_;
+  std::unique_ptr<ConvolutionKernel> last_;
+  // Chosen when first needed.
+  mutable std::optional<bool> is_last_[3];
+};
 
 __global__ void add_bias(int count, int channels, int values, const float* bias, float* y) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -361,7 +466,12 @@ std::unique_ptr<ConvolutionKernel> make_convolution_gpu(const Convolution& convo
   if (convolution.map_size() == 0 || convolution.result_size() == 0) return nullptr;
   for (const WindowAxis& axis : convolution.window.axes)
     if (axis.size + 2LL * axis.pad < axis.reach()) return nullptr;
-  return std::make_unique<CudnnConvolution>(convolution);
+  auto first = std::make_unique<CudnnConvolution>(convolution, Layout::CHANNELS_FIRST);
+  if (gpu_math().deterministic) return first;
+  auto last = make_channels_last(
+      convolution, std::make_unique<CudnnConvolution>(convolution, Layout::CHANNELS_LAST));
+  if (last == nullptr) return first;
+  return std::make_unique<FasterConvolution>(convolution, std::move(first), std::move(last));
 }
 
 void add_bias_gpu(int samples, int channels, int values, const float* bias, float* y) {

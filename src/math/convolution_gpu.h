@@ -6,8 +6,10 @@
 
 namespace vibnet {
 
-/// The convolution by cuDNN, all pointers the device's; null where cuDNN has none: over more than
-/// three axes, without channels or places, or with a window that is larger than the padded map.
+/// The convolution by cuDNN, channels first or last, whichever a clock says is faster with what it
+/// takes to turn maps and results; all pointers the device's; null where cuDNN has none: over more
+/// than three axes, without channels or places, or with a window that is larger than the padded
+/// map.
 std::unique_ptr<ConvolutionKernel> make_convolution_gpu(const Convolution& convolution);
 
 /// y += bias, a value for each of the channels: samples x channels x values.

@@ -8,4 +8,8 @@ namespace vibnet {
 /// next call: see scratch().
 void* scratch_gpu(std::size_t bytes);
 
+/// More of it, for who hands it to others that call scratch_gpu().
+void* outer_scratch_gpu(std::size_t bytes);
+void free_outer_scratch_gpu();
+
 }  // namespace vibnet

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 #include <set>
 #include <string>
@@ -195,21 +196,35 @@ class Gpu : public testing::Test {
   }
 };
 
+void expect_the_cpus_results(const GradientCase& one) {
+  for (const Phase phase : {TRAIN, TEST}) {
+    SCOPED_TRACE(Phase_Name(phase));
+    const Result cpu = run(one, phase, DeviceType::CPU);
+    const Result gpu = run(one, phase, DeviceType::GPU);
+    ASSERT_EQ(cpu.names, gpu.names);
+    for (std::size_t i = 0; i < cpu.names.size(); ++i)
+      expect_near(cpu.values[i], gpu.values[i], cpu.names[i]);
+  }
+}
+
 TEST_F(Gpu, ComputesWhatTheCpuComputes) {
   std::set<std::string> untested = types_for(DeviceType::GPU);
   for_each_case([&](const GradientCase& one) {
     untested.erase(type_of(one));
-    for (const Phase phase : {TRAIN, TEST}) {
-      SCOPED_TRACE(Phase_Name(phase));
-      const Result cpu = run(one, phase, DeviceType::CPU);
-      const Result gpu = run(one, phase, DeviceType::GPU);
-      ASSERT_EQ(cpu.names, gpu.names);
-      for (std::size_t i = 0; i < cpu.names.size(); ++i)
-        expect_near(cpu.values[i], gpu.values[i], cpu.names[i]);
-    }
+    expect_the_cpus_results(one);
   });
   for (const std::string& type : untested)
     ADD_FAILURE() << type << " has a GPU implementation and no case here";
+}
+
+/// Where a clock would choose channels first, too.
+TEST_F(Gpu, ConvolutionsComputeTheSameWithChannelsLast) {
+  setenv("VIBNET_CONVOLUTION", "channels_last", 1);
+  for_each_case([&](const GradientCase& one) {
+    const std::string type = type_of(one);
+    if (type.find("onvolution") != std::string::npos) expect_the_cpus_results(one);
+  });
+  unsetenv("VIBNET_CONVOLUTION");
 }
 
 TEST_F(Gpu, TwoRunsAreEqualBitForBit) {
