@@ -147,6 +147,7 @@ class Net {
     return layer_needs_backward_[layer] && (context_.phase == TRAIN || keeps_blobs_);
   }
   bool is_in_place(int layer) const;
+  bool spoils_gradient(int layer) const;
   bool spoils_its_own(int layer) const;
   int spoiled_by(int layer) const;
   bool give_own_bottom(int layer);
@@ -154,6 +155,7 @@ class Net {
   bool joins_pass(int layer, int first) const;
   int writer_of(const Blob* blob, int layer) const;
   int maker_of(const Blob* blob, int layer) const;
+  void replace_blob(Blob* old, Blob* blob, int begin, int end);
   void fuse(int layer, int behind);
   void fuse_sum(int sum);
   void fuse_relu(int relu);
@@ -180,7 +182,7 @@ class Net {
   std::vector<std::vector<bool>> propagate_down_;
   std::vector<bool> layer_needs_backward_;
   std::vector<int> pass_of_;
-  /// At the first layer of each pass of several.
+  /// At the first layer of each pass of several, and of one that runs in place as passes can.
   std::vector<std::unique_ptr<ChannelPass>> passes_;
   /// Blobs that the prototxt knows nothing of.
   std::vector<std::unique_ptr<Blob>> own_blobs_;

@@ -41,7 +41,7 @@ class GateLayer : public ChannelwiseLayer {
   void begin_forward(const Blobs& bottom) override;
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
   void begin_backward(int parts) override;
-  /// In TRAIN, where only a unit that is shut has a factor of 0.
+  /// In TRAIN, where a factor of 0, but for a shut unit's, is a draw in many millions.
   bool restores_x() const override { return is_training(); }
   void restore_block(const ChannelBlock& block, const float* y, float* x) override;
   void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,

@@ -26,7 +26,7 @@ constexpr int kValuesOfAUnit = 64;
 
 /// Calls visit(unit), on all threads where units are many.
 template <typename Visit>
-void InformationBottleneckLayer::for_each_unit(const Visit& visit) const {
+void InformationBottleneckLayer::on_all_units(const Visit& visit) const {
   parallel_for(channels_, grain_of(kValuesOfAUnit), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) visit(static_cast<int>(c));
   });
@@ -45,7 +45,7 @@ double InformationBottleneckLayer::kl() const {
   const int* numbers = this->numbers();
   const float* pressures = this->pressures();
   std::vector<double> of_units(channels_);
-  for_each_unit([&](int c) {
+  on_all_units([&](int c) {
     if (numbers[c] != kFrozen) of_units[c] = pressures[c] * bottleneck_kl(mu[c], log_sigma2[c]);
   });
   return kl_scale_ * std::accumulate(of_units.begin(), of_units.end(), 0.0);
@@ -62,7 +62,7 @@ void InformationBottleneckLayer::draw_factors() {
   const float* mu = blobs_[0]->cpu_data();
   const float* log_sigma2 = blobs_[1]->cpu_data();
   std::vector<float> sigma(channels_);
-  for_each_unit([&](int c) { sigma[c] = std::exp(0.5f * log_sigma2[c]); });
+  on_all_units([&](int c) { sigma[c] = std::exp(0.5f * log_sigma2[c]); });
   const int channels = channels_;
   set_factors(Noise::NORMAL, [&](const float* noise, float* factors, float* slopes) {
     for (int c = 0; c < channels; ++c) factors[c] = mu[c] + sigma[c] * noise[c];
@@ -83,7 +83,7 @@ void InformationBottleneckLayer::add_gradients() {
   }
   float* d_log_sigma2 = blobs_[1]->mutable_cpu_diff();
   const double kl_weight = gradient_gamma() * kl_scale_;
-  for_each_unit([&, &of_mu = by_mu, &of_sigma = by_sigma](int c) {
+  on_all_units([&, &of_mu = by_mu, &of_sigma = by_sigma](int c) {
     if (numbers[c] == kFrozen) return;
     const std::array<double, 2> of_kl = kl_gradient(c, kl_weight);
     const double half_sigma = 0.5 * std::exp(0.5 * log_sigma2[c]);

@@ -42,7 +42,7 @@ class InformationBottleneckLayer : public GateLayer {
 
  private:
   template <typename Visit>
-  void for_each_unit(const Visit& visit) const;
+  void on_all_units(const Visit& visit) const;
 };
 
 }  // namespace vibnet

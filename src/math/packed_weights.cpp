@@ -39,19 +39,17 @@ void PackedWeights::multiply(const float* packed, int rows, const float* x,
                              const Epilogue& epilogue, float* y) const {
   // Threads share rows rather than weights: so each reads what it has written a layer before.
   const int sharers = size() <= kCoreFloats && rows >= kRowStep ? omp_get_max_threads() : 1;
-  const int most = std::clamp(parts(rows, sharers), 1, kRows);
+  const int most = std::clamp(parts(rows, sharers), kRowStep, kRows);
   const std::int64_t multiply_adds = std::int64_t{rows} * outputs_ * inputs_;
   share_product(panels() * parts(rows, most), multiply_adds, [&](int job, int /*thread*/) {
     const int panel = job % panels();
     const int first = job / panels() * most;
     const int count = std::min(most, rows - first);
-    const std::ptrdiff_t at = std::ptrdiff_t{first} * outputs_ + panel * kPanel;
-    float* c = y + at;
+    float* c = y + std::ptrdiff_t{first} * outputs_ + panel * kPanel;
     for (int row = 0; epilogue.bias != nullptr && row < count; ++row)
       std::copy_n(epilogue.bias + panel * kPanel, outputs(panel), c + row * outputs_);
     multiply(packed, panel, count, x + std::ptrdiff_t{first} * inputs_, inputs_, 1, c, outputs_,
-             epilogue.bias != nullptr,
-             Epilogue{nullptr, epilogue.residual, epilogue.rectifies}.from(0, at));
+             epilogue.bias != nullptr, {nullptr, nullptr, epilogue.rectifies});
   });
 }
 

@@ -28,6 +28,7 @@ class PackedWeights {
                 const Epilogue& by_rows) const;
 
   /// All outputs of dense rows, with the epilogue by outputs, on all threads: y is rows x outputs.
+  /// There is no residual.
   void multiply(const float* packed, int rows, const float* x, const Epilogue& epilogue,
                 float* y) const;
 

@@ -52,11 +52,16 @@ int Net::maker_of(const Blob* blob, int layer) const {
   return maker;
 }
 
+/// Puts another blob in the place of one, in the layers [begin, end).
+void Net::replace_blob(Blob* old, Blob* blob, int begin, int end) {
+  for (int i = begin; i < end; ++i)
+    for (Blobs* blobs : {&bottoms_[i], &tops_[i]})
+      std::replace(blobs->begin(), blobs->end(), old, blob);
+}
+
 /// Has `layer` write what the one behind it, which it does the work of, makes of its top.
 void Net::fuse(int layer, int behind) {
-  Blob* top = tops_[behind][0];
-  std::replace(bottoms_[behind].begin(), bottoms_[behind].end(), tops_[layer][0], top);
-  tops_[layer][0] = top;  // a bottom of the one behind too, so that reshape() finds it in shape
+  replace_blob(tops_[layer][0], tops_[behind][0], layer, behind + 1);
   pass_of_[behind] = layer;
 }
 
@@ -109,6 +114,7 @@ bool Net::join_blobs_of_pass(int first, int end) {
   Blob* top = tops_[end - 1][0];
   const int maker = maker_of(bottom, first);
   if (bottom == top || maker < 0 || bottoms_[maker].empty()) return false;
+  if (spoils_gradient(first) || spoils_gradient(end - 1)) return false;
   for (int i = maker; i < first; ++i) {
     if (!contains(tops_[i], bottom)) continue;
     if (layers_[i]->shares_data() || layers_[i]->reads_tops(bottoms_[i], tops_[i])) return false;
@@ -120,9 +126,7 @@ bool Net::join_blobs_of_pass(int first, int end) {
   }
   for (int i = end; i < static_cast<int>(layers_.size()); ++i)
     if (contains(tops_[i], top)) return false;  // it works in place on what backward reads
-  for (int i = maker; i < first; ++i)
-    for (Blobs* blobs : {&bottoms_[i], &tops_[i]})
-      std::replace(blobs->begin(), blobs->end(), bottom, top);
+  replace_blob(bottom, top, maker, first);
   for (int i = first; i < end; ++i) bottoms_[i][0] = tops_[i][0] = top;
   return true;
 }

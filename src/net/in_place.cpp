@@ -15,14 +15,18 @@ bool Net::is_in_place(int layer) const {
   return !bottoms_[layer].empty() && !tops_[layer].empty() && bottoms_[layer][0] == tops_[layer][0];
 }
 
-/// Whether a layer in place needs what it overwrites for its own backward, or has a gradient that
-/// must not be the bottom's too: a loss's weight, or one that does not go down.
-bool Net::spoils_its_own(int layer) const {
+/// Whether the gradient that a layer in place is given must not be its bottom's too: a loss's
+/// weight, or one that does not go down.
+bool Net::spoils_gradient(int layer) const {
   if (loss_weights_[layer][0] != 0) return true;
   const int writer = writer_of(bottoms_[layer][0], layer);
-  if (writer >= 0 && layer_needs_backward_[writer] && !propagate_down_[layer][0]) return true;
+  return writer >= 0 && layer_needs_backward_[writer] && !propagate_down_[layer][0];
+}
+
+/// Whether a layer in place needs what it overwrites for its own backward, or spoils a gradient.
+bool Net::spoils_its_own(int layer) const {
   const auto* channelwise = dynamic_cast<const ChannelwiseLayer*>(layers_[layer].get());
-  return channelwise != nullptr && channelwise->needs_x();
+  return spoils_gradient(layer) || (channelwise != nullptr && channelwise->needs_x());
 }
 
 /// The layer before one in place whose data that overwrites though it is read again: by the
@@ -47,9 +51,7 @@ bool Net::give_own_bottom(int layer) {
   if (maker < 0 || layers_[maker]->type() == "Input") return false;
   own_blobs_.push_back(std::make_unique<Blob>(blob->shape()));
   Blob* own = own_blobs_.back().get();
-  for (int i = maker; i < layer; ++i)
-    for (Blobs* blobs : {&bottoms_[i], &tops_[i]})
-      std::replace(blobs->begin(), blobs->end(), blob, own);
+  replace_blob(blob, own, maker, layer);
   bottoms_[layer][0] = own;
   return true;
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -371,6 +372,7 @@ TEST(Passes, SumBranchesInTheConvolutionThatComesLast) {
   };
   const std::string both = "bottom: 'first' bottom: 'branch'";
   expect_sum_by("branch", sum(both));
+  expect_sum_by("branch", sum(both) + "layer { name: 'r' type: 'ReLU' bottom: 'sum' top: 'r' }");
   expect_sum_by("branch", sum("bottom: 'branch' bottom: 'first'") + relu);
   expect_sum_by("branch", "layer { name: 'reader' type: 'TanH' bottom: 'first' top: 'reader' }" +
                               sum(both) + relu);
@@ -384,6 +386,62 @@ TEST(Passes, SumBranchesInTheConvolutionThatComesLast) {
                            sum("bottom: 'branch' bottom: 'act'") + relu);
   expect_sum_by("sum",
                 "layer { name: 'reader' type: 'TanH' bottom: 'branch' top: 'reader' }" + sum(both));
+}
+
+/// Gradients of the layer "conv", in three rounds, as what one leaves in memory must not matter to
+/// the next: of a net with this behind a convolution, and as the net that keeps every blob has
+/// them.
+void expect_gradients_of_conv(const std::string& rest) {
+  const NetParameter model = net_of(R"(
+    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 3 dim: 3 dim: 6 dim: 5 } } }
+    layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+      convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "msra" } } })" +
+                                    rest);
+  Net whole(model, options_of(TRAIN, true));
+  Net fused(model, options_of(TRAIN, false));
+  fused.copy_weights(whole.to_proto(), "weights", Missing::FAIL);
+  for (int round = 0; round < 3; ++round) {
+    for (Net* net : {&whole, &fused}) {
+      fill_gaussian(3, net->blob("data"));
+      net->clear_gradients();
+      net->forward();
+      net->backward();
+    }
+    const Blob& expected = *whole.layer("conv")->blobs()[0];
+    const Blob& found = *fused.layer("conv")->blobs()[0];
+    double largest = 1e-3;
+    for (int i = 0; i < expected.count(); ++i)
+      largest = std::max(largest, std::fabs(double{expected.cpu_diff()[i]}));
+    for (int i = 0; i < expected.count(); ++i)
+      ASSERT_NEAR(expected.cpu_diff()[i], found.cpu_diff()[i], kGradientTolerance * largest)
+          << "round " << round << rest;
+  }
+}
+
+TEST(Passes, WriteWhereTheyReadOnlyIfNoGradientIsSpoiled) {
+  const std::string relu = "layer { name: 'relu' type: 'ReLU' bottom: 'conv' top: 'relu' ";
+  const std::string gate =
+      "layer { name: 'gate' type: 'InformationBottleneck' top: 'gate' bottom: ";
+  const std::string loss =
+      "layer { name: 'loss' type: 'Reduction' bottom: 'gate' top: 'loss' loss_weight: 0.5 "
+      "reduction_param { operation: SUMSQ } }";
+  const std::string stop =
+      "layer { name: 'stop' type: 'Convolution' bottom: 'gate' top: 'stop' propagate_down: false "
+      "convolution_param { num_output: 4 kernel_size: 1 weight_filler { type: 'msra' } } } "
+      "layer { name: 'more' type: 'InnerProduct' bottom: 'stop' top: 'more' "
+      "inner_product_param { num_output: 9 weight_filler { type: 'msra' } } } "
+      "layer { name: 'loss' type: 'Reduction' bottom: 'more' top: 'loss' loss_weight: 0.5 "
+      "reduction_param { operation: SUMSQ } }";
+  expect_gradients_of_conv(relu + "}" + gate + "'relu' }" + loss);
+  expect_gradients_of_conv(gate + "'conv' propagate_down: false }" + loss);
+  expect_gradients_of_conv(gate + "'conv' loss_weight: 0.3 }");
+  expect_gradients_of_conv(gate + "'conv' loss_weight: 0.3 }" + loss);
+  expect_gradients_of_conv(gate + "'conv' }" + stop);
+  expect_gradients_of_conv(relu + "propagate_down: false }" + gate + "'relu' }" + loss);
+  expect_gradients_of_conv(relu + "relu_param { negative_slope: -0.3 } }" + gate + "'relu' }" +
+                           loss);
+  expect_gradients_of_conv("layer { name: 'gate' type: 'ReLU' bottom: 'conv' top: 'conv' }" +
+                           std::string(stop).replace(stop.find("'gate'"), 6, "'conv'"));
 }
 
 TEST(Passes, TakeWeightsThatNobodyWrote) {

@@ -171,12 +171,13 @@ class MpiRun : public ToolTest {
     EXPECT_TRUE(ranks_in(folder_.path()).empty());
   }
 
-  void expect_resumes() {
-    int last = 0;
+  /// From a snapshot of this iteration or a later one.
+  void expect_resumes(int least = 8) {
+    int last = -1;
     for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
       if (entry.path().extension() == ".solverstate")
         last = std::max(last, std::stoi(entry.path().stem().string().substr(9)));
-    ASSERT_GT(last, 0);
+    ASSERT_GE(last, least);
     const std::string state = "run_iter_" + std::to_string(last) + ".solverstate";
     for (const int ranks : {1, 4}) {
       const ToolResult result =
@@ -265,7 +266,7 @@ TEST_F(MpiRun, TakesASnapshotWhenInterrupted) {
   run->signal(SIGINT);
   EXPECT_EQ(run->wait().exit_code, 1);  // mpirun's own
   expect_none_left();
-  expect_resumes();
+  expect_resumes(0);
 }
 
 TEST_F(MpiRun, StopsAllRanksWhenOneIsAsked) {
