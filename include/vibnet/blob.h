@@ -20,6 +20,12 @@ int count(const Shape& shape, int begin, int end);
 /// "2x3x4 (24)": a shape and its count, for messages.
 std::string to_string(const Shape& shape);
 
+/// Where a layer sums up a gradient: it adds to what is there, or, where it does not, writes all.
+struct DiffSum {
+  float* values;
+  bool adds;
+};
+
 /// An N-dimensional float32 array (data) with its gradient (diff), row-major, in memory that moves
 /// between devices by itself. Copies of a Blob are not made; share_data and share_diff share.
 class Blob {
@@ -58,6 +64,11 @@ class Blob {
   const float* gpu_diff() const { return static_cast<const float*>(diff_->gpu_data()); }
   float* mutable_cpu_diff() { return static_cast<float*>(diff_->mutable_cpu_data()); }
   float* mutable_gpu_diff() { return static_cast<float*>(diff_->mutable_gpu_data()); }
+
+  /// Zeros the diff, which is only written when somebody asks for it.
+  void clear_diff() { diff_->clear(); }
+  /// The diff for a layer that adds to it, or, where it is clear, writes all of it.
+  DiffSum cpu_diff_sum();
 
   const SyncedMemory& data_memory() const { return *data_; }
   const SyncedMemory& diff_memory() const { return *diff_; }

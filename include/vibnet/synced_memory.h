@@ -19,6 +19,12 @@ class SyncedMemory {
   const void* gpu_data();
   void* mutable_gpu_data();
 
+  /// Zero again, as at first: it is written when it is next asked for.
+  void clear() { head_ = Head::UNINITIALIZED; }
+  bool is_clear() const { return head_ == Head::UNINITIALIZED; }
+  /// The same as mutable_cpu_data for who writes all of it: what is there may be anything.
+  void* overwritten_cpu_data();
+
   /// Copies the other's first `bytes` to the front: on the GPU where the thread has one in use and
   /// the other's newest values are there, else on the host.
   void copy_from(SyncedMemory* other, std::size_t bytes);

@@ -59,6 +59,12 @@ int Blob::canonical_axis(int axis) const {
   return positive;
 }
 
+DiffSum Blob::cpu_diff_sum() {
+  const bool adds = !diff_->is_clear();
+  return {static_cast<float*>(adds ? diff_->mutable_cpu_data() : diff_->overwritten_cpu_data()),
+          adds};
+}
+
 void Blob::share_data(const Blob& other) {
   CHECK_EQ(count_, other.count_);
   use_data(other.data_);

@@ -100,6 +100,13 @@ void* SyncedMemory::mutable_cpu_data() {
   return cpu_.get();
 }
 
+void* SyncedMemory::overwritten_cpu_data() {
+  if (!cpu_) cpu_ = allocate_on_cpu(bytes_);
+  head_ = Head::AT_CPU;
+  stamp_ = next_stamp();
+  return cpu_.get();
+}
+
 const void* SyncedMemory::gpu_data() {
   to_gpu();
   return gpu_.get();

@@ -112,8 +112,9 @@ void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propa
     const float* x = bottom[b]->cpu_data();
     const float* dy = top[b]->cpu_diff();
     if (learns(0)) {
-      float* dw = blobs_[0]->mutable_cpu_diff();
-      kernel_->backward_weights(is_transposed() ? dy : x, is_transposed() ? x : dy, dw);
+      const DiffSum dw = blobs_[0]->cpu_diff_sum();
+      kernel_->backward_weights(is_transposed() ? dy : x, is_transposed() ? x : dy, dw.adds,
+                                dw.values);
     }
     if (has_bias() && learns(1)) add_bias_gradient(dy);
     if (!propagate_down[b]) continue;

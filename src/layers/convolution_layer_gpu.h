@@ -42,7 +42,7 @@ class ConvolutionOnGPU : public Base {
       const float* dy = top[b]->gpu_diff();
       if (this->learns(0)) {
         const auto [maps, results] = this->is_transposed() ? std::pair(dy, x) : std::pair(x, dy);
-        this->kernel_->backward_weights(maps, results, this->blobs_[0]->mutable_gpu_diff());
+        this->kernel_->backward_weights(maps, results, true, this->blobs_[0]->mutable_gpu_diff());
       }
       if (this->has_bias() && this->learns(1))
         add_bias_gradient_gpu(this->samples_, this->outputs_, this->output_size_, dy,

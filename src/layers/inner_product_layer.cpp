@@ -80,11 +80,11 @@ void InnerProductLayer::backward(const Blobs& top, const std::vector<bool>& prop
   const float* dy = top[0]->cpu_diff();
   const float* x = bottom[0]->cpu_data();
   if (learns(0)) {
-    float* dw = blobs_[0]->mutable_cpu_diff();
+    const DiffSum dw = blobs_[0]->cpu_diff_sum();
     if (is_transposed())
-      gemm(Transpose::YES, Transpose::NO, inputs_, outputs_, rows_, x, dy, true, dw);
+      gemm(Transpose::YES, Transpose::NO, inputs_, outputs_, rows_, x, dy, dw.adds, dw.values);
     else
-      gemm(Transpose::YES, Transpose::NO, outputs_, inputs_, rows_, dy, x, true, dw);
+      gemm(Transpose::YES, Transpose::NO, outputs_, inputs_, rows_, dy, x, dw.adds, dw.values);
   }
   if (has_bias() && learns(1)) {
     float* db = blobs_[1]->mutable_cpu_diff();

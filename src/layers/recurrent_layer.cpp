@@ -188,9 +188,9 @@ void RecurrentLayer::add_weight_gradients(const Blobs& bottom) {
   const int values = gate_values();
   const float* dgates = gates_.cpu_diff();
   const auto add = [&](int index, int rows, int inputs, const float* gradient, const float* x) {
-    if (learns(index))
-      gemm(Transpose::YES, Transpose::NO, values, inputs, rows, gradient, x, true,
-           blobs_[index]->mutable_cpu_diff());
+    if (!learns(index)) return;
+    const DiffSum dw = blobs_[index]->cpu_diff_sum();
+    gemm(Transpose::YES, Transpose::NO, values, inputs, rows, gradient, x, dw.adds, dw.values);
   };
   add(0, rows(), inputs_, dgates, bottom[0]->cpu_data());
   add(after_static(), rows(), units_, dgates, continued_.cpu_data());

@@ -42,9 +42,10 @@ void RNNLayer::read_output_gradient(const float* h, const Blob& top, float* dh) 
   for (int i = 0; i < top.count(); ++i) dsum[i] = diff[i] * (1 - o[i] * o[i]);
   gemm(Transpose::NO, Transpose::NO, rows(), units(), units(), dsum,
        blobs_[output_weights_]->cpu_data(), false, dh);
-  if (learns(output_weights_))
-    gemm(Transpose::YES, Transpose::NO, units(), units(), rows(), dsum, h, true,
-         blobs_[output_weights_]->mutable_cpu_diff());
+  if (learns(output_weights_)) {
+    const DiffSum dw = blobs_[output_weights_]->cpu_diff_sum();
+    gemm(Transpose::YES, Transpose::NO, units(), units(), rows(), dsum, h, dw.adds, dw.values);
+  }
   if (!learns(output_weights_ + 1)) return;
   float* dbias = blobs_[output_weights_ + 1]->mutable_cpu_diff();
   for (int i = 0; i < top.count(); ++i) dbias[i % units()] += dsum[i];

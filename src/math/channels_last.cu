@@ -96,13 +96,16 @@ class ChannelsLast : public ConvolutionKernel {
     turn_gpu(maps_.turned(), turned.maps, maps);
   }
 
-  void backward_weights(const float* maps, const float* results, float* weights) const override {
+  void backward_weights(const float* maps, const float* results, bool adds,
+                        float* weights) const override {
     const Turned turned = this->turned();
     turn_gpu(maps_, maps, turned.maps);
     turn_gpu(results_, results, turned.results);
-    gpu_runtime()->fill_zero(turned.weights, weights_.values() * sizeof(float));
-    turned_->backward_weights(turned.maps, turned.results, turned.weights);
-    turn_gpu<true>(weights_.turned(), turned.weights, weights);
+    turned_->backward_weights(turned.maps, turned.results, false, turned.weights);
+    if (adds)
+      turn_gpu<true>(weights_.turned(), turned.weights, weights);
+    else
+      turn_gpu(weights_.turned(), turned.weights, weights);
   }
 
  private:

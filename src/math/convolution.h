@@ -23,6 +23,7 @@ struct Convolution {
   int places() const { return window.positions(); }
   std::ptrdiff_t map_size() const { return std::ptrdiff_t{groups} * window.values(); }
   std::ptrdiff_t result_size() const { return std::ptrdiff_t{groups} * filters * places(); }
+  std::ptrdiff_t weights() const { return std::ptrdiff_t{groups} * filters * window.taps(); }
 };
 
 /// One way to compute a convolution. Each number is summed in one order, whatever the number of
@@ -48,8 +49,9 @@ class ConvolutionKernel {
   }
   /// The gradient by the maps. Overwrites it.
   virtual void backward_data(const float* results, const float* weights, float* maps) const = 0;
-  /// Adds the gradient by the weights to it.
-  virtual void backward_weights(const float* maps, const float* results, float* weights) const = 0;
+  /// The gradient by the weights. Overwrites it, or adds to it.
+  virtual void backward_weights(const float* maps, const float* results, bool adds,
+                                float* weights) const = 0;
 };
 
 /// Directly where channels are few, by planes where each has a filter of its own; else the way that

@@ -203,7 +203,8 @@ class CudnnConvolution : public ConvolutionKernel {
   void forward(const float* maps, const float* weights, const Epilogue& epilogue,
                float* results) const override;
   void backward_data(const float* results, const float* weights, float* maps) const override;
-  void backward_weights(const float* maps, const float* results, float* weights) const override;
+  void backward_weights(const float* maps, const float* results, bool adds,
+                        float* weights) const override;
 
  private:
   bool is_empty() const { return of_.samples == 0; }
@@ -244,9 +245,7 @@ std::vector<int> weight_sizes(const Convolution& of) {
                    [](const WindowAxis& axis) { return axis.kernel; });
 }
 
-std::size_t weight_bytes(const Convolution& of) {
-  return sizeof(float) * of.groups * of.filters * of.window.taps();
-}
+std::size_t weight_bytes(const Convolution& of) { return of.weights() * sizeof(float); }
 
 CudnnConvolution::CudnnConvolution(const Convolution& convolution, Layout layout)
     : of_(convolution),
@@ -342,19 +341,22 @@ void CudnnConvolution::backward_data(const float* results, const float* weights,
               "cudnnConvolutionBackwardData");
 }
 
-void CudnnConvolution::backward_weights(const float* maps, const float* results,
+void CudnnConvolution::backward_weights(const float* maps, const float* results, bool adds,
                                         float* weights) const {
-  if (is_empty()) return;
+  if (is_empty()) {
+    if (!adds) gpu_runtime()->fill_zero(weights, weight_bytes(of_));
+    return;
+  }
   if (for_weights_.number < 0)
     for_weights_ = algorithms(layout_).of(key_of(of_, Direction::WEIGHTS),
                                           [&] { return find_weights(maps, results); });
   use(for_weights_);
-  const float one = 1;
+  const float one = 1, kept = adds ? 1 : 0;
   check_cudnn(cudnnConvolutionBackwardFilter(
                   cudnn(), &one, maps_.get(), maps, results_.get(), results, window_.get(),
                   static_cast<cudnnConvolutionBwdFilterAlgo_t>(for_weights_.number),
-                  scratch_gpu(for_weights_.workspace), for_weights_.workspace, &one, weights_.get(),
-                  weights),
+                  scratch_gpu(for_weights_.workspace), for_weights_.workspace, &kept,
+                  weights_.get(), weights),
               "cudnnConvolutionBackwardFilter");
 }
 
@@ -401,16 +403,17 @@ class FasterConvolution : public ConvolutionKernel {
     run(faster(Direction::DATA, run));
   }
   /// As in find_weights, a measurement writes to memory of its own.
-  void backward_weights(const float* maps, const float* results, float* weights) const override {
+  void backward_weights(const float* maps, const float* results, bool adds,
+                        float* weights) const override {
     std::unique_ptr<Temporary> own;
     const auto measure = [&](const ConvolutionKernel& kernel) {
       if (own == nullptr) {
         own = std::make_unique<Temporary>(weight_bytes(of_));
         gpu_runtime()->fill_zero(own->get(), own->bytes());
       }
-      kernel.backward_weights(maps, results, static_cast<float*>(own->get()));
+      kernel.backward_weights(maps, results, adds, static_cast<float*>(own->get()));
     };
-    faster(Direction::WEIGHTS, measure).backward_weights(maps, results, weights);
+    faster(Direction::WEIGHTS, measure).backward_weights(maps, results, adds, weights);
   }
 
  private:

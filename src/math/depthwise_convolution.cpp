@@ -227,7 +227,7 @@ void DepthwiseConvolution::backward_data(const float* results, const float* weig
   });
 }
 
-void DepthwiseConvolution::backward_weights(const float* maps, const float* results,
+void DepthwiseConvolution::backward_weights(const float* maps, const float* results, bool adds,
                                             float* weights) const {
   const std::ptrdiff_t size = padded_size(1);
   const std::vector<Copy> split = this->split(all_rows(convolution_.window), 1);
@@ -236,15 +236,17 @@ void DepthwiseConvolution::backward_weights(const float* maps, const float* resu
   parallel_for(convolution_.groups, 1, [&](std::int64_t begin, std::int64_t end) {
     float* padded = scratch(2 * size);
     float* spread_result = padded + size;
-    for (std::int64_t channel = begin; channel < end; ++channel)
+    for (std::int64_t channel = begin; channel < end; ++channel) {
+      float* sums = weights + channel * taps();
+      if (!adds) std::fill_n(sums, taps(), 0.0f);
       for (int n = 0; n < convolution_.samples; ++n) {
         const std::ptrdiff_t plane = std::ptrdiff_t{n} * convolution_.groups + channel;
         copy(split, 1, maps + plane * convolution_.window.values(), padded);
         spread(results + plane * convolution_.places(), spread_result);
         for (int tap = 0; tap < taps(); ++tap)
-          weights[channel * taps() + tap] +=
-              kernels().blocks.dot(padded + offsets_[tap], 0, spread_result, count);
+          sums[tap] += kernels().blocks.dot(padded + offsets_[tap], 0, spread_result, count);
       }
+    }
   });
 }
 

@@ -23,7 +23,8 @@ class DepthwiseConvolution : public ConvolutionKernel {
   void forward(const float* maps, const float* weights, const Epilogue& epilogue,
                float* results) const override;
   void backward_data(const float* results, const float* weights, float* maps) const override;
-  void backward_weights(const float* maps, const float* results, float* weights) const override;
+  void backward_weights(const float* maps, const float* results, bool adds,
+                        float* weights) const override;
 
  private:
   /// Whether the windows are those of kernels().depthwise_plane.

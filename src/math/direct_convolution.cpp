@@ -110,11 +110,10 @@ void DirectConvolution::sum_taps(const float* padded, const float* results, int 
 }
 
 /// Each thread takes some samples, or of few some filters.
-void DirectConvolution::backward_weights(const float* maps, const float* results,
+void DirectConvolution::backward_weights(const float* maps, const float* results, bool adds,
                                          float* weights) const {
-  if (convolution_.samples == 0) return;
-  if (convolution_.filters >= kManyFilters)
-    return unfolded_.backward_weights(maps, results, weights);
+  if (convolution_.samples == 0 || convolution_.filters >= kManyFilters)
+    return unfolded_.backward_weights(maps, results, adds, weights);
   const int groups = parts(convolution_.filters, kTapFilters);
   const int share = parts(convolution_.samples, kShares);
   const int shares = parts(convolution_.samples, share);
@@ -148,7 +147,8 @@ void DirectConvolution::backward_weights(const float* maps, const float* results
     for (int tap = 0; tap < taps(); ++tap) {
       const float* lanes = sums + f / kTapFilters * group_size +
                            (std::ptrdiff_t{tap} * kTapFilters + f % kTapFilters) * kLanes;
-      weights[std::ptrdiff_t{f} * taps() + tap] += kernels().blocks.sum(lanes, kLanes);
+      float& weight = weights[std::ptrdiff_t{f} * taps() + tap];
+      weight = (adds ? weight : 0) + kernels().blocks.sum(lanes, kLanes);
     }
 }
 

@@ -25,7 +25,8 @@ class DirectConvolution : public ConvolutionKernel {
   void backward_data(const float* results, const float* weights, float* maps) const override {
     unfolded_.backward_data(results, weights, maps);
   }
-  void backward_weights(const float* maps, const float* results, float* weights) const override;
+  void backward_weights(const float* maps, const float* results, bool adds,
+                        float* weights) const override;
 
  private:
   int taps() const { return static_cast<int>(offsets_.size()); }

@@ -380,8 +380,7 @@ class UnfoldedConvolution::WeightGradient {
     depth_stride_ = batch_ * unfolded.stride() + kLanes;
   }
 
-  /// Adds it.
-  void add_to(float* weights) const {
+  void sum_to(bool adds, float* weights) const {
     const int jobs = shares_ * all_parts();
     const std::size_t own_size = columns_size() + turned_size();
     float* sums = scratch(jobs * sums_size() + own_size * omp_get_max_threads());
@@ -389,7 +388,8 @@ class UnfoldedConvolution::WeightGradient {
     parallel_jobs(jobs, [&](int job, int thread) {
       sum(job, buffers + thread * own_size, sums + job * sums_size());
     });
-    parallel_jobs(all_parts(), [&](int part, int /*thread*/) { add_part(part, sums, weights); });
+    parallel_jobs(all_parts(),
+                  [&](int part, int /*thread*/) { give_part(part, sums, adds, weights); });
   }
 
  private:
@@ -458,8 +458,8 @@ class UnfoldedConvolution::WeightGradient {
     }
   }
 
-  /// Adds all shares' sums of a part's channels.
-  void add_part(int part, float* sums, float* weights) const {
+  /// All shares' sums of a part's channels.
+  void give_part(int part, float* sums, bool adds, float* weights) const {
     float* total = sums + part * sums_size();
     for (int s = 1; s < shares_; ++s)
       std::transform(total, total + sums_size(), total + s * all_parts() * sums_size(), total,
@@ -469,7 +469,7 @@ class UnfoldedConvolution::WeightGradient {
       const float* from = total + f / kPanel * taps() * kPanel + f % kPanel;
       float* to = weights + (std::ptrdiff_t{group_of(part)} * c_.filters + f) * unfolded_.taps_ +
                   channel_of(part) * kernel();
-      for (int tap = 0; tap < count; ++tap) to[tap] += from[tap * kPanel];
+      for (int tap = 0; tap < count; ++tap) to[tap] = (adds ? to[tap] : 0) + from[tap * kPanel];
     }
   }
 
@@ -487,10 +487,10 @@ class UnfoldedConvolution::WeightGradient {
   std::ptrdiff_t depth_stride_;
 };
 
-void UnfoldedConvolution::backward_weights(const float* maps, const float* results,
+void UnfoldedConvolution::backward_weights(const float* maps, const float* results, bool adds,
                                            float* weights) const {
-  if (taps_ == 0 || pieces() == 0) return;
-  WeightGradient(*this, maps, results).add_to(weights);
+  if (taps_ > 0 && pieces() > 0) return WeightGradient(*this, maps, results).sum_to(adds, weights);
+  if (!adds) std::fill_n(weights, convolution_.weights(), 0.0f);
 }
 
 }  // namespace vibnet

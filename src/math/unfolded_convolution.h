@@ -20,7 +20,8 @@ class UnfoldedConvolution : public ConvolutionKernel {
   void forward_prepared(const float* maps, const float* prepared, const Epilogue& epilogue,
                         float* results) const override;
   void backward_data(const float* results, const float* weights, float* maps) const override;
-  void backward_weights(const float* maps, const float* results, float* weights) const override;
+  void backward_weights(const float* maps, const float* results, bool adds,
+                        float* weights) const override;
 
  private:
   class WeightGradient;

@@ -260,27 +260,34 @@ int count_tiles(const Tiling& tiling) { return tiling.down * tiling.across; }
 class WeightGradient {
  public:
   WeightGradient(const WinogradKernels& winograd, const Convolution& convolution, const float* maps,
-                 const float* results, float* weights)
+                 const float* results, bool adds, float* weights)
       : winograd_(winograd),
         steps_(winograd),
         input_(map_tiling(convolution, winograd.outputs)),
         output_(result_tiling(convolution, winograd.outputs)),
         maps_(maps),
         results_(results),
+        adds_(adds),
         weights_(weights) {}
 
-  void add() const {
-    if (input_.strips() == 0 || input_.across == 0 || channels() == 0 || filters() == 0) return;
+  void sum() const {
+    if (channels() == 0 || filters() == 0) return;
+    if (input_.strips() == 0 || input_.across == 0) return sum_nothing();
     if (jobs() < kFewJobs)
-      add_by_strips();
+      sum_by_strips();
     else
-      add_by_panels();
+      sum_by_panels();
   }
 
  private:
   int channels() const { return input_.channels; }
   int filters() const { return output_.channels; }
   int elements() const { return winograd_.elements(); }
+  int taps() const { return winograd_.taps * winograd_.taps; }
+
+  void sum_nothing() const {
+    if (!adds_) std::fill_n(weights_, std::ptrdiff_t{filters()} * channels() * taps(), 0.0f);
+  }
 
   std::size_t floats_per_strip() const {
     return std::size_t{1} * elements() * input_.across *
@@ -318,27 +325,27 @@ class WeightGradient {
                           adds});
   }
 
-  /// Adds what a job's sums become to the gradient by the weights, of the filters [begin, end) of
-  /// the job's.
-  void add_to_weights(int job, int begin, int end, const float* sums) const {
+  /// What a job's sums become in the gradient by the weights, of the filters [begin, end) of the
+  /// job's.
+  void give_to_weights(int job, int begin, int end, const float* sums) const {
     const int filter = job / blocks() * kPanel;
     const int channel = job % blocks() * kGradientChannels;
     const int count = some_channels(job);
     const int width = round_up_to_lanes(count);
-    const int taps = winograd_.taps * winograd_.taps;
     float of_lanes[winograd::kMostTaps * kLanes];
     for (int f = begin; f < std::min(end, filters() - filter); ++f)
       for (int lane = 0; lane < count; lane += kLanes) {
         winograd_.transform_weight_gradient(sums + f * width + lane, element_size(), of_lanes);
-        float* to = weights_ + (std::ptrdiff_t{filter + f} * channels() + channel + lane) * taps;
-        for (int i = 0; i < std::min(kLanes, count - lane); ++i)
-          for (int tap = 0; tap < taps; ++tap) to[i * taps + tap] += of_lanes[tap * kLanes + i];
+        float* to = weights_ + (std::ptrdiff_t{filter + f} * channels() + channel + lane) * taps();
+        for (int i = 0; i < std::min(kLanes, count - lane); ++i, to += taps())
+          for (int tap = 0; tap < taps(); ++tap)
+            to[tap] = (adds_ ? to[tap] : 0) + of_lanes[tap * kLanes + i];
       }
   }
 
   /// Each thread takes strips of its own, and sums them for all filters. How the strips are shared
   /// out among the sums does not depend on the number of threads.
-  void add_by_strips() const {
+  void sum_by_strips() const {
     const int share = parts(input_.strips(), kSums / jobs());
     const int shares = parts(input_.strips(), share);
     const int block = std::min(share, strips_in(kStreamFloats / 2));
@@ -376,13 +383,13 @@ class WeightGradient {
     parallel_jobs(jobs() * kShares, [&](int part, int /*thread*/) {
       const int job = part / kShares;
       const int share = part % kShares;
-      add_to_weights(job, share * kPanel / kShares, (share + 1) * kPanel / kShares,
-                     sums + job * sum_size());
+      give_to_weights(job, share * kPanel / kShares, (share + 1) * kPanel / kShares,
+                      sums + job * sum_size());
     });
   }
 
   /// Each thread takes filters and channels of its own, and sums all strips for them.
-  void add_by_panels() const {
+  void sum_by_panels() const {
     const int strips = input_.strips();
     const int block = strips_in(std::max(kStreamFloats, jobs() * sum_size() / 2));
     const int tiles = block * input_.across;
@@ -406,7 +413,7 @@ class WeightGradient {
       parallel_jobs(jobs(), [&](int job, int thread) {
         float* own = sums + (is_one ? thread : job) * sum_size();
         multiply(job, v, g, (end - begin) * input_.across, begin > 0, own);
-        if (end == strips) add_to_weights(job, 0, kPanel, own);
+        if (end == strips) give_to_weights(job, 0, kPanel, own);
       });
     }
   }
@@ -417,6 +424,7 @@ class WeightGradient {
   const Tiling output_;
   const float* maps_;
   const float* results_;
+  bool adds_;
   float* weights_;
 };
 
@@ -481,8 +489,9 @@ void Winograd::prepare(const float* weights, float* prepared) const {
   bank_of(convolution_, weights).transform_all(kernels_, prepared);
 }
 
-void Winograd::backward_weights(const float* maps, const float* results, float* weights) const {
-  WeightGradient(kernels_, convolution_, maps, results, weights).add();
+void Winograd::backward_weights(const float* maps, const float* results, bool adds,
+                                float* weights) const {
+  WeightGradient(kernels_, convolution_, maps, results, adds, weights).sum();
 }
 
 }  // namespace vibnet

@@ -347,13 +347,7 @@ void Net::backward() {
 }
 
 void Net::clear_gradients() {
-  for (const Parameter& parameter : parameters_) {
-    Blob* blob = parameter.blob;
-    if (context_.device.type == DeviceType::CPU)
-      blob->set_diff(0);
-    else
-      gpu_runtime()->fill_zero(blob->mutable_gpu_diff(), blob->count() * sizeof(float));
-  }
+  for (const Parameter& parameter : parameters_) parameter.blob->clear_diff();
 }
 
 void Net::reshape() {

@@ -47,15 +47,7 @@ class UpdaterCPU : public Updater {
   using Updater::Updater;
 
   void clear_gradients() override {
-    std::vector<std::int64_t> counts;
-    std::vector<float*> gradients;
-    for (const UpdatedParameter& parameter : parameters_) {
-      counts.push_back(parameter.blob->count());
-      gradients.push_back(parameter.blob->mutable_cpu_diff());
-    }
-    for_each_piece(counts, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
-      std::fill(gradients[i] + begin, gradients[i] + end, 0.0f);
-    });
+    for (const UpdatedParameter& parameter : parameters_) parameter.blob->clear_diff();
   }
 
   void update(std::int64_t iteration, double rate, float kl_weight) override {

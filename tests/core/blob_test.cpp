@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "support/error_of.h"
 #include "vibnet.pb.h"
 
@@ -49,6 +51,21 @@ TEST(Blob, SharesDataAndDiff) {
   a.set_data(5);
   EXPECT_EQ(b.cpu_data()[2], 5);
   EXPECT_EQ(b.cpu_diff()[2], 0);
+}
+
+TEST(Blob, AClearDiffIsWrittenAndThenAddedTo) {
+  Blob blob({3});
+  blob.set_diff(7);
+  blob.clear_diff();
+  EXPECT_EQ(blob.cpu_diff()[2], 0);
+  EXPECT_TRUE(blob.cpu_diff_sum().adds);
+  blob.clear_diff();
+  const DiffSum first = blob.cpu_diff_sum();
+  EXPECT_FALSE(first.adds);
+  std::fill_n(first.values, 3, 2.0f);
+  const DiffSum second = blob.cpu_diff_sum();
+  EXPECT_TRUE(second.adds);
+  EXPECT_EQ(second.values[2], 2);
 }
 
 TEST(Blob, PassesThroughAProto) {

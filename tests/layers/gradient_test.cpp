@@ -228,6 +228,29 @@ std::unique_ptr<LayerFixture> make_fixture(const GradientCase& one) {
   return fixture;
 }
 
+TEST(Gradients, OfParametersAreAddedUp) {
+  for (const GradientCase& one : gradient_cases()) {
+    SCOPED_TRACE(one.name);
+    const auto fixture = make_fixture(one);
+    Layer& layer = fixture->layer();
+    if (layer.blobs().empty()) continue;
+    fixture->forward();
+    fixture->backward();
+    Blobs bottoms, tops;
+    for (int b = 0; b < fixture->bottoms(); ++b) bottoms.push_back(&fixture->bottom(b));
+    for (int t = 0; t < fixture->tops(); ++t) tops.push_back(&fixture->top(t));
+    std::vector<std::vector<float>> twice;
+    for (const auto& blob : layer.blobs()) {
+      twice.push_back(values_of(blob->cpu_diff(), *blob));
+      for (float& value : twice.back()) value *= 2;
+    }
+    layer.backward(tops, std::vector<bool>(bottoms.size(), false), bottoms);
+    for (std::size_t i = 0; i < twice.size(); ++i)
+      expect_near(twice[i], values_of(layer.blobs()[i]->cpu_diff(), *layer.blobs()[i]),
+                  "gradient of the parameter");
+  }
+}
+
 /// Or else a layer in place behind it would spoil its gradients.
 TEST(ReadsTops, IsSaidByEachLayerWhoseBackwardDoes) {
   int overwritten = 0;

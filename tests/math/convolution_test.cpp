@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -151,8 +152,9 @@ TEST_P(ConvolutionTest, WhatIsNotANumberIsNotRectified) {
 }
 
 TEST_P(ConvolutionTest, EachWayGivesTheGradients) {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
   std::vector<double> by_maps(maps_.size());
-  std::vector<double> by_weights(weights_.size(), 0.5);
+  std::vector<double> by_weights(weights_.size());
   for_each_product(c_, [&](int map, int weight, int result) {
     by_maps[map] += double{results_[result]} * weights_[weight];
     by_weights[weight] += double{results_[result]} * maps_[map];
@@ -161,8 +163,11 @@ TEST_P(ConvolutionTest, EachWayGivesTheGradients) {
     std::vector<float> maps(maps_.size(), 7.0f);
     way->backward_data(results_.data(), weights_.data(), maps.data());
     expect_near(maps, by_maps);
-    std::vector<float> weights(weights_.size(), 0.5f);
-    way->backward_weights(maps_.data(), results_.data(), weights.data());
+    std::vector<float> weights(weights_.size(), kNaN);
+    way->backward_weights(maps_.data(), results_.data(), false, weights.data());
+    expect_near(weights, by_weights);
+    way->backward_weights(maps_.data(), results_.data(), true, weights.data());
+    for (float& weight : weights) weight /= 2;
     expect_near(weights, by_weights);
   }
 }
@@ -179,7 +184,7 @@ TEST_P(ConvolutionTest, GivesTheSameBytesWithAnyNumberOfThreads) {
       std::vector<float> maps(maps_.size());
       kernel->backward_data(results_.data(), weights_.data(), maps.data());
       std::vector<float> weights(weights_.size());
-      kernel->backward_weights(maps_.data(), results_.data(), weights.data());
+      kernel->backward_weights(maps_.data(), results_.data(), false, weights.data());
       results.insert(results.end(), maps.begin(), maps.end());
       results.insert(results.end(), weights.begin(), weights.end());
       runs.push_back(results);

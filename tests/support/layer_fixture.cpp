@@ -74,7 +74,10 @@ void LayerFixture::backward() {
   set_top_diffs();
   std::vector<bool> propagate_down;
   for (int b = 0; b < bottoms(); ++b) propagate_down.push_back(layer_->has_gradient(b));
-  for (const auto& blob : layer_->blobs()) blob->set_diff(0);
+  for (const auto& blob : layer_->blobs()) {
+    blob->set_diff(std::nanf(""));
+    blob->clear_diff();
+  }
   layer_->backward(top_pointers_, propagate_down, bottom_pointers_);
 }
 
