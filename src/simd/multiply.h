@@ -36,7 +36,13 @@ VIBNET_INLINE void copy_some(const float* from, int columns, float* to) {
 template <int ROWS, int VECTORS>
 VIBNET_INLINE void put(const Product& p, int row, const Vector (&sums)[ROWS][VECTORS]) {
   const bool is_whole = p.columns >= VECTORS * kWidth;
+  const bool is_plain = is_whole && !p.adds && p.epilogue.bias == nullptr && !p.epilogue.rectifies;
   float* c = p.c + row * p.c_row;
+#pragma GCC unroll 16
+  for (int r = 0; is_plain && r < ROWS; ++r, c += p.c_row)
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) store(sums[r][v], c + v * kWidth);
+  if (is_plain) return;
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; ++r, c += p.c_row) {
     float some[VECTORS * kWidth] = {};
@@ -52,29 +58,75 @@ VIBNET_INLINE void put(const Product& p, int row, const Vector (&sums)[ROWS][VEC
   }
 }
 
-/// The tile of C from a row on, its sums kept in registers. `more`: terms that follow in A and B.
-template <int ROWS, int VECTORS>
-void multiply_tile(const Product& p, int row, int more) {
-  Vector sums[ROWS][VECTORS] = {};
-  const float* a = p.a_at(row);
+/// Terms that the loops below take at a time: counting takes turns with the products on the CPU's
+/// ports.
+constexpr int kTerms = 2;
+/// Rows of A that are addressed from one pointer.
+constexpr int kRowsOfPointer = 3;
+
+/// Has the compiler go on from this pointer, and keep no others for what is some floats away.
+VIBNET_INLINE void keep(const float*& pointer) { asm("" : "+r"(pointer)); }
+
+/// The sums of the tile of C from a row on. BY_TERMS: a row of A's terms stand side by side, else a
+/// term's rows. ASKS: B is not in cache yet; `more` terms follow in it.
+template <bool BY_TERMS, bool ASKS, int ROWS, int VECTORS>
+VIBNET_INLINE void sum_tile(const Product& p, int row, int more, Vector (&sums)[ROWS][VECTORS]) {
+  constexpr int kPointers = BY_TERMS ? (ROWS + kRowsOfPointer - 1) / kRowsOfPointer : 1;
+  const std::ptrdiff_t stride = BY_TERMS ? p.a_row : p.a_depth;
+  const std::ptrdiff_t b_depth = p.b_depth;
+  const float* a[kPointers];
+  for (int i = 0; i < kPointers; ++i) a[i] = p.a_at(row) + i * kRowsOfPointer * stride;
   const float* b = p.b;
-  for (int d = 0; d < p.depth; ++d, a += p.a_depth, b += p.b_depth) {
-    // What is behind may be another thread's to write.
-    const int ahead = p.depth - d + more > kAhead ? kAhead : 0;
+  const auto add_term = [&](int term) __attribute__((always_inline)) {
     Vector values[VECTORS];
 #pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; ++v) {
-      values[v] = load(b + v * kWidth);
-      __builtin_prefetch(b + ahead * p.b_depth + v * kWidth);
-    }
-    __builtin_prefetch(a + ahead * p.a_depth);
+    for (int v = 0; v < VECTORS; ++v) values[v] = load(b + v * kWidth);
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
-      const Vector factor = broadcast(a[r * p.a_row]);
+      const Vector factor =
+          broadcast(BY_TERMS ? a[r / kRowsOfPointer][r % kRowsOfPointer * stride + term] : a[0][r]);
 #pragma GCC unroll 4
       for (int v = 0; v < VECTORS; ++v) sums[r][v] += factor * values[v];
     }
+    b += b_depth;
+    keep(b);
+    if (BY_TERMS) return;
+    a[0] += stride;
+    keep(a[0]);
+  };
+  const auto end_terms = [&](int terms) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+    for (int i = 0; BY_TERMS && i < kPointers; ++i) {
+      a[i] += terms;
+      keep(a[i]);
+    }
+  };
+  int d = 0;
+  for (; d + kTerms <= p.depth; d += kTerms) {
+    // What is behind may be another thread's to write.
+    const float* next = b + (p.depth - d + more > kAhead ? kAhead : 0) * b_depth;
+#pragma GCC unroll 2
+    for (int term = 0; term < kTerms; ++term, next += b_depth) {
+#pragma GCC unroll 4
+      for (int v = 0; ASKS && v < VECTORS; ++v) __builtin_prefetch(next + v * kWidth);
+      add_term(term);
+    }
+    end_terms(kTerms);
   }
+  for (; d < p.depth; ++d) {
+    add_term(0);
+    end_terms(1);
+  }
+}
+
+/// The tile of C from a row on, its sums kept in registers.
+template <bool ASKS, int ROWS, int VECTORS>
+void multiply_tile(const Product& p, int row, int more) {
+  Vector sums[ROWS][VECTORS] = {};
+  if (p.a_depth == 1)
+    sum_tile<true, ASKS>(p, row, more, sums);
+  else
+    sum_tile<false, ASKS>(p, row, more, sums);
   put(p, row, sums);
 }
 
@@ -82,7 +134,7 @@ void multiply_tile(const Product& p, int row, int more) {
 template <int ROWS, int VECTORS>
 void multiply_last_rows(const Product& p, int row, int more) {
   if constexpr (ROWS > 0) {
-    if (p.rows - row == ROWS) return multiply_tile<ROWS, VECTORS>(p, row, more);
+    if (p.rows - row == ROWS) return multiply_tile<true, ROWS, VECTORS>(p, row, more);
     multiply_last_rows<ROWS - 1, VECTORS>(p, row, more);
   }
 }
@@ -96,12 +148,13 @@ VIBNET_INLINE void copy_panel(int columns, float* copy, Product* p) {
   p->b_depth = columns;
 }
 
-/// As many columns as VECTORS hold.
+/// As many columns as VECTORS hold. The first tile brings B's to the cache.
 template <int VECTORS>
 void multiply_panel(const Product& p, int more) {
   int row = 0;
+  if (p.rows >= kTileRows) multiply_tile<true, kTileRows, VECTORS>(p, row, more), row += kTileRows;
   for (; row + kTileRows <= p.rows; row += kTileRows)
-    multiply_tile<kTileRows, VECTORS>(p, row, more);
+    multiply_tile<false, kTileRows, VECTORS>(p, row, more);
   multiply_last_rows<kTileRows - 1, VECTORS>(p, row, more);
 }
 
