@@ -159,6 +159,8 @@ class Net {
   void fuse(int layer, int behind);
   void fuse_sum(int sum);
   void fuse_relu(int relu);
+  int reader_of(const Blob* blob) const;
+  void put_channels_last(int depthwise);
   void fuse_layers();
   bool join_blobs_of_pass(int first, int end);
   bool keep_bottom_of_pass(int first, int end);

@@ -66,8 +66,16 @@ void ConvolutionLayer::reshape(const Blobs& bottom, const Blobs& top) {
   samples_ = bottom[0]->count(0, channel_axis_);
   output_size_ = top[0]->count(channel_axis_ + 1);
   if (kernel_ != nullptr && made_for_ == shape) return;
-  kernel_ = make_kernel({samples_, groups_, filters_, window_});
+  kernel_ = make_kernel(convolution());
+  if (channels_last_) channels_last_ = ChannelsLastConvolution(convolution(), channels_last());
   made_for_ = shape;
+  prepared_.forget();
+}
+
+void ConvolutionLayer::use_channels_last(bool bottom, bool top) {
+  const ChannelsLast before = channels_last();
+  channels_last_ =
+      ChannelsLastConvolution(convolution(), {before.maps || bottom, before.results || top});
   prepared_.forget();
 }
 
@@ -97,6 +105,8 @@ void ConvolutionLayer::forward(const Blobs& bottom, const Blobs& top) {
     if (is_transposed()) {
       kernel_->backward_data(x, weights, y);
       if (has_bias()) add_bias(epilogue.bias, y);
+    } else if (channels_last_) {
+      channels_last_->forward(x, prepared_weights(), epilogue, y);
     } else if (weights_change()) {
       kernel_->forward(x, weights, epilogue, y);
     } else {
@@ -127,10 +137,12 @@ void ConvolutionLayer::backward(const Blobs& top, const std::vector<bool>& propa
 }
 
 const float* ConvolutionLayer::prepared_weights() {
-  const std::size_t size = kernel_->prepared_size();
+  const std::size_t size =
+      channels_last_ ? channels_last_->prepared_size() : kernel_->prepared_size();
   if (size == 0) return blobs_[0]->cpu_data();
   return prepared_.of(*blobs_[0], size, [this](const float* weights, float* prepared) {
-    kernel_->prepare(weights, prepared);
+    channels_last_ ? channels_last_->prepare(weights, prepared)
+                   : kernel_->prepare(weights, prepared);
   });
 }
 

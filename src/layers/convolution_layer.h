@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "layers/prepared_weights.h"
 #include "layers/windowed_layer.h"
+#include "math/channels_last_convolution.h"
 #include "math/convolution.h"
 
 namespace vibnet {
@@ -39,6 +41,20 @@ class ConvolutionLayer : public WindowedLayer {
     rectifies_ = !is_transposed();
     return rectifies_;
   }
+  /// Whether the layer is one that can have channels last where a chain of these begins and ends,
+  /// and one that can within it.
+  bool is_pointwise() const {
+    return is_along_channels() && ChannelsLastConvolution::is_pointwise(convolution());
+  }
+  bool is_depthwise() const {
+    return is_along_channels() && ChannelsLastConvolution::is_depthwise(convolution());
+  }
+  bool adds_residual() const { return residual_ != nullptr; }
+  /// From now on the bottom, or the top, has its channels last, in TEST.
+  void use_channels_last(bool bottom, bool top);
+  ChannelsLast channels_last() const {
+    return channels_last_ ? channels_last_->blobs() : ChannelsLast{};
+  }
   double flops() const override {
     return 2.0 * samples_ * groups_ * filters_ * window_.taps() * window_.positions();
   }
@@ -62,7 +78,9 @@ class ConvolutionLayer : public WindowedLayer {
   std::unique_ptr<ConvolutionKernel> kernel_;
 
  private:
-  /// What the kernel's forward_prepared wants of the weights as they are now.
+  bool is_along_channels() const { return channel_axis_ == 1 && !is_transposed(); }
+  Convolution convolution() const { return {samples_, groups_, filters_, window_}; }
+  /// What the kernel's forward_prepared, or channels_last_, wants of the weights as they are now.
   const float* prepared_weights();
   Shape map_shape(const Shape& bottom) const;
   void add_bias(const float* bias, float* y) const;
@@ -74,6 +92,8 @@ class ConvolutionLayer : public WindowedLayer {
   int filters_ = 0;
   const Blob* residual_ = nullptr;
   bool rectifies_ = false;
+  /// In place of the kernel where a blob has its channels last.
+  std::optional<ChannelsLastConvolution> channels_last_;
   /// The bottoms' shape that kernel_ is for.
   Shape made_for_;
   PreparedWeights prepared_;

@@ -11,7 +11,7 @@ namespace vibnet {
 namespace {
 
 /// Rows that a thread takes at a time, at most.
-constexpr int kRows = 8 * kRowStep;
+constexpr int kRows = 9 * kRowStep;
 /// Floats of weights that each core's own cache holds.
 constexpr std::size_t kCoreFloats = 7 << 16;
 
@@ -29,27 +29,37 @@ void PackedWeights::pack(const float* weights, float* packed) const {
 }
 
 void PackedWeights::multiply(const float* packed, int panel, int rows, const float* a,
-                             std::ptrdiff_t a_row, std::ptrdiff_t a_depth, float* c,
-                             std::ptrdiff_t c_row, bool adds, const Epilogue& by_rows) const {
-  kernels().multiply({rows, outputs(panel), inputs_, a, a_row, a_depth,
-                      packed + panel * panel_size(), kPanel, c, c_row, adds, by_rows});
+                             std::ptrdiff_t a_row, std::ptrdiff_t a_depth, const Epilogue& epilogue,
+                             float* c, std::ptrdiff_t c_row) const {
+  Product product{rows,
+                  outputs(panel),
+                  inputs_,
+                  a,
+                  a_row,
+                  a_depth,
+                  packed + panel * panel_size(),
+                  kPanel,
+                  c,
+                  c_row,
+                  false,
+                  {nullptr, nullptr, epilogue.rectifies}};
+  if (epilogue.bias != nullptr) product.column_bias = epilogue.bias + panel * kPanel;
+  kernels().multiply(product);
 }
 
 void PackedWeights::multiply(const float* packed, int rows, const float* x,
                              const Epilogue& epilogue, float* y) const {
+  if (rows == 0) return;
   // Threads share rows rather than weights: so each reads what it has written a layer before.
   const int sharers = size() <= kCoreFloats && rows >= kRowStep ? omp_get_max_threads() : 1;
-  const int most = std::clamp(parts(rows, sharers), kRowStep, kRows);
+  const int most = std::max(kRowStep, parts(rows, sharers * parts(rows, sharers * kRows)));
   const std::int64_t multiply_adds = std::int64_t{rows} * outputs_ * inputs_;
   share_product(panels() * parts(rows, most), multiply_adds, [&](int job, int /*thread*/) {
     const int panel = job % panels();
     const int first = job / panels() * most;
     const int count = std::min(most, rows - first);
-    float* c = y + std::ptrdiff_t{first} * outputs_ + panel * kPanel;
-    for (int row = 0; epilogue.bias != nullptr && row < count; ++row)
-      std::copy_n(epilogue.bias + panel * kPanel, outputs(panel), c + row * outputs_);
-    multiply(packed, panel, count, x + std::ptrdiff_t{first} * inputs_, inputs_, 1, c, outputs_,
-             epilogue.bias != nullptr, {nullptr, nullptr, epilogue.rectifies});
+    multiply(packed, panel, count, x + std::ptrdiff_t{first} * inputs_, inputs_, 1, epilogue,
+             y + std::ptrdiff_t{first} * outputs_ + panel * kPanel, outputs_);
   });
 }
 

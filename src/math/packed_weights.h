@@ -22,13 +22,12 @@ class PackedWeights {
   void pack(const float* weights, float* packed) const;
 
   /// The panel's outputs for some rows of inputs, of which A[r][d] = a[r * a_row + d * a_depth]: c,
-  /// whose rows are c_row floats apart, and which it adds to where it `adds`, with an epilogue.
+  /// whose rows are c_row floats apart. The epilogue is by outputs, all panels'; no residual.
   void multiply(const float* packed, int panel, int rows, const float* a, std::ptrdiff_t a_row,
-                std::ptrdiff_t a_depth, float* c, std::ptrdiff_t c_row, bool adds,
-                const Epilogue& by_rows) const;
+                std::ptrdiff_t a_depth, const Epilogue& epilogue, float* c,
+                std::ptrdiff_t c_row) const;
 
-  /// All outputs of dense rows, with the epilogue by outputs, on all threads: y is rows x outputs.
-  /// There is no residual.
+  /// All outputs of dense rows on all threads, with the same epilogue: y is rows x outputs.
   void multiply(const float* packed, int rows, const float* x, const Epilogue& epilogue,
                 float* y) const;
 

@@ -183,7 +183,7 @@ void UnfoldedConvolution::forward_by_places(const float* maps, const float* prep
         is_plain_ ? maps + map_at(group, piece) : columns + job / filters.panels() * columns_size;
     float* own = sums + thread * sums_size;
     filters.multiply(prepared + group * group_size(), panel, piece.samples * piece.places,
-                     own_columns, 1, is_plain_ ? piece.places : stride(), own, kPanel, false, {});
+                     own_columns, 1, is_plain_ ? piece.places : stride(), {}, own, kPanel);
     const int filter = panel * kPanel;
     for (int n = 0; n < piece.samples; ++n) {
       const std::ptrdiff_t at = n * convolution_.result_size() + result_at(group, piece, filter);

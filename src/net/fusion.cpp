@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "layers/channel_pass.h"
+#include "layers/convolution_layer.h"
 #include "layers/eltwise_layer.h"
 #include "layers/relu_layer.h"
 #include "net/blobs.h"
@@ -86,12 +87,49 @@ void Net::fuse_relu(int relu) {
   if (loss_weights_[relu - 1][0] == 0 && layers_[before]->rectify()) fuse(before, relu);
 }
 
+/// The one layer that reads a blob after it was written, or -1 for several or none; what another
+/// layer does the work of counts where it reads a blob that it does not write.
+int Net::reader_of(const Blob* blob) const {
+  int reader = -1;
+  for (int i = 0; i < static_cast<int>(layers_.size()); ++i) {
+    const bool is_done_by_writer = pass_of_[i] != i && bottoms_[i].size() == 1;
+    if (!contains(bottoms_[i], blob) || is_done_by_writer) continue;
+    if (reader >= 0 || contains(tops_[i], blob)) return -1;
+    reader = i;
+  }
+  return reader;
+}
+
+/// Has a depthwise convolution between two pointwise ones work on maps that have the channels last,
+/// which these write and read.
+void Net::put_channels_last(int depthwise) {
+  const auto convolution = [this](int layer) -> ConvolutionLayer* {
+    if (layer < 0 || bottoms_[layer].size() != 1) return nullptr;
+    return dynamic_cast<ConvolutionLayer*>(layers_[layer].get());
+  };
+  ConvolutionLayer* own = convolution(depthwise);
+  if (own == nullptr || !own->is_depthwise() || own->adds_residual()) return;
+  const Blob* bottom = bottoms_[depthwise][0];
+  const Blob* top = tops_[depthwise][0];
+  const int writer = writer_of(bottom, depthwise);
+  ConvolutionLayer* before = convolution(writer < 0 ? -1 : pass_of_[writer]);
+  ConvolutionLayer* behind = convolution(reader_of(top));
+  if (before == nullptr || !before->is_pointwise() || before->adds_residual()) return;
+  if (behind == nullptr || !behind->is_pointwise() || reader_of(bottom) != depthwise) return;
+  if (loss_weights_[writer][0] != 0 || loss_weights_[depthwise][0] != 0) return;
+  before->use_channels_last(false, true);
+  own->use_channels_last(true, true);
+  behind->use_channels_last(true, false);
+}
+
 void Net::fuse_layers() {
   const int count = static_cast<int>(layers_.size());
   for (int i = 0; context_.phase == TEST && i < count; ++i) {
     fuse_sum(i);
     fuse_relu(i);
   }
+  const bool may_choose = context_.phase == TEST && asked_convolution().empty();
+  for (int i = 0; may_choose && i < count; ++i) put_channels_last(i);
   for (int first = 0; first < count; ++first) {
     if (channelwise(layers_[first]) == nullptr || pass_of_[first] != first) continue;
     int end = first + 1;

@@ -1,6 +1,7 @@
 // Compiled once for each instruction set, with VIBNET_ISA its name.
 #include "simd/blocks.h"
 #include "simd/depthwise.h"
+#include "simd/depthwise_places.h"
 #include "simd/dots.h"
 #include "simd/multiply.h"
 #include "simd/normals.h"
@@ -24,6 +25,7 @@ constexpr Kernels kKernels = {VIBNET_STRING(VIBNET_ISA),
                               weighted_sums,
                               tap_sums,
                               depthwise_plane,
+                              depthwise_places,
                               pad_planes,
                               add_planes,
                               normals,

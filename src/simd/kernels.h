@@ -56,6 +56,8 @@ struct Product {
   Epilogue epilogue = {};
   /// Where A's rows stand by kRowStep: floats from so many to the next; else 0.
   std::ptrdiff_t a_step = 0;
+  /// To add, one for each column, where C is not added to; or null. Read as B is.
+  const float* column_bias = nullptr;
 
   const float* a_at(int row) const {
     return a_step == 0 ? a + row * a_row : a + row / kRowStep * a_step + row % kRowStep * a_row;
@@ -181,6 +183,25 @@ struct DepthwisePlane {
   float* to;
 };
 
+/// A row of windows over a map that has the channels last, height x width x channels, each channel
+/// by taps of its own: weights[(row * kernel_w + column) * channels + channel]. The first window's
+/// first tap is at (top, left); taps outside the map count nothing. `bias`, by channels, or null.
+struct DepthwisePlaces {
+  const float* map;
+  int height, width, channels;
+  int top, left;
+  int kernel_h, kernel_w;
+  int dilation_h, dilation_w;
+  /// From one window to the next.
+  int stride;
+  int windows;
+  const float* weights;
+  const float* bias;
+  bool rectifies;
+  /// windows x channels.
+  float* to;
+};
+
 /// Planes of rows of to_row floats: `above` rows of zeros, `rows` rows of `head` zeros, from[i *
 /// step] for i < count and zeros again, and `below` rows of zeros. Up to kLanes floats behind each
 /// plane's last row are written, and as many read behind from's.
@@ -230,6 +251,7 @@ struct Kernels {
   void (*weighted_sums)(const WeightedSums& sums);
   void (*tap_sums)(const TapSums& sums);
   void (*depthwise_plane)(const DepthwisePlane& plane);
+  void (*depthwise_places)(const DepthwisePlaces& places);
   void (*pad_planes)(const PaddedPlanes& planes);
   void (*add_planes)(const AddedPlanes& planes);
   /// values[4 * i + j] = value j of vibnet::normal4 for blocks[i], to 1e-6.

@@ -36,12 +36,14 @@ VIBNET_INLINE void copy_some(const float* from, int columns, float* to) {
 template <int ROWS, int VECTORS>
 VIBNET_INLINE void put(const Product& p, int row, const Vector (&sums)[ROWS][VECTORS]) {
   const bool is_whole = p.columns >= VECTORS * kWidth;
-  const bool is_plain = is_whole && !p.adds && p.epilogue.bias == nullptr && !p.epilogue.rectifies;
+  const bool is_plain = is_whole && !p.adds && p.epilogue.bias == nullptr;
+  const bool rectifies = p.epilogue.rectifies;
   float* c = p.c + row * p.c_row;
 #pragma GCC unroll 16
   for (int r = 0; is_plain && r < ROWS; ++r, c += p.c_row)
 #pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; ++v) store(sums[r][v], c + v * kWidth);
+    for (int v = 0; v < VECTORS; ++v)
+      store(rectifies ? rectified(sums[r][v]) : sums[r][v], c + v * kWidth);
   if (is_plain) return;
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; ++r, c += p.c_row) {
@@ -52,7 +54,7 @@ VIBNET_INLINE void put(const Product& p, int row, const Vector (&sums)[ROWS][VEC
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
       const Vector sum = sums[r][v] + (p.adds ? load(to + v * kWidth) : bias);
-      store(p.epilogue.rectifies ? rectified(sum) : sum, to + v * kWidth);
+      store(rectifies ? rectified(sum) : sum, to + v * kWidth);
     }
     if (!is_whole) copy_some<VECTORS>(some, p.columns, c);
   }
@@ -123,6 +125,11 @@ VIBNET_INLINE void sum_tile(const Product& p, int row, int more, Vector (&sums)[
 template <bool ASKS, int ROWS, int VECTORS>
 void multiply_tile(const Product& p, int row, int more) {
   Vector sums[ROWS][VECTORS] = {};
+  if (p.column_bias != nullptr)
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) sums[r][v] = load(p.column_bias + v * kWidth);
   if (p.a_depth == 1)
     sum_tile<true, ASKS>(p, row, more, sums);
   else
@@ -183,6 +190,7 @@ static void multiply(const Product& p) {
       part.b += d * p.b_depth + column;
       part.c += column;
       part.adds = p.adds || d > 0;
+      part.column_bias = part.adds || p.column_bias == nullptr ? nullptr : p.column_bias + column;
       const bool is_last = d + part.depth == p.depth;
       part.epilogue = {p.epilogue.bias, nullptr, p.epilogue.rectifies && is_last && !has_residual};
       const bool is_wide = round_up_to_lanes(part.columns) >= kPanel;

@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
-#include <ostream>
 #include <string>
 #include <vector>
 
@@ -20,6 +19,7 @@
 #include "simd/kernels.h"
 #include "support/drawn.h"
 #include "support/error_of.h"
+#include "support/print_convolution.h"
 
 namespace vibnet {
 namespace {
@@ -359,12 +359,5 @@ INSTANTIATE_TEST_SUITE_P(
                     convolution_of(1, 2, 1, 1, axis(61, 3, 1, 2), axis(70, 3, 1, 2))));
 
 }  // namespace
-
-/// Found by GoogleTest, which prints it where a case fails.
-std::ostream& operator<<(std::ostream& out, const Convolution& c) {
-  return out << c.samples << " samples of " << c.groups << " x " << c.window.channels << " x "
-             << c.window.axes[0].size << " x " << c.window.axes[1].size << ", " << c.filters
-             << " filters of " << c.window.axes[0].kernel << " x " << c.window.axes[1].kernel;
-}
 
 }  // namespace vibnet

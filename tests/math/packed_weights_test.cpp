@@ -16,7 +16,7 @@ TEST(PackedWeights, GiveTheProductsOfRows) {
       for (const int rows : {1, 13, 100}) {
         const std::vector<float> x = drawn(rows * inputs, "x");
         const std::vector<float> weights = drawn(outputs * inputs, "weights");
-        const std::vector<float> bias = drawn(outputs, "bias");
+        const std::vector<float> bias = with_room(drawn(outputs, "bias"));
         const PackedWeights packed(outputs, inputs);
         std::vector<float> panels(packed.size());
         packed.pack(weights.data(), panels.data());
