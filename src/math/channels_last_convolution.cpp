@@ -71,10 +71,9 @@ void ChannelsLastConvolution::forward_pointwise(const float* maps, const float* 
     const int first = job / packed_.panels() % blocks * block;
     const std::ptrdiff_t sample = job / packed_.panels() / blocks;
     const int count = std::min(block, places - first);
-    const float* from = maps + sample * convolution_.map_size() +
-                        std::ptrdiff_t{first} * (blobs_.maps ? channels : 1);
     const std::ptrdiff_t row = blobs_.maps ? channels : 1;
     const std::ptrdiff_t depth = blobs_.maps ? 1 : places;
+    const float* from = maps + sample * convolution_.map_size() + first * row;
     float* to = results + sample * convolution_.result_size();
     if (blobs_.results)
       return packed_.multiply(packed, panel, count, from, row, depth, epilogue,
