@@ -1,6 +1,7 @@
 #include "solver/updater.h"
 
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 #include "core/block_sum.h"
@@ -23,6 +24,15 @@ struct Entry {
   float lr_mult;
   float decay;
   float l1_decay;
+
+  /// Member by member: what lies in the gap behind the last of them is anything.
+  bool operator==(const Entry& other) const {
+    const auto all = [](const Entry& e) {
+      return std::tie(e.data, e.gradient, e.h, e.s, e.count, e.first_block, e.lr_mult, e.decay,
+                      e.l1_decay);
+    };
+    return all(*this) == all(other);
+  }
 };
 
 struct Entries {
@@ -155,8 +165,8 @@ class UpdaterGPU : public Updater {
       first_block += (parameter.blob->count() + kBlock - 1) / kBlock;
     }
     blocks_ = first_block;
-    const std::size_t bytes = now.size() * sizeof(Entry);
-    if (table_ == nullptr || std::memcmp(now.data(), host_.data(), bytes) != 0) {
+    if (table_ == nullptr || !(now == host_)) {
+      const std::size_t bytes = now.size() * sizeof(Entry);
       table_ = std::make_unique<SyncedMemory>(bytes);
       std::memcpy(table_->mutable_cpu_data(), now.data(), bytes);
       host_ = std::move(now);
