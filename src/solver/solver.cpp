@@ -150,7 +150,8 @@ void Solver::make_updater() {
   std::vector<UpdatedParameter> updated;
   for (std::size_t i = 0; i < history_.size(); ++i) {
     const Net::Parameter& parameter = net_->parameters()[i];
-    updated.push_back({parameter.blob,
+    updated.push_back({parameter.name,
+                       parameter.blob,
                        {},
                        parameter.lr_mult,
                        parameter_.weight_decay() * parameter.decay_mult,
@@ -190,6 +191,7 @@ bool Solver::solve() {
   if (iteration_ == 0 && parameter_.test_initialization()) test();
   step_until(parameter_.max_iter());
   if (is_stopped_) return false;
+  net_->check();
   if (parameter_.snapshot_after_train() &&
       (parameter_.snapshot() == 0 || iteration_ % parameter_.snapshot() != 0))
     snapshot();

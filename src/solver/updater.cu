@@ -130,11 +130,13 @@ class UpdaterGPU : public Updater {
   using Updater::Updater;
 
   void clear_gradients() override {
+    if (blocks() == 0) return;  // a net without parameters
     vibnet::clear_gradients<<<blocks(), kThreadsPerBlock>>>(entries());
     check_launch("clear_gradients");
   }
 
   void update(std::int64_t iteration, double rate, float kl_weight) override {
+    if (blocks() == 0) return;
     const Frame frame{rate,
                       kl_weight,
                       settings_.clip < 0 ? nullptr : clip_scale(),
@@ -156,12 +158,7 @@ class UpdaterGPU : public Updater {
     std::vector<Entry> now;
     int first_block = 0;
     for (const UpdatedParameter& parameter : parameters_) {
-      const auto history = [&](std::size_t h) {
-        return h < parameter.history.size() ? parameter.history[h]->mutable_gpu_data() : nullptr;
-      };
-      now.push_back({parameter.blob->mutable_gpu_data(), parameter.blob->mutable_gpu_diff(),
-                     history(0), history(1), parameter.blob->count(), first_block,
-                     parameter.lr_mult, parameter.decay, parameter.l1_decay});
+      now.push_back(entry_of(parameter, first_block));
       first_block += (parameter.blob->count() + kBlock - 1) / kBlock;
     }
     blocks_ = first_block;
@@ -172,6 +169,23 @@ class UpdaterGPU : public Updater {
       host_ = std::move(now);
     }
     return {static_cast<const Entry*>(table_->gpu_data()), static_cast<int>(host_.size())};
+  }
+
+  static Entry entry_of(const UpdatedParameter& parameter, int first_block) try {
+    const auto history = [&](std::size_t h) {
+      return h < parameter.history.size() ? parameter.history[h]->mutable_gpu_data() : nullptr;
+    };
+    return {parameter.blob->mutable_gpu_data(),
+            parameter.blob->mutable_gpu_diff(),
+            history(0),
+            history(1),
+            parameter.blob->count(),
+            first_block,
+            parameter.lr_mult,
+            parameter.decay,
+            parameter.l1_decay};
+  } catch (const GpuOutOfMemory& error) {
+    fail("parameter ", parameter.name, ", its gradient and history: ", error.what());
   }
 
   int blocks() {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "solver/update_rule.h"
@@ -12,6 +13,7 @@ namespace vibnet {
 
 /// A parameter as a solver updates it, with what the rule remembers of it.
 struct UpdatedParameter {
+  std::string name;
   Blob* blob;
   std::vector<Blob*> history;
   float lr_mult;
