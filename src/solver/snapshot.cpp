@@ -87,6 +87,7 @@ void Solver::check_that_ranks_agree() {
 
 std::string Solver::snapshot() {
   const std::string base = parameter_.snapshot_prefix() + "_iter_" + std::to_string(iteration_);
+  net_->check();  // each rank, as each has labels of its own
   check_that_ranks_agree();
   if (ranks_->is_first()) write_snapshot(base);
   double written = 1;
@@ -100,7 +101,6 @@ void Solver::write_snapshot(const std::string& base) {
   state.set_iter(static_cast<int>(iteration_));
   state.set_learned_net(base + ".caffemodel");
   state.set_random_seed(static_cast<std::int64_t>(seed_));
-  net_->check();
   const std::vector<double>& losses = passes_->recent();
   state.mutable_recent_loss()->Add(losses.begin(), losses.end());
   if (steering_ != nullptr) *state.mutable_steering() = steering_->to_proto(*net_);

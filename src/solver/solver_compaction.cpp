@@ -127,6 +127,7 @@ void Solver::compact() {
   int left = 0;
   for (const auto& gate : smaller.kept) left += static_cast<int>(gate.second.size());
   if (left == before) return;  // they stay where they are, as zeros
+  net_->check();               // what its layers have met goes with them
   nets_->train.net = smaller.model;
   for (SolverNet& test : nets_->tests) test.net = smaller.model;
   is_compacted_ = true;
