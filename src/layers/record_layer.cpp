@@ -83,6 +83,8 @@ void RecordLayer::read(std::int64_t index, Batch* batch) {
 void RecordLayer::forward(const Blobs& /*bottom*/, const Blobs& top) try {
   prefetcher_->take(context_.batch(), &batch_);
   batch_.copy_to(top);
+} catch (const GpuOutOfMemory&) {
+  throw;  // the net says more of it
 } catch (const Error& error) {
   fail(error.what());
 }
