@@ -71,6 +71,7 @@ class CudaRuntime : public GpuRuntime {
   }
   void copy_to_device(void* device, const void* host, std::size_t bytes) override {
     check_cuda(cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice), "copy to the device");
+    synchronize();  // where memory is not pinned, cudaMemcpy returns before all is there
   }
   void copy_to_host(void* host, const void* device, std::size_t bytes) override {
     check_cuda(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost), "copy to the host");
