@@ -1,5 +1,7 @@
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <vector>
 
 #include "core/cuda.h"
 #include "core/gpu_runtime.h"
@@ -42,6 +44,7 @@ class CudaRuntime : public GpuRuntime {
   }
 
   void* allocate(std::size_t bytes) override {
+    release_the_rest();
     void* pointer = nullptr;
     const cudaError_t status = cudaMalloc(&pointer, bytes);
     if (status == cudaErrorMemoryAllocation) {
@@ -55,8 +58,13 @@ class CudaRuntime : public GpuRuntime {
     return pointer;
   }
 
-  // A failure here means the process is ending or lost the device: nothing is left to be done.
-  void release(void* pointer) override { cudaFree(pointer); }
+  // Any other failure means the process is ending or lost the device: nothing is left to be done.
+  void release(void* pointer) override {
+    if (cudaFree(pointer) != cudaErrorStreamCaptureUnsupported) return;
+    cudaGetLastError();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    unreleased_.push_back(pointer);
+  }
 
   void* allocate_pinned(std::size_t bytes) override {
     void* pointer = nullptr;
@@ -109,6 +117,18 @@ class CudaRuntime : public GpuRuntime {
     cudaGetLastError();
     return status;
   }
+  void release_the_rest() {
+    std::vector<void*> pointers;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      pointers.swap(unreleased_);
+    }
+    for (void* pointer : pointers) release(pointer);
+  }
+
+  std::mutex mutex_;
+  /// What a thread has tried to release while it was recording, which CUDA refuses.
+  std::vector<void*> unreleased_;
 };
 
 CudaRuntime cuda_runtime;
