@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/gpu_runtime.h"
 #include "support/error_of.h"
 #include "support/temporary_folder.h"
 #include "support/write_lmdb.h"
@@ -176,6 +177,13 @@ TEST_F(GpuSolverTest, ALossThatIsNotFiniteEndsTheRunAtMostAnIterationLater) {
   mu.mutable_cpu_data()[0] = std::numeric_limits<float>::quiet_NaN();
   const std::string error = error_of([&] { solver.step(2); });
   EXPECT_NE(error.find("iteration 2: the loss is "), std::string::npos) << error;
+}
+
+/// Else batches would be overwritten while the GPU still reads them.
+TEST_F(GpuSolverTest, NetsThatSteeringMakesOnTheCpuLeaveTheThreadItsGpu) {
+  Solver solver(parameter("type: 'SGD' kl_cost: FLOPS iter_size: 4"), "solver", kGpu);
+  solver.step(2);
+  EXPECT_TRUE(thread_uses_gpu());
 }
 
 TEST_F(GpuSolverTest, GoesOnWithACompactedNet) {
