@@ -169,8 +169,8 @@ void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
   for (ChannelwiseLayer* layer : layers_) layer->end_forward();
 }
 
-bool ChannelPass::restores_x() const {
-  return layers_.back()->restores_x() &&
+bool ChannelPass::inverts() const {
+  return layers_.back()->inverts() &&
          (layers_.size() == 1 || (layers_.size() == 2 && layers_[0]->needs_sign_only()));
 }
 
@@ -182,24 +182,26 @@ void ChannelPass::backward_tile(const Tile& tile, const float* x, const float* y
   float* y_buffer = x_buffer + tile.count();
   float* d_buffer = y_buffer + tile.count();
   float* between = d_buffer + tile.count();
-  const bool restores = x == y && restores_x();
-  const float* x_blocks = restores ? x_buffer : tile.gather(x, x_buffer);
-  const float* y_blocks = restores || layers_[last]->needs_y() ? tile.gather(y, y_buffer) : nullptr;
+  const bool inverts = x == y && this->inverts();
+  const float* x_blocks = inverts ? nullptr : tile.gather(x, x_buffer);
+  const float* y_blocks = inverts || layers_[last]->needs_y() ? tile.gather(y, y_buffer) : nullptr;
   const float* dy_blocks = tile.gather(dy, d_buffer);
   float* dx_blocks = dx == nullptr ? d_buffer : tile.target(dx, d_buffer);
   for (int c = 0; c < tile.channels; ++c) {
     const ChannelBlock block = tile.block(c);
     const std::ptrdiff_t begin = std::ptrdiff_t{c} * tile.channel_count();
-    // Of two layers the first takes what it wrote for what it read.
-    const auto after = [&](int layer) {
-      return restores ? x_buffer + begin : between + layer * block.count();
-    };
-    const auto before = [&](int layer) { return layer == 0 ? x_blocks + begin : after(layer - 1); };
-    if (restores) layers_[last]->restore_block(block, y_blocks + begin, x_buffer + begin);
-    for (int i = 0; !restores && i < last; ++i)
-      layers_[i]->forward_block(block, before(i), after(i));
     const float* y_block = y_blocks == nullptr ? nullptr : y_blocks + begin;
     const float* d = dy_blocks + begin;
+    if (inverts) {
+      layers_[last]->backward_block(block, nullptr, y_block, d, dx_blocks + begin);
+      if (last == 0) continue;
+      const float* signs = layers_[1]->signs_of_x(block, y_block, x_buffer + begin);
+      layers_[0]->backward_block(block, signs, signs, dx_blocks + begin, dx_blocks + begin);
+      continue;
+    }
+    const auto after = [&](int layer) { return between + layer * block.count(); };
+    const auto before = [&](int layer) { return layer == 0 ? x_blocks + begin : after(layer - 1); };
+    for (int i = 0; i < last; ++i) layers_[i]->forward_block(block, before(i), after(i));
     for (int i = last; i >= 0; --i) {
       layers_[i]->backward_block(block, before(i), i == last ? y_block : after(i), d,
                                  dx_blocks + begin);

@@ -17,9 +17,9 @@ class ChannelPass {
 
   /// From the first layer's bottoms to the last one's top, which may be its first bottom.
   void forward(const Blobs& bottom, const Blobs& top);
-  /// Whether backward needs nothing but the top, as the last layer restores what it read.
-  bool restores_x() const;
-  /// x: what forward read, if any layer reads it. The top where the pass restores it.
+  /// Whether backward needs nothing but the top, which says what the pass has read.
+  bool inverts() const;
+  /// x: what forward read, if any layer reads it. The top where the pass inverts.
   void backward(const Blobs& top, const std::vector<bool>& propagate_down, const Blob& x,
                 const Blobs& bottom);
 

@@ -71,10 +71,13 @@ class ChannelwiseLayer : public Layer {
   virtual bool needs_y() const { return false; }
   /// Whether backward_block sees nothing of x, or of y where that stands for x, but its sign.
   virtual bool needs_sign_only() const { return false; }
-  /// Whether restore_block makes x of y again, to within rounding, wherever backward_block looks
-  /// at it.
-  virtual bool restores_x() const { return false; }
-  virtual void restore_block(const ChannelBlock& /*block*/, const float* /*y*/, float* /*x*/) {}
+  /// Whether y says what x was: then backward_block does with y where x is a null pointer, and
+  /// signs_of_x gives a layer below values of x's signs, which are y or stand in the buffer.
+  virtual bool inverts() const { return false; }
+  virtual const float* signs_of_x(const ChannelBlock& /*block*/, const float* y,
+                                  float* /*buffer*/) {
+    return y;
+  }
 
   virtual void begin_forward(const Blobs& /*bottom*/) {}
   /// Whether the layer looks at a whole channel before forward_block gets any of it.

@@ -14,6 +14,11 @@ namespace {
 /// About how many values take as long as drawing one.
 constexpr std::int64_t kValuesOfADraw = 16;
 
+/// 0 for a factor of which nothing can be restored.
+float inverse(float factor) {
+  return std::fabs(factor) < std::numeric_limits<float>::min() ? 0 : 1 / factor;
+}
+
 }  // namespace
 
 void GateLayer::set_up_gate(const Blobs& bottom, const std::vector<FillerParameter>& fillers) {
@@ -208,23 +213,36 @@ void GateLayer::set_factors(Noise kind, const Drawn& of) {
                });
 }
 
+/// Each thread sums the samples that it has written, and these parts are joined in order.
 GateLayer::UnitSums GateLayer::sum_samples() const {
-  UnitSums all{std::vector<float>(channels_), std::vector<float>(is_training() ? channels_ : 0)};
-  const int samples = samples_;
-  const int channels = channels_;
+  constexpr int kParts = 16;
+  const int share = std::max(1, vibnet::parts(samples_, kParts));
+  const int parts = vibnet::parts(samples_, share);
+  const std::int64_t channels = channels_;
+  const int kinds = is_training() ? 2 : 1;
+  std::vector<float> sums_of_parts(parts * kinds * channels);
   const float* sums = sums_.cpu_data();
   const float* slopes = slopes_.cpu_data();
-  float* plain = all.plain.data();
-  float* sloped = is_training() ? all.sloped.data() : nullptr;
-  parallel_for(channels, grain_of(2 * samples), [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = 0; n < samples; ++n) {
-      const float* sum = sums + n * channels;
-      const float* slope = slopes + n * channels;
-      for (std::int64_t c = begin; c < end; ++c) plain[c] += sum[c];
-      for (std::int64_t c = begin; sloped != nullptr && c < end; ++c)
-        sloped[c] += sum[c] * slope[c];
-    }
-  });
+  parallel_for(parts, grain_of(kinds * share * channels),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t n = begin * share;
+                      n < std::min<std::int64_t>(end * share, samples_); ++n) {
+                   const float* sum = sums + n * channels;
+                   const float* slope = slopes + n * channels;
+                   float* plain = sums_of_parts.data() + n / share * kinds * channels;
+                   float* sloped = plain + channels;
+                   for (std::int64_t c = 0; c < channels; ++c) plain[c] += sum[c];
+                   for (std::int64_t c = 0; kinds == 2 && c < channels; ++c)
+                     sloped[c] += sum[c] * slope[c];
+                 }
+               });
+  UnitSums all{std::vector<float>(channels_), std::vector<float>((kinds - 1) * channels_)};
+  for (int part = 0; part < parts; ++part) {
+    const float* of_part = sums_of_parts.data() + part * kinds * channels;
+    for (std::int64_t c = 0; c < channels; ++c) all.plain[c] += of_part[c];
+    for (std::int64_t c = 0; kinds == 2 && c < channels; ++c)
+      all.sloped[c] += of_part[channels + c];
+  }
   return all;
 }
 
@@ -260,17 +278,24 @@ void GateLayer::forward_block(const ChannelBlock& block, const float* x, float* 
   multiply(block, x, y);
 }
 
-void GateLayer::restore_block(const ChannelBlock& block, const float* y, float* x) {
-  const auto inverse = [](float factor) {
-    return std::fabs(factor) < std::numeric_limits<float>::min() ? 0 : 1 / factor;
-  };
+/// Those of y where the block's factors are positive, as they are but for rare noise.
+const float* GateLayer::signs_of_x(const ChannelBlock& block, const float* y, float* buffer) {
   const float* factors =
       factors_now_ + block.channel + std::ptrdiff_t{block.first_sample} * channels_;
+  float least = std::numeric_limits<float>::infinity();
   if (spatial_ == 1)
-    return for_each_unit(block, [&](int i, int unit) { x[i] = y[i] * inverse(factors[unit]); });
+    for_each_unit(block, [&](int, int unit) { least = std::min(least, factors[unit]); });
+  else
+    for (int n = 0; n < block.samples; ++n) least = std::min(least, factors[n * channels_]);
+  if (least >= std::numeric_limits<float>::min()) return y;
+  if (spatial_ == 1) {
+    for_each_unit(block, [&](int i, int unit) { buffer[i] = y[i] * inverse(factors[unit]); });
+    return buffer;
+  }
   for (int n = 0; n < block.samples; ++n)
     kernels().blocks.multiply_add(y + n * block.values, 0, inverse(factors[n * channels_]), 0,
-                                  x + n * block.values, block.values);
+                                  buffer + n * block.values, block.values);
+  return buffer;
 }
 
 void GateLayer::begin_backward(int /*parts*/) {
@@ -279,15 +304,23 @@ void GateLayer::begin_backward(int /*parts*/) {
   sums_now_ = sums_.mutable_cpu_data();
 }
 
-void GateLayer::backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
+/// x may be null, and is y over the factor then.
+void GateLayer::backward_block(const ChannelBlock& block, const float* x, const float* y,
                                const float* dy, float* dx) {
-  float* sums = sums_now_ + block.first_sample * channels_ + block.channel;
-  if (spatial_ == 1)
+  const std::ptrdiff_t first = std::ptrdiff_t{block.first_sample} * channels_ + block.channel;
+  float* sums = sums_now_ + first;
+  const float* factors = factors_now_ + first;
+  if (spatial_ == 1 && x != nullptr)
     for_each_unit(block, [&](int i, int unit) { sums[unit] = x[i] * dy[i]; });
-  else
-    for (int n = 0; n < block.samples; ++n)
-      sums[n * channels_] +=
-          kernels().blocks.dot(x + n * block.values, 0, dy + n * block.values, block.values);
+  else if (spatial_ == 1)
+    for_each_unit(block,
+                  [&](int i, int unit) { sums[unit] = y[i] * inverse(factors[unit]) * dy[i]; });
+  for (int n = 0; spatial_ != 1 && n < block.samples; ++n) {
+    const std::ptrdiff_t at = std::ptrdiff_t{n} * block.values;
+    const float* values = (x != nullptr ? x : y) + at;
+    const float scale = x != nullptr ? 1 : inverse(factors[n * channels_]);
+    sums[n * channels_] += scale * kernels().blocks.dot(values, 0, dy + at, block.values);
+  }
   multiply(block, dy, dx);
 }
 

@@ -42,8 +42,8 @@ class GateLayer : public ChannelwiseLayer {
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
   void begin_backward(int parts) override;
   /// In TRAIN, where a factor of 0, but for a shut unit's, is a draw in many millions.
-  bool restores_x() const override { return is_training(); }
-  void restore_block(const ChannelBlock& block, const float* y, float* x) override;
+  bool inverts() const override { return is_training(); }
+  const float* signs_of_x(const ChannelBlock& block, const float* y, float* buffer) override;
   void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,
                       float* dx) override;
   void end_backward(const std::vector<bool>& propagate_down, const Blobs& bottom) override;

@@ -137,7 +137,7 @@ void Net::fuse_layers() {
     std::vector<ChannelwiseLayer*> members;
     for (int i = first; i < end; ++i) members.push_back(channelwise(layers_[i]));
     auto pass = std::make_unique<ChannelPass>(std::move(members));
-    const bool is_in_place = pass->restores_x() && join_blobs_of_pass(first, end);
+    const bool is_in_place = pass->inverts() && join_blobs_of_pass(first, end);
     if (!is_in_place && (end == first + 1 || !keep_bottom_of_pass(first, end))) continue;
     std::fill(pass_of_.begin() + first, pass_of_.begin() + end, first);
     passes_[first] = std::move(pass);
@@ -157,7 +157,7 @@ bool Net::join_blobs_of_pass(int first, int end) {
     if (!contains(tops_[i], bottom)) continue;
     if (layers_[i]->shares_data() || layers_[i]->reads_tops(bottoms_[i], tops_[i])) return false;
     const auto& pass = passes_[pass_of_[i]];
-    if (pass != nullptr && pass->restores_x() && is_in_place(i)) return false;
+    if (pass != nullptr && pass->inverts() && is_in_place(i)) return false;
     if (std::any_of(loss_weights_[i].begin(), loss_weights_[i].end(),
                     [](float w) { return w != 0; }))
       return false;
