@@ -95,8 +95,8 @@ void measure_whole(bool trains, vibnet::Net* net, Measurement* result) {
 
 Measurement measure(bool trains, vibnet::Net* net) {
   Measurement result;
-  for (int i = 0; i < kWarmUp + FLAGS_iterations; ++i) {
-    if (i == kWarmUp) result = Measurement();
+  for (int i = -kWarmUp; i < FLAGS_iterations; ++i) {
+    if (i == 0) result = Measurement();
     ++net->context().iteration;
     measure_whole(trains, net, &result);
     ++net->context().iteration;

@@ -20,7 +20,7 @@ class SyncedMemory {
   void* mutable_gpu_data();
 
   /// Zero again, as at first: it is written when it is next asked for.
-  void clear() { head_ = Head::UNINITIALIZED; }
+  void clear();
   bool is_clear() const { return head_ == Head::UNINITIALIZED; }
   /// The same as mutable_cpu_data for who writes all of it: what is there may be anything.
   void* overwritten_cpu_data();

@@ -100,6 +100,11 @@ void* SyncedMemory::mutable_cpu_data() {
   return cpu_.get();
 }
 
+void SyncedMemory::clear() {
+  head_ = Head::UNINITIALIZED;
+  stamp_ = next_stamp();
+}
+
 void* SyncedMemory::overwritten_cpu_data() {
   if (!cpu_) cpu_ = allocate_on_cpu(bytes_);
   head_ = Head::AT_CPU;

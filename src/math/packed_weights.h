@@ -21,8 +21,8 @@ class PackedWeights {
   std::size_t size() const { return panels() * panel_size(); }
   void pack(const float* weights, float* packed) const;
 
-  /// The panel's outputs for some rows of inputs, of which A[r][d] = a[r * a_row + d * a_depth]: c,
-  /// whose rows are c_row floats apart. The epilogue is by outputs, all panels'; no residual.
+  /// The panel's outputs for some rows of inputs, of which A[r][d] = a[r * a_row + d * a_depth],
+  /// where a_row or a_depth is 1: c, whose rows are c_row floats apart. The epilogue is by outputs, all panels'; no residual.
   void multiply(const float* packed, int panel, int rows, const float* a, std::ptrdiff_t a_row,
                 std::ptrdiff_t a_depth, const Epilogue& epilogue, float* c,
                 std::ptrdiff_t c_row) const;

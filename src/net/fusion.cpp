@@ -9,6 +9,7 @@
 #include "layers/eltwise_layer.h"
 #include "layers/relu_layer.h"
 #include "net/blobs.h"
+#include "simd/kernels.h"
 #include "vibnet/net.h"
 
 namespace vibnet {
@@ -16,6 +17,14 @@ namespace {
 
 ChannelwiseLayer* channelwise(const std::unique_ptr<Layer>& layer) {
   return dynamic_cast<ChannelwiseLayer*>(layer.get());
+}
+
+/// Whether rows of so many channels fill vectors well enough for channels last to be worth it: with
+/// fewer, or with others left over, they took up to twice as long and more.
+bool fills_vectors(int channels) {
+  constexpr int kFew = 64;
+  constexpr int kMany = 256;
+  return channels >= kMany || (channels >= kFew && channels % kLanes == 0);
 }
 
 bool same_layout(const ChannelwiseLayer& a, const ChannelwiseLayer& b) {
@@ -109,14 +118,17 @@ void Net::put_channels_last(int depthwise) {
   };
   ConvolutionLayer* own = convolution(depthwise);
   if (own == nullptr || !own->is_depthwise() || own->adds_residual()) return;
+  if (!fills_vectors(bottoms_[depthwise][0]->shape(1))) return;
   const Blob* bottom = bottoms_[depthwise][0];
   const Blob* top = tops_[depthwise][0];
   const int writer = writer_of(bottom, depthwise);
   ConvolutionLayer* before = convolution(writer < 0 ? -1 : pass_of_[writer]);
-  ConvolutionLayer* behind = convolution(reader_of(top));
+  const int reader = reader_of(top);
+  ConvolutionLayer* behind = convolution(reader);
   if (before == nullptr || !before->is_pointwise() || before->adds_residual()) return;
   if (behind == nullptr || !behind->is_pointwise() || reader_of(bottom) != depthwise) return;
-  if (loss_weights_[writer][0] != 0 || loss_weights_[depthwise][0] != 0) return;
+  const int last_writer = writer_of(top, reader);
+  if (loss_weights_[writer][0] != 0 || loss_weights_[last_writer][0] != 0) return;
   before->use_channels_last(false, true);
   own->use_channels_last(true, true);
   behind->use_channels_last(true, false);

@@ -37,8 +37,8 @@ struct Epilogue {
   }
 };
 
-/// C = A B, or C += A B: C is rows x columns, A[r][d] = a[r * a_row + d * a_depth],
-/// B[d][c] = b[d * b_depth + c]. B can be read up to the next multiple of kLanes columns.
+/// C = A B, or C += A B: C is rows x columns, A[r][d] = a[r * a_row + d * a_depth], where a_row or
+/// a_depth is 1, B[d][c] = b[d * b_depth + c]. B can be read up to the next multiple of kLanes columns.
 /// A sum does not depend on how many rows and columns there are.
 struct Product {
   int rows;

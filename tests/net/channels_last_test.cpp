@@ -39,9 +39,9 @@ std::string sum(const std::string& a, const std::string& b, const std::string& t
          "' top: '" + top + "' }";
 }
 
-const std::string kBefore = convolution("before", "data", 20) + layer("ReLU", "before", "before");
+const std::string kBefore = convolution("before", "data", 80) + layer("ReLU", "before", "before");
 const std::string kDepthwise =
-    convolution("dw", "before", 20, "kernel_size: 3 pad: 1 group: 20") + layer("ReLU", "dw", "dw");
+    convolution("dw", "before", 80, "kernel_size: 3 pad: 1 group: 80") + layer("ReLU", "dw", "dw");
 
 /// Whether the layer of that name reads and writes channels last.
 bool has_channels_last(const Net& net, const std::string& name) {
@@ -74,10 +74,10 @@ void expect_scores(bool is_last, const std::string& layers) {
 TEST(ChannelsLast, AreWhereADepthwiseConvolutionStandsBetweenPointwiseOnes) {
   expect_scores(true, kBefore + kDepthwise + convolution("behind", "dw", 12));
   expect_scores(true, kBefore +
-                          convolution("dw", "before", 20, "kernel_size: 5 stride: 2 group: 20") +
+                          convolution("dw", "before", 80, "kernel_size: 5 stride: 2 group: 80") +
                           convolution("behind", "dw", 50) + layer("ReLU", "behind", "behind"));
-  expect_scores(true, kBefore + kDepthwise + convolution("next", "dw", 33) +
-                          convolution("dw2", "next", 33, "kernel_size: 3 group: 33") +
+  expect_scores(true, kBefore + kDepthwise + convolution("next", "dw", 300) +
+                          convolution("dw2", "next", 300, "kernel_size: 3 group: 300") +
                           convolution("behind", "dw2", 4));
   expect_scores(true, convolution("skip", "data", 8) + kBefore + kDepthwise +
                           convolution("behind", "dw", 8) + sum("behind", "skip", "y") +
@@ -85,32 +85,41 @@ TEST(ChannelsLast, AreWhereADepthwiseConvolutionStandsBetweenPointwiseOnes) {
 }
 
 TEST(ChannelsLast, AreNotWhereAnotherLayerReads) {
-  const std::string behind = convolution("behind", "dw", 20);
+  const std::string behind = convolution("behind", "dw", 80);
   expect_scores(false, kBefore + kDepthwise + behind + layer("TanH", "dw", "other"));
   expect_scores(false, kBefore + kDepthwise + behind + layer("TanH", "before", "other"));
   expect_scores(false, kBefore + kDepthwise + behind + sum("behind", "dw", "y"));
   expect_scores(false, kBefore + kDepthwise + behind + sum("behind", "before", "y"));
   expect_scores(false, kBefore + layer("TanH", "before", "before") + kDepthwise + behind);
   expect_scores(false, kBefore + kDepthwise + layer("TanH", "dw", "dw") + behind);
-  expect_scores(false, kBefore + kDepthwise + convolution("behind", "dw", 20, "kernel_size: 3"));
+  expect_scores(false, kBefore + kDepthwise + convolution("behind", "dw", 80, "kernel_size: 3"));
   expect_scores(false,
-                kBefore + kDepthwise + convolution("behind", "dw", 20, "kernel_size: 1 group: 2"));
+                kBefore + kDepthwise + convolution("behind", "dw", 80, "kernel_size: 1 group: 2"));
   expect_scores(false, kBefore + kDepthwise + layer("Softmax", "dw", "y"));
-  expect_scores(false, convolution("before", "data", 20, "kernel_size: 1 group: 1 stride: 2") +
+  expect_scores(false, convolution("before", "data", 80, "kernel_size: 1 group: 1 stride: 2") +
                            kDepthwise + behind);
-  expect_scores(false, convolution("skip", "data", 20) +
+  expect_scores(false, convolution("skip", "data", 80) +
                            kBefore.substr(0, kBefore.find("layer { name: 'ReLU")) +
                            sum("skip", "before", "sum") +
-                           convolution("dw", "sum", 20, "kernel_size: 3 pad: 1 group: 20") +
+                           convolution("dw", "sum", 80, "kernel_size: 3 pad: 1 group: 80") +
                            behind);
   expect_scores(false,
-                kBefore + convolution("dw", "before", 40, "kernel_size: 3 group: 20") + behind);
+                kBefore + convolution("dw", "before", 160, "kernel_size: 3 group: 80") + behind);
+}
+
+TEST(ChannelsLast, AreNotWhereVectorsOfChannelsStayEmpty) {
+  for (const int channels : {20, 48, 77}) {
+    const std::string group = "kernel_size: 3 pad: 1 group: " + std::to_string(channels);
+    expect_scores(false, convolution("before", "data", channels) +
+                             convolution("dw", "before", channels, group) +
+                             convolution("behind", "dw", 12));
+  }
 }
 
 TEST(ChannelsLast, AreForTheLayerOfItsOwnTypeToo) {
   expect_scores(true, kBefore +
                           "layer { name: 'dw' type: 'DepthwiseConvolution' bottom: 'before' top: "
-                          "'dw' convolution_param { num_output: 20 kernel_size: 3 weight_filler { "
+                          "'dw' convolution_param { num_output: 80 kernel_size: 3 weight_filler { "
                           "type: 'msra' } } }" +
                           convolution("behind", "dw", 12));
 }
