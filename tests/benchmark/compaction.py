@@ -12,9 +12,10 @@ less.
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
+
+import checks
 
 
 def start(build, data, solver, folder, fields):
@@ -23,14 +24,24 @@ def start(build, data, solver, folder, fields):
     for field in fields:
         command += [field] if field.startswith("--") else ["--set", field]
     environment = dict(os.environ, OMP_NUM_THREADS="1")
-    return subprocess.Popen(command, cwd=data, env=environment, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
+    with open(os.path.join(folder, "stderr"), "w") as log:
+        return subprocess.Popen(command, cwd=data, env=environment, stdout=subprocess.DEVNULL,
+                                stderr=log)
+
+
+def last_words(folder):
+    with open(os.path.join(folder, "stderr")) as f:
+        return (f.read().strip().split("\n"))[-1]
 
 
 def logged(folder, key):
     with open(os.path.join(folder, "log.jsonl")) as f:
         entries = [json.loads(line) for line in f]
-    return [entry[key] for entry in entries if key in entry]
+    values = [entry[key] for entry in entries if key in entry]
+    if not values:
+        checks.end("the run logged no '%s'; it needs bottlenecks, and a display and a test within "
+                   "its iterations" % key)
+    return values
 
 
 def print_difference(folders):
@@ -42,9 +53,23 @@ def print_difference(folders):
           % ", ".join("%.1e" % quarter for quarter in quarters))
 
 
+def parse():
+    parser = checks.parser(__doc__)
+    for name, metavar in (("build", "BUILD_FOLDER"), ("data", "DATA_FOLDER"), ("solver", "SOLVER")):
+        parser.add_argument(name, metavar=metavar, type=os.path.abspath)
+    parser.add_argument("interval", metavar="INTERVAL", type=checks.count(1))
+    checks.add_rest(parser, "fields", checks.setting)
+    arguments = parser.parse_args()
+    checks.need_programs(arguments.build, "tools/vibnet-train")
+    checks.need_folder("DATA_FOLDER", arguments.data)
+    checks.need_file("SOLVER", arguments.solver)
+    return arguments
+
+
 def main():
-    build, data, solver = (os.path.abspath(path) for path in sys.argv[1:4])
-    interval, fields = sys.argv[4], sys.argv[5:]
+    arguments = parse()
+    build, data, solver = arguments.build, arguments.data, arguments.solver
+    interval, fields = str(arguments.interval), arguments.fields
     with tempfile.TemporaryDirectory() as root:
         runs = {"frozen": fields + ["freeze_interval=" + interval],
                 "compacted": fields + ["compact_interval=" + interval]}
@@ -58,9 +83,9 @@ def main():
             pid, status, usage = os.wait4(-1, 0)
             name = names[pid]
             seconds[name] = usage.ru_utime + usage.ru_stime
-            if status != 0:
-                sys.exit(name + ": vibnet-train failed")
             folder = os.path.join(root, name)
+            if status != 0:
+                checks.end("%s: vibnet-train failed: %s" % (name, last_words(folder)))
             print("%-9s  %.1f s of processor, %.1f s by the clock, loss %.4f, kept %s, %s"
                   % (name, seconds[name], time.time() - begin, logged(folder, "loss")[-1],
                      logged(folder, "kept")[-1], logged(folder, "outputs")[-1]), flush=True)

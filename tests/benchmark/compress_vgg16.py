@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 
+import checks
 import nets
 
 
@@ -22,13 +23,25 @@ def write_masked(workshop, dropped, path):
     nets.write_weights(weights, path)
 
 
+def parse():
+    parser = checks.parser(__doc__)
+    parser.add_argument("build", metavar="BUILD_FOLDER")
+    parser.add_argument("dropped", metavar="SHARE_DROPPED", nargs="?", type=checks.share,
+                        default=0.3)
+    checks.add_rest(parser, "flags", str)
+    arguments = parser.parse_args()
+    checks.need_programs(arguments.build, "tools/vibnet-train", "tools/vibnet-compress")
+    return arguments
+
+
 def main():
-    dropped = float(sys.argv[2]) if len(sys.argv) > 2 else 0.3
+    arguments = parse()
     with tempfile.TemporaryDirectory() as folder:
-        workshop = nets.Workshop(sys.argv[1], folder)
+        workshop = nets.Workshop(arguments.build, folder)
         path = workshop.path("masked.caffemodel")
         # In a process of its own: Linux counts what the parent holds as the tool's until it starts.
-        making = multiprocessing.Process(target=write_masked, args=(workshop, dropped, path))
+        making = multiprocessing.Process(target=write_masked,
+                                         args=(workshop, arguments.dropped, path))
         making.start()
         making.join()
         if making.exitcode != 0:
@@ -36,7 +49,7 @@ def main():
         begin = time.time()
         output, peak = workshop.run(
             "vibnet-compress", "--model", "vgg.prototxt", "--weights", path, "--out_model",
-            "small.prototxt", "--out_weights", "small.caffemodel", *sys.argv[3:])
+            "small.prototxt", "--out_weights", "small.caffemodel", *arguments.flags)
         seconds = time.time() - begin
         print(output)
         size = os.path.getsize(path)

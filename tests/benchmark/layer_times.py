@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 
+import checks
 import nets
 import tables
 from run import VARIANTS, chosen
@@ -36,11 +37,8 @@ OTHERS = "others"
 
 def printed(*command):
     environment = dict(os.environ, OMP_NUM_THREADS=str(CORES), GLOG_minloglevel="1")
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              env=environment)
-    except FileNotFoundError:
-        sys.exit("%s is not there; --build names a folder that is built" % command[0])
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=environment)
     if done.returncode != 0:
         sys.exit("failed: %s\n%s" % (" ".join(command), done.stderr[-3000:]))
     return json.loads(done.stdout)
@@ -99,8 +97,11 @@ def parse():
                             help="of %s (%s)" % (",".join(known), ",".join(default)))
     parser.add_argument("--mode", choices=["train", "infer"], default="train")
     parser.add_argument("--build", default=os.path.join(nets.SOURCE, "build", "release"))
-    parser.add_argument("--iterations", type=int, default=30)
-    return parser.parse_args()
+    parser.add_argument("--iterations", type=checks.count(1), default=30)
+    arguments = parser.parse_args()
+    checks.need_programs(arguments.build, "tests/step_time", "tools/vibnet-train",
+                         "tools/vibnet-compress", "tools/vibnet-time")
+    return arguments
 
 
 def main():

@@ -10,9 +10,11 @@ fastest of each, and the largest relative difference of the loss curves.
 """
 import json
 import os
+import shutil
 import subprocess
-import sys
 import tempfile
+
+import checks
 
 WARM_UP = 3
 
@@ -30,22 +32,47 @@ def run(ranks, build, data, solver, iterations, fields):
         environment = dict(os.environ, OMP_NUM_THREADS="1")
         done = subprocess.run(command, cwd=data, env=environment, capture_output=True, text=True)
         if done.returncode != 0:
-            sys.exit("%d rank(s): vibnet-train failed\n%s" % (ranks, done.stderr))
+            checks.end("%d rank(s): vibnet-train failed: %s" % (ranks, done.stderr.strip()))
         with open(os.path.join(folder, "log.jsonl")) as f:
             steps = [entry for entry in map(json.loads, f) if "loss" in entry]
+    if len(steps) < WARM_UP + 2:
+        checks.end("%d losses were logged; it takes %d, each iteration's" % (len(steps), WARM_UP + 2))
     seconds = (steps[-1]["seconds"] - steps[WARM_UP]["seconds"]) / (len(steps) - 1 - WARM_UP)
     print("%d rank%s  %.4f s an iteration, last loss %.6f"
           % (ranks, "s" if ranks > 1 else " ", seconds, steps[-1]["loss"]), flush=True)
     return seconds, [step["loss"] for step in steps]
 
 
+def rounds_or_setting(text):
+    return checks.count(1)(text) if text.isdecimal() else checks.setting(text)
+
+
+def parse():
+    parser = checks.parser(__doc__)
+    for name, metavar in (("build", "BUILD_FOLDER"), ("data", "DATA_FOLDER"), ("solver", "SOLVER")):
+        parser.add_argument(name, metavar=metavar, type=os.path.abspath)
+    parser.add_argument("iterations", metavar="ITERATIONS", type=checks.count(WARM_UP + 2))
+    checks.add_rest(parser, "fields", rounds_or_setting)
+    arguments = parser.parse_args()
+    fields = arguments.fields
+    arguments.rounds = fields.pop(0) if fields and isinstance(fields[0], int) else 1
+    if any(isinstance(field, int) for field in fields):
+        parser.error("ROUNDS stands once, behind ITERATIONS")
+    checks.need_programs(arguments.build, "tools/vibnet-train")
+    checks.need_folder("DATA_FOLDER", arguments.data)
+    checks.need_file("SOLVER", arguments.solver)
+    if not shutil.which("mpirun"):
+        checks.end("mpirun is not there; install Open MPI")
+    return arguments
+
+
 def main():
-    build, data, solver = (os.path.abspath(path) for path in sys.argv[1:4])
-    iterations, fields = int(sys.argv[4]), sys.argv[5:]
-    rounds = int(fields.pop(0)) if fields and fields[0].isdigit() else 1
+    arguments = parse()
+    build, data, solver = arguments.build, arguments.data, arguments.solver
+    iterations, fields = arguments.iterations, arguments.fields
     seconds = {1: [], 2: []}
     curves = {}
-    for _ in range(rounds):
+    for _ in range(arguments.rounds):
         for ranks in seconds:
             taken, curves[ranks] = run(ranks, build, data, solver, iterations, fields)
             seconds[ranks].append(taken)

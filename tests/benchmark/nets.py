@@ -5,11 +5,18 @@ Needs protoc and Python's numpy and protobuf. Nothing here measures.
 import glob
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 
-import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+import checks
+
+try:
+    import numpy as np
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+    from google.protobuf.message import DecodeError
+except ImportError as error:
+    checks.missing(error)
 
 SOURCE = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 GATE = "InformationBottleneck"
@@ -19,6 +26,8 @@ KEPT_LOG_SIGMA2, DEAD_LOG_SIGMA2 = -30, 10
 
 
 def _messages():
+    if not shutil.which("protoc"):
+        checks.end("protoc is not there; install protobuf's compiler")
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "schema")
         proto = os.path.join(SOURCE, "proto")
@@ -38,8 +47,11 @@ Net, Layer = _messages()
 
 
 def read_prototxt(path):
-    with open(path) as f:
-        return text_format.Parse(f.read(), Net())
+    try:
+        with open(path) as f:
+            return text_format.Parse(f.read(), Net())
+    except (OSError, ValueError, text_format.ParseError) as error:
+        checks.end("%s cannot be read as a net's prototxt: %s" % (path, error))
 
 
 def write_prototxt(net, path):
@@ -48,8 +60,11 @@ def write_prototxt(net, path):
 
 
 def read_weights(path):
-    with open(path, "rb") as f:
-        return Net.FromString(f.read())
+    try:
+        with open(path, "rb") as f:
+            return Net.FromString(f.read())
+    except (OSError, DecodeError) as error:
+        checks.end("%s cannot be read as a caffemodel: %s" % (path, error))
 
 
 def write_weights(net, path):
@@ -177,7 +192,7 @@ class Workshop:
         return os.path.join(self.build, "tools", name)
 
     def run(self, tool, *arguments):
-        """The tool's output, and its peak memory in bytes. Raises where it fails."""
+        """The tool's output, and its peak memory in bytes. Ends the program where it fails."""
         with open(self.path(tool + ".log"), "w+") as log:
             process = subprocess.Popen([self.tool(tool), *arguments], cwd=self.folder, text=True,
                                        stdout=subprocess.PIPE, stderr=log)
@@ -186,7 +201,7 @@ class Workshop:
             process.returncode = status
             log.seek(0)
             if status != 0:
-                raise RuntimeError("%s %s: %s" % (tool, " ".join(arguments), log.read()[-2000:]))
+                checks.end("%s %s: %s" % (tool, " ".join(arguments), log.read().strip()[-2000:]))
         return output, usage.ru_maxrss * 1024
 
     def random_weights(self, name, net, steps=2):

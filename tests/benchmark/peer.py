@@ -11,10 +11,15 @@ is a .npz with `data`, and `label` for training. Needs the framework, and nets.p
 """
 import json
 import os
-import sys
 import time
+import zipfile
 
-import numpy as np
+import checks
+
+try:
+    import numpy as np
+except ImportError as error:
+    checks.missing(error)
 
 CORES = len(os.sched_getaffinity(0))
 WARM_UP = 3
@@ -100,7 +105,10 @@ class Onnxruntime:
     def infer(self, model, _, values):
         options = self.onnxruntime.SessionOptions()
         options.intra_op_num_threads = CORES
-        session = self.onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+        try:
+            session = self.onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own have no other base
+            checks.end("%s cannot be read as an ONNX net: %s" % (model, " ".join(str(error).split())))
         feed = {session.get_inputs()[0].name: values["data"]}
         output = session.get_outputs()[0].name
         return lambda: session.run([output], feed)[0]
@@ -113,7 +121,11 @@ class Opencv:
         cv2.setNumThreads(CORES)
 
     def infer(self, model, weights, values):
-        net = self.cv2.dnn.readNetFromCaffe(model, weights)
+        try:
+            net = self.cv2.dnn.readNetFromCaffe(model, weights)
+        except (AttributeError, self.cv2.error) as error:  # OpenCV 5 has no such function
+            checks.end("OpenCV cannot read %s with %s: %s"
+                       % (model, weights, " ".join(str(error).split())))
         data = values["data"]
 
         def run():
@@ -122,22 +134,61 @@ class Opencv:
         return run
 
 
+FRAMEWORKS = {"torch": Torch, "onnxruntime": Onnxruntime, "opencv": Opencv}
+FILES = ("net", "weights", "seconds", "data", "scores")
+
+
+def read_values(path, names):
+    try:
+        values = dict(np.load(path))
+    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile):
+        values = {}
+    if not all(name in values for name in names):
+        checks.end("DATA: %s must be a .npz with %s" % (path, " and ".join(names)))
+    return values
+
+
+def parse():
+    parser = checks.parser(__doc__)
+    parser.add_argument("framework", choices=FRAMEWORKS)
+    parser.add_argument("mode", choices=["train", "infer", "gemm"])
+    for name in FILES:
+        parser.add_argument(name, metavar=name.upper(), nargs="?",
+                            type=checks.seconds if name == "seconds" else str)
+    arguments = parser.parse_args()
+    given = [name for name in FILES if getattr(arguments, name) is not None]
+    if len(given) != (0 if arguments.mode == "gemm" else len(FILES)):
+        parser.error("gemm takes no files, train and infer take NET, WEIGHTS, SECONDS, DATA and SCORES")
+    if not hasattr(FRAMEWORKS[arguments.framework], arguments.mode):
+        parser.error("%s only infers here" % arguments.framework)
+    if given:
+        checks.need_file("NET", arguments.net)
+        if arguments.framework != "onnxruntime":
+            checks.need_file("WEIGHTS", arguments.weights)
+        if arguments.mode == "infer":
+            checks.need_writable("SCORES", arguments.scores)
+    return arguments
+
+
 def main():
-    framework, mode = sys.argv[1:3]
-    peer = {"torch": Torch, "onnxruntime": Onnxruntime, "opencv": Opencv}[framework]()
+    arguments = parse()
+    mode = arguments.mode
+    try:
+        peer = FRAMEWORKS[arguments.framework]()
+    except ImportError as error:
+        checks.missing(error)
     if mode == "gemm":
         print(json.dumps({"gflops": peer.gemm()}))
         return
-    model, weights, seconds, data, out = sys.argv[3:]
-    values = dict(np.load(data))
+    values = read_values(arguments.data, ["data", "label"] if mode == "train" else ["data"])
     before = peak_kb()
-    run = getattr(peer, mode)(model, weights, values)
+    run = getattr(peer, mode)(arguments.net, arguments.weights, values)
     losses = [run() for _ in range(WARM_UP)] if mode == "train" else []
-    ms = time_passes(float(seconds), run)
+    ms = time_passes(arguments.seconds, run)
     result = {"ms": ms, "losses": losses, "before_kb": before, "peak_kb": peak_kb(),
               "version": peer.version}
     if mode == "infer":
-        run().astype(np.float32).tofile(out)
+        run().astype(np.float32).tofile(arguments.scores)
     else:
         result["parameters"] = peer.parameters
     print(json.dumps(result))

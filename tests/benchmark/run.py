@@ -8,6 +8,7 @@ example: tests/benchmark/run.py --out build/benchmark.md
          tests/benchmark/run.py --nets lenet5 --quick
 """
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -16,15 +17,21 @@ import sys
 import tempfile
 import time
 
-import numpy as np
-
+import checks
 import nets
 import tables
 
+try:
+    import numpy as np
+except ImportError as error:
+    checks.missing(error)
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = "vibnet"
-PEERS = ["torch", "onnxruntime", "opencv"]
+PEERS = {"torch": "torch", "onnxruntime": "onnxruntime", "opencv": "cv2"}  # and their modules
 VARIANTS = ["dense", "gated", "compressed"]
+PROGRAMS = ["tests/step_time", "tools/vibnet-train", "tools/vibnet-compress", "tools/vibnet-export",
+            "tools/vibnet-test"]
 TOLERANCE = 1e-3
 CORES = len(os.sched_getaffinity(0))
 
@@ -211,25 +218,34 @@ def chosen(names, known):
     return names.split(",")
 
 
+def json_beside(out):
+    return os.path.splitext(out)[0] + ".json"
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    for flag, known in (("nets", list(nets.CASES)), ("peers", PEERS), ("variants", VARIANTS),
+    for flag, known in (("nets", list(nets.CASES)), ("peers", list(PEERS)), ("variants", VARIANTS),
                         ("modes", ["train", "infer"])):
         parser.add_argument("--" + flag, default=list(known), metavar="A,B,...",
                             type=lambda names, known=known: chosen(names, known),
                             help="of %s (all)" % ",".join(known))
     parser.add_argument("--build", default=os.path.join(nets.SOURCE, "build", "release"))
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contestant (5)")
-    parser.add_argument("--seconds", type=float, default=1, help="timed in each turn (1)")
+    parser.add_argument("--rounds", type=checks.count(1), default=5, help="turns of each contestant (5)")
+    parser.add_argument("--seconds", type=checks.seconds, default=1, help="timed in each turn (1)")
     parser.add_argument("--quick", action="store_true", help="1 round of 0.1 seconds, to try it")
     parser.add_argument("--out", help="file for the tables, beside NAME.json; else they are printed")
     arguments = parser.parse_args()
-    step_time = os.path.join(arguments.build, "tests", "step_time")
-    if not os.access(step_time, os.X_OK):
-        parser.error("--build: %s is not there; build the project first" % step_time)
-    if arguments.out is not None and not os.access(os.path.dirname(arguments.out) or ".", os.W_OK):
-        parser.error("--out: cannot write %s" % arguments.out)
+    checks.need_programs(arguments.build, *PROGRAMS)
+    for name in arguments.peers:
+        if importlib.util.find_spec(PEERS[name]) is None:
+            checks.missing("--peers: %s has no module %s" % (name, PEERS[name]))
+    if arguments.out is not None:
+        if os.path.splitext(arguments.out)[1] == ".json":
+            checks.end("--out: %s is what the JSON beside the tables is called; name them NAME.md"
+                       % arguments.out)
+        checks.need_writable("--out", arguments.out)
+        checks.need_writable("--out", json_beside(arguments.out))
     if arguments.quick:
         arguments.rounds, arguments.seconds = 1, 0.1
     return arguments
@@ -245,7 +261,7 @@ def main():
     else:
         with open(arguments.out, "w") as f:
             f.write(text)
-        with open(os.path.splitext(arguments.out)[0] + ".json", "w") as f:
+        with open(json_beside(arguments.out), "w") as f:
             json.dump(result, f, indent=1)
     sys.exit(1 if result["failures"] else 0)
 
