@@ -12,7 +12,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -54,9 +57,18 @@ std::vector<double> time_passes(double seconds, const std::function<void()>& pas
   return times;
 }
 
+double seconds_in(const std::string& text) {
+  char* end = nullptr;
+  const double seconds = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !std::isfinite(seconds) || seconds <= 0)
+    vibnet::fail("SECONDS: '", text, "' must be a finite number above 0");
+  return seconds;
+}
+
 Values read_values(const std::string& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) vibnet::fail("cannot read ", path);
+  if (!file || std::filesystem::is_directory(path) || file.tellg() < 0)
+    vibnet::fail("DATA: ", path, " must be a file that can be read");
   Values values(static_cast<std::size_t>(file.tellg()) / sizeof(float));
   file.seekg(0);
   file.read(reinterpret_cast<char*>(values.data()),
@@ -194,8 +206,9 @@ int run(const std::vector<std::string>& arguments) {
               << "       step_time gemm|copy\n";
     return 2;
   }
+  const double seconds = seconds_in(arguments[3]);
   const Values data = read_values(arguments[4]);
-  const Result result = (trains ? train : infer)(arguments, std::stod(arguments[3]), data);
+  const Result result = (trains ? train : infer)(arguments, seconds, data);
   std::cout << "{";
   print_list("ms", result.ms);
   print_list("losses", result.losses);
