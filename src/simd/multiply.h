@@ -70,7 +70,7 @@ constexpr int kRowsOfPointer = 3;
 VIBNET_INLINE void keep(const float*& pointer) { asm("" : "+r"(pointer)); }
 
 /// The sums of the tile of C from a row on. BY_TERMS: a row of A's terms stand side by side, else a
-/// term's rows. ASKS: B is not in cache yet; `more` terms follow in it.
+/// term's rows. ASKS: B is not in cache yet. `more` terms follow in A and B.
 template <bool BY_TERMS, bool ASKS, int ROWS, int VECTORS>
 VIBNET_INLINE void sum_tile(const Product& p, int row, int more, Vector (&sums)[ROWS][VECTORS]) {
   constexpr int kPointers = BY_TERMS ? (ROWS + kRowsOfPointer - 1) / kRowsOfPointer : 1;
@@ -106,11 +106,14 @@ VIBNET_INLINE void sum_tile(const Product& p, int row, int more, Vector (&sums)[
   int d = 0;
   for (; d + kTerms <= p.depth; d += kTerms) {
     // What is behind may be another thread's to write.
-    const float* next = b + (p.depth - d + more > kAhead ? kAhead : 0) * b_depth;
+    const int ahead = p.depth - d + more > kAhead ? kAhead : 0;
+    const float* next_a = a[0] + ahead * stride;
+    const float* next_b = b + ahead * b_depth;
 #pragma GCC unroll 2
-    for (int term = 0; term < kTerms; ++term, next += b_depth) {
+    for (int term = 0; term < kTerms; ++term, next_a += stride, next_b += b_depth) {
+      if (!BY_TERMS) __builtin_prefetch(next_a);
 #pragma GCC unroll 4
-      for (int v = 0; ASKS && v < VECTORS; ++v) __builtin_prefetch(next + v * kWidth);
+      for (int v = 0; ASKS && v < VECTORS; ++v) __builtin_prefetch(next_b + v * kWidth);
       add_term(term);
     }
     end_terms(kTerms);
