@@ -69,6 +69,20 @@ def need_programs(build, *programs):
             end("%s is not there; build the project first, and name its build folder" % path)
 
 
+def training_parser(doc):
+    """Of a program that has vibnet-train run a solver in a folder with its data."""
+    made = parser(doc)
+    for name, metavar in (("build", "BUILD_FOLDER"), ("data", "DATA_FOLDER"), ("solver", "SOLVER")):
+        made.add_argument(name, metavar=metavar, type=os.path.abspath)
+    return made
+
+
+def need_training(arguments):
+    need_programs(arguments.build, "tools/vibnet-train")
+    need_folder("DATA_FOLDER", arguments.data)
+    need_file("SOLVER", arguments.solver)
+
+
 def need_file(name, path):
     if not (os.path.isfile(path) and os.access(path, os.R_OK)):
         end("%s: %s must be a file that can be read" % (name, path))

@@ -54,15 +54,11 @@ def print_difference(folders):
 
 
 def parse():
-    parser = checks.parser(__doc__)
-    for name, metavar in (("build", "BUILD_FOLDER"), ("data", "DATA_FOLDER"), ("solver", "SOLVER")):
-        parser.add_argument(name, metavar=metavar, type=os.path.abspath)
+    parser = checks.training_parser(__doc__)
     parser.add_argument("interval", metavar="INTERVAL", type=checks.count(1))
     checks.add_rest(parser, "fields", checks.setting)
     arguments = parser.parse_args()
-    checks.need_programs(arguments.build, "tools/vibnet-train")
-    checks.need_folder("DATA_FOLDER", arguments.data)
-    checks.need_file("SOLVER", arguments.solver)
+    checks.need_training(arguments)
     return arguments
 
 

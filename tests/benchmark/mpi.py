@@ -48,9 +48,7 @@ def rounds_or_setting(text):
 
 
 def parse():
-    parser = checks.parser(__doc__)
-    for name, metavar in (("build", "BUILD_FOLDER"), ("data", "DATA_FOLDER"), ("solver", "SOLVER")):
-        parser.add_argument(name, metavar=metavar, type=os.path.abspath)
+    parser = checks.training_parser(__doc__)
     parser.add_argument("iterations", metavar="ITERATIONS", type=checks.count(WARM_UP + 2))
     checks.add_rest(parser, "fields", rounds_or_setting)
     arguments = parser.parse_args()
@@ -58,9 +56,7 @@ def parse():
     arguments.rounds = fields.pop(0) if fields and isinstance(fields[0], int) else 1
     if any(isinstance(field, int) for field in fields):
         parser.error("ROUNDS stands once, behind ITERATIONS")
-    checks.need_programs(arguments.build, "tools/vibnet-train")
-    checks.need_folder("DATA_FOLDER", arguments.data)
-    checks.need_file("SOLVER", arguments.solver)
+    checks.need_training(arguments)
     if not shutil.which("mpirun"):
         checks.end("mpirun is not there; install Open MPI")
     return arguments
