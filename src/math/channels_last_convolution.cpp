@@ -19,10 +19,7 @@ constexpr int kPanel = PackedWeights::kPanel;
 }  // namespace
 
 bool ChannelsLastConvolution::is_pointwise(const Convolution& c) {
-  return c.groups == 1 &&
-         std::all_of(c.window.axes.begin(), c.window.axes.end(), [](const WindowAxis& axis) {
-           return axis.kernel == 1 && axis.stride == 1 && axis.pad == 0;
-         });
+  return c.groups == 1 && c.window.is_pointwise();
 }
 
 bool ChannelsLastConvolution::is_depthwise(const Convolution& c) {

@@ -157,6 +157,12 @@ int Window::positions() const {
   return product;
 }
 
+bool Window::is_pointwise() const {
+  return std::all_of(axes.begin(), axes.end(), [](const WindowAxis& axis) {
+    return axis.kernel == 1 && axis.stride == 1 && axis.pad == 0;
+  });
+}
+
 Rows all_rows(const Window& window) {
   return {0, window.axes.size() > 2 ? 1 : window.axes.front().outputs()};
 }

@@ -47,6 +47,8 @@ struct Window {
   int taps() const;
   /// Columns of the column matrix: the places where the window stands.
   int positions() const;
+  /// Whether each place sees one value of each channel, and each value has one place.
+  bool is_pointwise() const;
 };
 
 /// Rows of places: along the window's last two axes where it has no others, else all are one row.

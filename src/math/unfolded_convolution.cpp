@@ -42,12 +42,6 @@ int part_size(int count, int jobs, int step) {
   return std::max(step, parts(parts(count, wanted), step) * step);
 }
 
-bool is_pointwise(const Window& window) {
-  return std::all_of(window.axes.begin(), window.axes.end(), [](const WindowAxis& axis) {
-    return axis.kernel == 1 && axis.stride == 1 && axis.pad == 0;
-  });
-}
-
 /// Whether the products of a pointwise convolution leave fewer lanes empty where the places are
 /// rows and the filters columns, what it costs to turn the results about counted.
 bool fills_more_by_places(const Convolution& c) {
@@ -69,7 +63,7 @@ UnfoldedConvolution::UnfoldedConvolution(const Convolution& convolution)
       rows_(all_rows(convolution.window).end) {
   const int places = convolution_.places();
   if (places < kFewPlaces) samples_per_piece_ = 2 * kFewPlaces / places;
-  is_plain_ = is_pointwise(convolution_.window) && is_direct();
+  is_plain_ = convolution_.window.is_pointwise() && is_direct();
   if (is_plain_) {
     rows_ = places;
     rows_per_piece_ = places <= kFewPlainPlaces ? places : kPlainPlaces;
