@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 
+#include "layers/relu_layer.h"
 #include "math/parallel.h"
 #include "math/scratch.h"
 
@@ -15,6 +17,12 @@ constexpr int kBlock = 1024;
 /// values that stand side by side, of as many samples as make a tile.
 constexpr int kRun = 128;
 constexpr int kTile = 2048;
+
+/// What a ReLU multiplies by below 0.
+std::optional<float> relu_slope(const ChannelwiseLayer& layer) {
+  const auto* relu = dynamic_cast<const ReLULayer*>(&layer);
+  return relu == nullptr ? std::nullopt : std::optional(relu->negative_slope());
+}
 
 }  // namespace
 
@@ -155,9 +163,19 @@ void ChannelPass::forward_tile(const Tile& tile, const float* x, float* y) {
   tile.scatter(to, y);
 }
 
+bool ChannelPass::runs_by_planes() const {
+  if (!layers_.back()->runs_by_planes() || layers_.size() > 2) return false;
+  return layers_.size() == 1 || relu_slope(*layers_[0]).value_or(-1) >= 0;
+}
+
+float ChannelPass::slope() const { return layers_.size() == 1 ? 1 : *relu_slope(*layers_[0]); }
+
+bool ChannelPass::inverts() const { return runs_by_planes() && layers_.back()->inverts(); }
+
 void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
   const float* x = bottom[0]->cpu_data();
   float* y = top[0]->mutable_cpu_data();
+  if (runs_by_planes()) return layers_.back()->forward_planes(slope(), x, y);
   for (ChannelwiseLayer* layer : layers_) layer->begin_forward(bottom);
   const Tiling tiling = this->tiling(bottom);
   if (layers_[0]->looks()) {
@@ -169,11 +187,6 @@ void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
   for (ChannelwiseLayer* layer : layers_) layer->end_forward();
 }
 
-bool ChannelPass::inverts() const {
-  return layers_.back()->inverts() &&
-         (layers_.size() == 1 || (layers_.size() == 2 && layers_[0]->needs_sign_only()));
-}
-
 void ChannelPass::backward_tile(const Tile& tile, const float* x, const float* y, const float* dy,
                                 float* dx) {
   const int last = static_cast<int>(layers_.size()) - 1;
@@ -182,9 +195,8 @@ void ChannelPass::backward_tile(const Tile& tile, const float* x, const float* y
   float* y_buffer = x_buffer + tile.count();
   float* d_buffer = y_buffer + tile.count();
   float* between = d_buffer + tile.count();
-  const bool inverts = x == y && this->inverts();
-  const float* x_blocks = inverts ? nullptr : tile.gather(x, x_buffer);
-  const float* y_blocks = inverts || layers_[last]->needs_y() ? tile.gather(y, y_buffer) : nullptr;
+  const float* x_blocks = tile.gather(x, x_buffer);
+  const float* y_blocks = layers_[last]->needs_y() ? tile.gather(y, y_buffer) : nullptr;
   const float* dy_blocks = tile.gather(dy, d_buffer);
   float* dx_blocks = dx == nullptr ? d_buffer : tile.target(dx, d_buffer);
   for (int c = 0; c < tile.channels; ++c) {
@@ -192,13 +204,6 @@ void ChannelPass::backward_tile(const Tile& tile, const float* x, const float* y
     const std::ptrdiff_t begin = std::ptrdiff_t{c} * tile.channel_count();
     const float* y_block = y_blocks == nullptr ? nullptr : y_blocks + begin;
     const float* d = dy_blocks + begin;
-    if (inverts) {
-      layers_[last]->backward_block(block, nullptr, y_block, d, dx_blocks + begin);
-      if (last == 0) continue;
-      const float* signs = layers_[1]->signs_of_x(block, y_block, x_buffer + begin);
-      layers_[0]->backward_block(block, signs, signs, dx_blocks + begin, dx_blocks + begin);
-      continue;
-    }
     const auto after = [&](int layer) { return between + layer * block.count(); };
     const auto before = [&](int layer) { return layer == 0 ? x_blocks + begin : after(layer - 1); };
     for (int i = 0; i < last; ++i) layers_[i]->forward_block(block, before(i), after(i));
@@ -230,6 +235,10 @@ void ChannelPass::backward(const Blobs& top, const std::vector<bool>& propagate_
   const float* y = top[0]->cpu_data();
   const float* dy = top[0]->cpu_diff();
   float* dx = propagate_down[0] ? bottom[0]->mutable_cpu_diff() : nullptr;
+  if (runs_by_planes()) {
+    layers_.back()->backward_planes(slope(), x == y ? nullptr : x, y, dy, dx);
+    return layers_.back()->end_backward(propagate_down, bottom);
+  }
   const Tiling tiling = this->tiling(bottom);
   for (ChannelwiseLayer* layer : layers_) layer->begin_backward(tiling.parts());
   for_each_tile(tiling, [&](const Tile& tile) { backward_tile(tile, x, y, dy, dx); });

@@ -30,6 +30,8 @@ class ChannelPass {
   template <typename Body>
   void for_each_tile(const Tiling& tiling, const Body& body) const;
   bool is_elementwise() const;
+  bool runs_by_planes() const;
+  float slope() const;
   Tiling tiling(const Blobs& bottom) const;
   void look_at(const Tile& tile, const float* x);
   void forward_tile(const Tile& tile, const float* x, float* y);

@@ -69,15 +69,17 @@ class ChannelwiseLayer : public Layer {
   virtual bool needs_x() const { return true; }
   /// Whether backward_block gets y; else a null pointer.
   virtual bool needs_y() const { return false; }
-  /// Whether backward_block sees nothing of x, or of y where that stands for x, but its sign.
-  virtual bool needs_sign_only() const { return false; }
-  /// Whether y says what x was: then backward_block does with y where x is a null pointer, and
-  /// signs_of_x gives a layer below values of x's signs, which are y or stand in the buffer.
+  /// Whether the layer does a pass of its own, alone or behind a ReLU, by planes: the pass calls
+  /// these two then, with the ReLU's slope below 0 or 1 for none, and nothing else but end_forward
+  /// and end_backward.
+  virtual bool runs_by_planes() const { return false; }
+  /// y may be x.
+  virtual void forward_planes(float /*slope*/, const float* /*x*/, float* /*y*/) {}
+  /// x is a null pointer where it is not kept, which inverts() allows; dx where nobody needs it.
+  virtual void backward_planes(float /*slope*/, const float* /*x*/, const float* /*y*/,
+                               const float* /*dy*/, float* /*dx*/) {}
+  /// Whether backward_planes can do with y alone.
   virtual bool inverts() const { return false; }
-  virtual const float* signs_of_x(const ChannelBlock& /*block*/, const float* y,
-                                  float* /*buffer*/) {
-    return y;
-  }
 
   virtual void begin_forward(const Blobs& /*bottom*/) {}
   /// Whether the layer looks at a whole channel before forward_block gets any of it.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "math/parallel.h"
+#include "math/scratch.h"
 #include "simd/kernels.h"
 
 namespace vibnet {
@@ -13,11 +14,6 @@ namespace {
 
 /// About how many values take as long as drawing one.
 constexpr std::int64_t kValuesOfADraw = 16;
-
-/// 0 for a factor of which nothing can be restored.
-float inverse(float factor) {
-  return std::fabs(factor) < std::numeric_limits<float>::min() ? 0 : 1 / factor;
-}
 
 }  // namespace
 
@@ -171,7 +167,7 @@ void GateLayer::set_test_factors() {
   std::copy(factors.begin(), factors.end(), factors_.mutable_cpu_data());
 }
 
-void GateLayer::set_factors(Noise kind, const Drawn& of) {
+void GateLayer::set_factors(Noise kind, const Drawn& of, const SampleVisit& visit) {
   const RandomKey key = random_key();
   const int* numbers = this->numbers();
   // Of the units' numbers: the blocks of four draws, and where in those each unit's is.
@@ -196,6 +192,7 @@ void GateLayer::set_factors(Noise kind, const Drawn& of) {
   };
   float* slopes = slopes_.mutable_cpu_data();
   float* factors = factors_.mutable_cpu_data();
+  factors_now_ = factors;
   parallel_for(samples_, grain_of(kValuesOfADraw * channels_),
                [&](std::int64_t begin, std::int64_t end) {
                  std::vector<float> values(std::max<std::size_t>(4, 4 * blocks.size()), 0.5f);
@@ -209,6 +206,7 @@ void GateLayer::set_factors(Noise kind, const Drawn& of) {
                    of(are_in_order ? values.data() : noise.data(), factor, slope);
                    for (int c = 0; !are_in_order && c < channels_; ++c)
                      if (numbers[c] == kFrozen) factor[c] = slope[c] = 0;
+                   visit(n);
                  }
                });
 }
@@ -247,8 +245,49 @@ GateLayer::UnitSums GateLayer::sum_samples() const {
 }
 
 void GateLayer::begin_forward(const Blobs& /*bottom*/) {
-  is_training() ? draw_factors() : set_test_factors();
+  is_training() ? draw_factors([](std::int64_t) {}) : set_test_factors();
   factors_now_ = factors_.cpu_data();
+}
+
+/// Calls visit(first plane, planes) for planes side by side, of one sample each time, on all
+/// threads.
+template <typename Visit>
+void GateLayer::for_planes(const Visit& visit) const {
+  const std::int64_t channels = channels_;
+  parallel_for(samples_ * channels, grain_of(spatial_), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t next = begin; begin < end; begin = next) {
+      next = std::min(end, (begin / channels + 1) * channels);
+      visit(begin, static_cast<int>(next - begin));
+    }
+  });
+}
+
+GatedPlanes GateLayer::gated(std::int64_t plane, int planes, float slope) const {
+  return {planes, spatial_, factors_now_ + (is_training() ? plane : plane % channels_), slope};
+}
+
+void GateLayer::forward_planes(float slope, const float* x, float* y) {
+  const Kernels& loops = kernels();
+  const auto gate = [&](std::int64_t plane, int planes) {
+    loops.gate(gated(plane, planes, slope), x + plane * spatial_, y + plane * spatial_);
+  };
+  if (is_training() && sample_size() < kParallelGrain)
+    return draw_factors([&](std::int64_t n) { gate(n * channels_, channels_); });
+  begin_forward({});
+  for_planes(gate);
+}
+
+void GateLayer::backward_planes(float slope, const float* x, const float* y, const float* dy,
+                                float* dx) {
+  const Kernels& loops = kernels();
+  factors_now_ = factors_.cpu_data();
+  float* sums = sums_.mutable_cpu_data();
+  for_planes([&](std::int64_t plane, int planes) {
+    const std::int64_t at = plane * spatial_;
+    float* to = dx == nullptr ? scratch(std::size_t(planes) * spatial_) : dx + at;
+    loops.gate_gradient(gated(plane, planes, slope), x == nullptr ? nullptr : x + at, y + at,
+                        dy + at, to, sums + plane);
+  });
 }
 
 /// Where a unit has one value: calls visit(i, unit) for each value of a block, of a channel's
@@ -278,48 +317,19 @@ void GateLayer::forward_block(const ChannelBlock& block, const float* x, float* 
   multiply(block, x, y);
 }
 
-/// Those of y where the block's factors are positive, as they are but for rare noise.
-const float* GateLayer::signs_of_x(const ChannelBlock& block, const float* y, float* buffer) {
-  const float* factors =
-      factors_now_ + block.channel + std::ptrdiff_t{block.first_sample} * channels_;
-  float least = std::numeric_limits<float>::infinity();
-  if (spatial_ == 1)
-    for_each_unit(block, [&](int, int unit) { least = std::min(least, factors[unit]); });
-  else
-    for (int n = 0; n < block.samples; ++n) least = std::min(least, factors[n * channels_]);
-  if (least >= std::numeric_limits<float>::min()) return y;
-  if (spatial_ == 1) {
-    for_each_unit(block, [&](int i, int unit) { buffer[i] = y[i] * inverse(factors[unit]); });
-    return buffer;
-  }
-  for (int n = 0; n < block.samples; ++n)
-    kernels().blocks.multiply_add(y + n * block.values, 0, inverse(factors[n * channels_]), 0,
-                                  buffer + n * block.values, block.values);
-  return buffer;
-}
-
 void GateLayer::begin_backward(int /*parts*/) {
   factors_now_ = factors_.cpu_data();
   if (spatial_ != 1) sums_.set_data(0);  // else each is written once
   sums_now_ = sums_.mutable_cpu_data();
 }
 
-/// x may be null, and is y over the factor then.
-void GateLayer::backward_block(const ChannelBlock& block, const float* x, const float* y,
+void GateLayer::backward_block(const ChannelBlock& block, const float* x, const float* /*y*/,
                                const float* dy, float* dx) {
-  const std::ptrdiff_t first = std::ptrdiff_t{block.first_sample} * channels_ + block.channel;
-  float* sums = sums_now_ + first;
-  const float* factors = factors_now_ + first;
-  if (spatial_ == 1 && x != nullptr)
-    for_each_unit(block, [&](int i, int unit) { sums[unit] = x[i] * dy[i]; });
-  else if (spatial_ == 1)
-    for_each_unit(block,
-                  [&](int i, int unit) { sums[unit] = y[i] * inverse(factors[unit]) * dy[i]; });
+  float* sums = sums_now_ + std::ptrdiff_t{block.first_sample} * channels_ + block.channel;
+  if (spatial_ == 1) for_each_unit(block, [&](int i, int unit) { sums[unit] = x[i] * dy[i]; });
   for (int n = 0; spatial_ != 1 && n < block.samples; ++n) {
     const std::ptrdiff_t at = std::ptrdiff_t{n} * block.values;
-    const float* values = (x != nullptr ? x : y) + at;
-    const float scale = x != nullptr ? 1 : inverse(factors[n * channels_]);
-    sums[n * channels_] += scale * kernels().blocks.dot(values, 0, dy + at, block.values);
+    sums[n * channels_] += kernels().blocks.dot(x + at, 0, dy + at, block.values);
   }
   multiply(block, dy, dx);
 }

@@ -8,6 +8,7 @@
 
 #include "core/gate_rule.h"
 #include "layers/channelwise_layer.h"
+#include "simd/kernels.h"
 
 namespace vibnet {
 
@@ -41,9 +42,12 @@ class GateLayer : public ChannelwiseLayer {
   void begin_forward(const Blobs& bottom) override;
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
   void begin_backward(int parts) override;
+  bool runs_by_planes() const override { return true; }
+  void forward_planes(float slope, const float* x, float* y) override;
+  void backward_planes(float slope, const float* x, const float* y, const float* dy,
+                       float* dx) override;
   /// In TRAIN, where a factor of 0, but for a shut unit's, is a draw in many millions.
   bool inverts() const override { return is_training(); }
-  const float* signs_of_x(const ChannelBlock& block, const float* y, float* buffer) override;
   void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,
                       float* dx) override;
   void end_backward(const std::vector<bool>& propagate_down, const Blobs& bottom) override;
@@ -104,8 +108,10 @@ class GateLayer : public ChannelwiseLayer {
 
   /// Checks bottom, gamma and unit, and makes a parameter blob for each of these fillers.
   void set_up_gate(const Blobs& bottom, const std::vector<FillerParameter>& fillers);
-  /// TRAIN: the factors of this iteration's samples.
-  virtual void draw_factors() = 0;
+  /// What is to be done with a sample whose factors have just been drawn, on any thread.
+  using SampleVisit = std::function<void(std::int64_t sample)>;
+  /// TRAIN: the factors of this iteration's samples, by set_factors.
+  virtual void draw_factors(const SampleVisit& visit) = 0;
   /// The gradient of `weight` times what a unit adds to kl(), by its value in each of blobs().
   virtual std::array<double, 2> kl_gradient(int unit, double weight) const = 0;
   /// Adds to the diffs of blobs(), from sums_ and, in TRAIN, slopes_.
@@ -125,8 +131,8 @@ class GateLayer : public ChannelwiseLayer {
   /// What the noise of one sample's units makes of their factors and slopes.
   using Drawn = std::function<void(const float* noise, float* factors, float* slopes)>;
   /// Draws each sample's and unit's noise, and sets factors and slopes to what `of` makes of it,
-  /// and of frozen units to 0.
-  void set_factors(Noise noise, const Drawn& of);
+  /// and of frozen units to 0; then visits the sample.
+  void set_factors(Noise noise, const Drawn& of, const SampleVisit& visit);
   /// Per unit: sum_n sum_s dL/dy x, and in TRAIN the same with each sample's slope.
   struct UnitSums {
     std::vector<float> plain;
@@ -157,6 +163,10 @@ class GateLayer : public ChannelwiseLayer {
   template <typename Visit>
   void for_each_unit(const ChannelBlock& block, const Visit& visit) const;
   void multiply(const ChannelBlock& block, const float* from, float* to) const;
+  std::ptrdiff_t sample_size() const { return std::ptrdiff_t{channels_} * spatial_; }
+  template <typename Visit>
+  void for_planes(const Visit& visit) const;
+  GatedPlanes gated(std::int64_t plane, int planes, float slope) const;
 
   const float* factors_now_ = nullptr;
   std::vector<std::uint64_t> stamps_of_factors_;

@@ -42,11 +42,11 @@ std::array<double, 2> HardConcreteLayer::kl_gradient(int unit, double weight) co
   return {weight * pressures()[unit] * open * (1 - open), 0};
 }
 
-void HardConcreteLayer::draw_factors() {
+void HardConcreteLayer::draw_factors(const SampleVisit& visit) {
   const float* log_alpha = blobs_[0]->cpu_data();
   const StretchedSigmoid gate = stretched_sigmoid();
   const float beta = this->gate().beta();
-  set_factors(Noise::UNIFORM, [&](const float* noise, float* factors, float* slopes) {
+  const auto of = [&](const float* noise, float* factors, float* slopes) {
     for (int c = 0; c < channels_; ++c) {
       const float u = noise[c];
       const GateDraw drawn =
@@ -54,7 +54,8 @@ void HardConcreteLayer::draw_factors() {
       factors[c] = drawn.factor;
       slopes[c] = drawn.slope;
     }
-  });
+  };
+  set_factors(Noise::UNIFORM, of, visit);
 }
 
 void HardConcreteLayer::add_gradients() {

@@ -44,7 +44,7 @@ class HardConcreteLayer : public GateLayer {
   double kl() const override;
 
  protected:
-  void draw_factors() override;
+  void draw_factors(const SampleVisit& visit) override;
   std::array<double, 2> kl_gradient(int unit, double weight) const override;
   void add_gradients() override;
   const HardConcreteParameter& gate() const { return parameter_.hard_concrete_param(); }

@@ -58,16 +58,17 @@ std::array<double, 2> InformationBottleneckLayer::kl_gradient(int unit, double w
   return {by_moment * mu, -0.5 * by_moment * mu * mu};
 }
 
-void InformationBottleneckLayer::draw_factors() {
+void InformationBottleneckLayer::draw_factors(const SampleVisit& visit) {
   const float* mu = blobs_[0]->cpu_data();
   const float* log_sigma2 = blobs_[1]->cpu_data();
   std::vector<float> sigma(channels_);
   on_all_units([&](int c) { sigma[c] = std::exp(0.5f * log_sigma2[c]); });
   const int channels = channels_;
-  set_factors(Noise::NORMAL, [&](const float* noise, float* factors, float* slopes) {
+  const auto of = [&](const float* noise, float* factors, float* slopes) {
     for (int c = 0; c < channels; ++c) factors[c] = mu[c] + sigma[c] * noise[c];
     std::copy_n(noise, channels, slopes);
-  });
+  };
+  set_factors(Noise::NORMAL, of, visit);
 }
 
 void InformationBottleneckLayer::add_gradients() {

@@ -15,9 +15,7 @@ VIBNET_INLINE float sum_of(int count, const VectorTerm& vector_term, const Term&
     for (int v = 0; v < 4; ++v) sums[v] += vector_term(i + v * kWidth);
   }
   for (; i + kWidth <= count; i += kWidth) sums[0] += vector_term(i);
-  const Vector all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  float total = 0;
-  for (int lane = 0; lane < kWidth; ++lane) total += all[lane];
+  float total = sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
   for (; i < count; ++i) total += term(i);
   return total;
 }

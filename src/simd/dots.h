@@ -4,13 +4,6 @@
 
 namespace vibnet::VIBNET_ISA {
 
-VIBNET_INLINE float sum_of(Vector v) {
-  float total = 0;
-#pragma GCC unroll 16
-  for (int i = 0; i < kWidth; ++i) total += v[i];
-  return total;
-}
-
 template <int ROWS>
 VIBNET_INLINE void dots_of(const float* x, const float* rows, std::ptrdiff_t row, int depth,
                            float* sums) {

@@ -3,6 +3,7 @@
 #include "simd/depthwise.h"
 #include "simd/depthwise_places.h"
 #include "simd/dots.h"
+#include "simd/gates.h"
 #include "simd/multiply.h"
 #include "simd/normals.h"
 #include "simd/planes.h"
@@ -35,6 +36,8 @@ constexpr Kernels kKernels = {VIBNET_STRING(VIBNET_ISA),
                               winograd_kernels<Winograd4>(),
                               winograd_kernels<Winograd2By5>(),
                               winograd_kernels<Winograd4By5>(),
-                              {sum, dot, squares, multiply_add, subtract, scale_by_sign}};
+                              {sum, dot, squares, multiply_add, subtract, scale_by_sign},
+                              gate,
+                              gate_gradient};
 
 }  // namespace vibnet::VIBNET_ISA

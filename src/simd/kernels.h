@@ -109,6 +109,16 @@ struct BlockKernels {
   void (*scale_by_sign)(const float* x, float slope, const float* from, float* to, int count);
 };
 
+/// Planes side by side, each times a factor of its own, of what a ReLU makes of x: what is below 0
+/// is multiplied by `slope` before, which is 1 where there is no ReLU.
+struct GatedPlanes {
+  int planes;
+  /// Of each plane.
+  int values;
+  const float* factors;
+  float slope;
+};
+
 /// The largest value of each of `count` windows side by side, and where in the plane it stands; of
 /// equal ones the first. The first window's first pixel is plane[first]. Up to kLanes floats behind
 /// a window are read.
@@ -264,6 +274,12 @@ struct Kernels {
   WinogradKernels winograd2_by5;
   WinogradKernels winograd4_by5;
   BlockKernels blocks;
+  /// y may be x.
+  void (*gate)(const GatedPlanes& gated, const float* x, float* y);
+  /// The way back, from x or, where that is null and no slope is below 0, from y: writes dL/dx,
+  /// which may be dL/dy, and each plane's sum of dL/dy times what its factor multiplied.
+  void (*gate_gradient)(const GatedPlanes& gated, const float* x, const float* y, const float* dy,
+                        float* dx, float* sums);
 };
 
 /// The kernels for an instruction set (baseline, avx2, avx512); for no name, for the best that this

@@ -28,6 +28,16 @@ VIBNET_INLINE Vector load(const float* p) {
 }
 VIBNET_INLINE void store(Vector v, float* p) { __builtin_memcpy(p, &v, sizeof(v)); }
 VIBNET_INLINE Vector broadcast(float x) { return x - Vector{}; }
+/// By halves, as one would wait for each of kWidth additions in turn.
+VIBNET_INLINE float sum_of(Vector v) {
+  float lanes[kWidth];
+  store(v, lanes);
+#pragma GCC unroll 4
+  for (int half = kWidth / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
 /// What is not a number stays so.
 VIBNET_INLINE Vector rectified(Vector x) { return x < 0 ? Vector{} : x; }
 
