@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "math/thread_team.h"
+
 namespace vibnet {
 
 /// How many parts of so many things, the last perhaps of fewer, make n.
@@ -28,22 +30,17 @@ template <typename Body>
   own(begin, end);
 }
 
-/// Calls body(begin, end) over [0, n) in pieces, on all threads when n > grain. What the body
-/// writes for one index must not depend on where the pieces end.
+/// Whether work is to be done by the calling thread alone, since its team's others are at work, or
+/// there are none.
+inline bool is_alone() { return ThreadTeam::is_at_work() || omp_get_max_threads() == 1; }
+
+/// Calls body(thread) on all threads of the caller's team, itself being 0.
 template <typename Body>
-void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
-  if (n <= grain || omp_in_parallel() || omp_get_max_threads() == 1) {
-    if (n > 0) call_body(body, 0, n);
-    return;
-  }
-#pragma omp parallel
-  {
-    const std::int64_t threads = omp_get_num_threads();
-    const std::int64_t piece = (n + threads - 1) / threads;
-    const std::int64_t begin = std::min(n, piece * omp_get_thread_num());
-    const std::int64_t end = std::min(n, begin + piece);
-    if (begin < end) call_body(body, begin, end);
-  }
+void on_team(const Body& body) {
+  ThreadTeam::own().run(
+      omp_get_max_threads(),
+      [](const void* argument, int thread) { (*static_cast<const Body*>(argument))(thread); },
+      &body);
 }
 
 /// A share of some jobs, of which threads take one after the other. On a cache line of its own.
@@ -53,11 +50,11 @@ struct alignas(64) JobShare {
 };
 
 /// Calls body(job, thread) for each of `jobs` pieces of work of about one size. Each thread takes
-/// those that parallel_for would give it, whose memory its core is likely to hold, and then helps
-/// the others with theirs.
+/// those that stand beside each other, as with other loops over the same things, so that its core
+/// is likely to hold their memory; and then helps the others with theirs.
 template <typename Body>
 void parallel_jobs(int jobs, const Body& body) {
-  if (jobs <= 1 || omp_in_parallel() || omp_get_max_threads() == 1) {
+  if (jobs <= 1 || is_alone()) {
     for (int job = 0; job < jobs; ++job) body(job, 0);
     return;
   }
@@ -67,14 +64,29 @@ void parallel_jobs(int jobs, const Body& body) {
     shares[s].next = std::min(jobs, s * size);
     shares[s].end = std::min(jobs, (s + 1) * size);
   }
-#pragma omp parallel
-  {
-    const int thread = omp_get_thread_num();
+  on_team([&](int thread) {
     for (std::size_t i = 0; i < shares.size(); ++i) {
       JobShare& share = shares[(thread + i) % shares.size()];
       for (int job = share.next++; job < share.end; job = share.next++) body(job, thread);
     }
+  });
+}
+
+/// Calls body(begin, end) over [0, n) in pieces, on all threads when n > grain. What the body
+/// writes for one index must not depend on where the pieces end.
+template <typename Body>
+void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
+  if (n <= grain || is_alone()) {
+    if (n > 0) call_body(body, 0, n);
+    return;
   }
+  // So many that one who is late can be helped.
+  constexpr int kPiecesOfAThread = 4;
+  const std::int64_t wanted = std::int64_t{kPiecesOfAThread} * omp_get_max_threads();
+  const std::int64_t piece = (n + wanted - 1) / wanted;
+  parallel_jobs(static_cast<int>((n + piece - 1) / piece), [&](int job, int /*thread*/) {
+    call_body(body, job * piece, std::min(n, (job + 1) * piece));
+  });
 }
 
 /// parallel_jobs for parts of a product of so many multiply-adds, where those take longer than it
