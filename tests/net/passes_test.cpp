@@ -17,6 +17,7 @@
 #include "support/trained_graph.h"
 #include "support/trained_net.h"
 #include "vibnet/net.h"
+#include "vibnet/random.h"
 #include "vibnet/synced_memory.h"
 
 namespace vibnet {
@@ -66,6 +67,25 @@ std::vector<NamedValues> two_passes(const NetParameter& model, const NetParamete
 
 bool is_finite(const NamedValues& values) { return std::isfinite(difference(values, values)); }
 
+/// The net with losses in its midst, layers that learn nothing, and gradients that go no further.
+NetParameter with_exceptions(NetParameter model, std::uint32_t seed) {
+  RandomSequence random(random_key(seed, "exceptions"));
+  const auto is_drawn = [&] { return random.uniform() < 0.1F; };
+  for (LayerParameter& layer : *model.mutable_layer()) {
+    if (layer.bottom_size() == 0 || layer.type() == "Silence") continue;
+    const std::string& type = layer.type();
+    const bool learns =
+        type == "Convolution" || type == "InnerProduct" || type == "InformationBottleneck";
+    if (learns && layer.param_size() == 0 && is_drawn()) layer.add_param()->set_lr_mult(0);
+    if (layer.top_size() == 1 && layer.loss_weight_size() == 0 && is_drawn())
+      layer.add_loss_weight(0.3F);
+    if (!is_drawn()) continue;
+    for (int b = 0; b < layer.bottom_size(); ++b) layer.add_propagate_down(false);
+  }
+  model.set_force_backward(false);
+  return model;
+}
+
 void train_graph(std::uint32_t seed, Fused* counts) {
   const RandomGraph graph = random_graph(seed);
   const NetParameter weights = random_graph_weights(graph, seed);
@@ -78,6 +98,12 @@ void train_graph(std::uint32_t seed, Fused* counts) {
   ++counts->finite;
   const auto tolerance = [](int i) { return i % 2 == 0 ? kTolerance : kGradientTolerance; };
   for (int i = 0; i < 4; ++i) EXPECT_LE(difference(expected[i], found[i]), tolerance(i)) << i;
+
+  const NetParameter excepted = with_exceptions(apart, seed);
+  const auto expected_excepted = two_passes(excepted, weights, true);
+  const auto found_excepted = two_passes(excepted, weights, false);
+  for (int i = 0; i < 4; ++i)
+    EXPECT_LE(difference(expected_excepted[i], found_excepted[i]), tolerance(i)) << i;
 
   const NetParameter in_place = for_training(net_of(graph.prototxt), InPlace::YES);
   const std::string error = error_of([&] { Net(in_place, options_of(TRAIN, true)); });
