@@ -165,8 +165,11 @@ bool Net::join_blobs_of_pass(int first, int end) {
   const int maker = maker_of(bottom, first);
   if (bottom == top || maker < 0 || bottoms_[maker].empty()) return false;
   if (spoils_gradient(first) || spoils_gradient(end - 1)) return false;
+  const bool hands_gradient_down = layer_needs_backward_[first] && propagate_down_[first][0];
   for (int i = maker; i < first; ++i) {
     if (!contains(tops_[i], bottom)) continue;
+    // It would take the top's gradient for its own, which is 0.
+    if (layer_needs_backward_[i] && !hands_gradient_down) return false;
     if (layers_[i]->shares_data() || layers_[i]->reads_tops(bottoms_[i], tops_[i])) return false;
     const auto& pass = passes_[pass_of_[i]];
     if (pass != nullptr && pass->inverts() && is_in_place(i)) return false;

@@ -139,7 +139,8 @@ void Net::share_diffs() {
     for (std::size_t b = 0; b < bottoms_[i].size(); ++b) {
       if (!propagate_down_[i][b]) continue;
       extend(bottoms_[i][b], pass_of_[i], &lives);
-      if (!contains(tops_[i], bottoms_[i][b])) written.insert(bottoms_[i][b]);
+      const bool is_within_pass = pass_of_[i] != i;
+      if (!is_within_pass && !contains(tops_[i], bottoms_[i][b])) written.insert(bottoms_[i][b]);
     }
     for (Blob* top : tops_[i]) extend(top, pass_of_[i], &lives);
   }
