@@ -14,6 +14,7 @@
 namespace vibnet {
 
 class ChannelPass;
+class ChannelwiseLayer;
 class GateLayer;
 class GpuOutOfMemory;
 class Net;
@@ -152,6 +153,8 @@ class Net {
   int spoiled_by(int layer) const;
   bool give_own_bottom(int layer);
   void part_blobs_in_place();
+  std::vector<ChannelwiseLayer*> members_of_pass(int first, int end) const;
+  bool may_begin_pass(int layer) const;
   bool joins_pass(int layer, int first) const;
   int writer_of(const Blob* blob, int layer) const;
   int maker_of(const Blob* blob, int layer) const;
@@ -161,6 +164,7 @@ class Net {
   void fuse_relu(int relu);
   int reader_of(const Blob* blob) const;
   void put_channels_last(int depthwise);
+  void fuse_on_cpu();
   void fuse_layers();
   bool join_blobs_of_pass(int first, int end);
   bool keep_bottom_of_pass(int first, int end);

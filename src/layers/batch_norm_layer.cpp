@@ -23,17 +23,6 @@ void BatchNormLayer::begin_looks(int parts) {
   looks_.assign(static_cast<std::size_t>(parts) * channels(), {});
 }
 
-/// Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
-/// Variances, 1979.
-void BatchNormLayer::Moments::add(const Moments& others) {
-  const double all = count + others.count;
-  if (all == 0) return;
-  const double apart = others.mean - mean;
-  squares += others.squares + apart * apart * count * others.count / all;
-  mean += apart * others.count / all;
-  count = all;
-}
-
 void BatchNormLayer::look(const ChannelBlock& block, const float* x) {
   const BlockKernels& loops = kernels().blocks;
   const auto count = static_cast<float>(block.count());

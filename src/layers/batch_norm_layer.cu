@@ -1,93 +1,94 @@
 #include <algorithm>
+#include <memory>
 
-#include "core/block_sum.h"
 #include "core/cuda.h"
 #include "core/rank_sum.h"
 #include "layers/batch_norm_layer.h"
+#include "layers/channel_partition.h"
+#include "layers/channel_pass_gpu.h"
 #include "math/scratch_gpu.h"
 #include "vibnet/registry.h"
+#include "vibnet/synced_memory.h"
 
 namespace vibnet {
 namespace {
 
-/// Threads that share a channel.
-constexpr int kThreads = 512;
-
-struct RunningStats {
-  float* mean;
-  float* variance;
-  float* factor;
-};
-
-struct Moments {
-  float mean;
-  float variance;
-};
-
-/// Of a channel, by its block.
-__device__ Moments moments_of(ChannelLayout layout, int channel, const float* x) {
-  const int count = layout.values_of_channel();
-  const int divisor = max(1, count);
-  float sum = 0;
-  for (int i = threadIdx.x; i < count; i += kThreads) sum += x[layout.index_of(channel, i)];
-  const float mean = sum_over_block<kThreads>(sum) / divisor;
-  float squares = 0;
-  for (int i = threadIdx.x; i < count; i += kThreads) {
-    const float distance = x[layout.index_of(channel, i)] - mean;
-    squares += distance * distance;
-  }
-  return {mean, sum_over_block<kThreads>(squares) / divisor};
-}
-
-/// What becomes of a batch's moments: y, which may be x, and the running sums.
-struct Normalization {
-  ChannelLayout layout;
+/// What becomes of a batch's moments.
+struct BatchStats {
+  int channels;
   float eps;
   float kept;
-  RunningStats running;
   /// Of a channel, over all ranks.
   int count;
-  /// The means, then the inverse deviations.
-  float* saved;
+  float* means;
+  float* inverse_deviations;
+  float* running_means;
+  float* running_variances;
+  float* running_count;
 
-  /// By the channel's block.
-  __device__ void apply(int channel, const Moments& moments, const float* x, float* y) const {
-    const float scale = 1 / sqrtf(moments.variance + eps);
-    for (int i = threadIdx.x; i < layout.values_of_channel(); i += kThreads)
-      y[layout.index_of(channel, i)] = (x[layout.index_of(channel, i)] - moments.mean) * scale;
-    if (threadIdx.x != 0) return;
-    saved[channel] = moments.mean;
-    saved[layout.channels + channel] = scale;
+  __device__ void keep(int channel, float mean, float variance) const {
+    if (channel == 0) *running_count = kept * *running_count + 1;
+    if (channel >= channels) return;
+    means[channel] = mean;
+    inverse_deviations[channel] = 1 / sqrtf(variance + eps);
     const float unbiased = count > 1 ? float(count) / (count - 1) : 1;
-    running.mean[channel] = kept * running.mean[channel] + moments.mean;
-    running.variance[channel] = kept * running.variance[channel] + unbiased * moments.variance;
+    running_means[channel] = kept * running_means[channel] + mean;
+    running_variances[channel] = kept * running_variances[channel] + unbiased * variance;
   }
 };
 
-/// A block for each channel, and one where there is none.
-__global__ void normalize_by_batch(Normalization normalization, const float* x, float* y) {
-  const int channel = blockIdx.x;
-  const RunningStats& running = normalization.running;
-  if (channel == 0 && threadIdx.x == 0) *running.factor = normalization.kept * *running.factor + 1;
-  if (channel >= normalization.layout.channels) return;
-  normalization.apply(channel, moments_of(normalization.layout, channel, x), x, y);
-}
-
-/// Each channel's moments on their way to the whole batch's: the rank's own mean, and what the
-/// ranks sum.
+/// Each channel's moments on their way to the whole batch's, where there are several ranks: the
+/// rank's own mean, and what the ranks sum.
 struct RankMoments {
   double* own_means;
   double* means;
   double* variances;
 };
 
-__global__ void find_moments(ChannelLayout layout, const float* x, RankMoments moments) {
-  const int channel = blockIdx.x;
-  if (channel >= layout.channels) return;
-  const Moments own = moments_of(layout, channel, x);
-  if (threadIdx.x != 0) return;
-  moments.own_means[channel] = moments.means[channel] = own.mean;
-  moments.variances[channel] = own.variance;
+/// The moments of some values side by side, which a thread has at hand.
+struct ThreadMoments {
+  float count = 0;
+  float mean = 0;
+  float squares = 0;
+
+  /// As Moments::add.
+  template <int kWidth>
+  __device__ void add(const Vector<kWidth>& x) {
+    float sum = 0;
+    for (const float value : x.at) sum += value;
+    const float own_mean = sum / kWidth;
+    const float apart = own_mean - mean;
+    const float before = count;
+    count += kWidth;
+    mean += apart * (kWidth / count);
+    squares += apart * apart * (before * (kWidth / count));
+    for (const float value : x.at) squares += (value - own_mean) * (value - own_mean);
+  }
+};
+
+template <int kWidth>
+__global__ void __launch_bounds__(kPassThreads)
+    find_moments(const __grid_constant__ Partition cut, const float* x, Moments* of_parts,
+                 const BatchStats stats, const RankMoments ranks) {
+  const PartitionPlace place(cut);
+  ThreadMoments moments;
+  const int end = cut.first_unit(place.part + 1);
+  for (int unit = cut.first_unit(place.part) + place.row; place.is_there && unit < end;
+       unit += cut.rows())
+    place.template each_vector<kWidth>(
+        cut, unit, [&](int offset) { moments.add(Vector<kWidth>::of(x + offset)); });
+  const Moments own[1] = {{moments.count, moments.mean, moments.squares}};
+  __shared__ Moments totals[kWarp][1];
+  if (!sum_over_parts(cut, place, own, of_parts, totals)) return;
+  const int channel = place.group * cut.channels + static_cast<int>(threadIdx.x);
+  if (threadIdx.x >= cut.channels) return;
+  const Moments& all = totals[threadIdx.x][0];
+  const double variance = all.count == 0 ? 0 : all.squares / all.count;
+  if (ranks.means == nullptr)
+    return stats.keep(channel, static_cast<float>(all.mean), static_cast<float>(variance));
+  if (channel >= cut.layout.channels) return;
+  ranks.own_means[channel] = ranks.means[channel] = all.mean;
+  ranks.variances[channel] = variance;
 }
 
 /// A rank's variance around the whole batch's mean: see BatchNormLayer::join_looks.
@@ -98,169 +99,95 @@ __global__ void move_variances(int channels, int ranks, RankMoments moments) {
   moments.variances[channel] += apart * apart;
 }
 
-__global__ void normalize_by_ranks(Normalization normalization, int ranks, RankMoments moments,
-                                   const float* x, float* y) {
-  const int channel = blockIdx.x;
-  const RunningStats& running = normalization.running;
-  if (channel == 0 && threadIdx.x == 0) *running.factor = normalization.kept * *running.factor + 1;
-  if (channel >= normalization.layout.channels) return;
-  const Moments all{static_cast<float>(moments.means[channel] / ranks),
-                    static_cast<float>(moments.variances[channel] / ranks)};
-  normalization.apply(channel, all, x, y);
-}
-
-/// The gradient by x of a batch's normalization; dx may be dy.
-struct BatchGradient {
-  ChannelLayout layout;
-  /// Of a channel, over all ranks.
-  int count;
-  const float* saved;
-  const float* x;
-  const float* dy;
-
-  /// The sums of dL/dy and of it times x - mean, by the channel's block.
-  __device__ float2 sums_of(int channel) const {
-    const float mean = saved[channel];
-    float sum = 0;
-    float products = 0;
-    for (int i = threadIdx.x; i < layout.values_of_channel(); i += kThreads) {
-      const int at = layout.index_of(channel, i);
-      sum += dy[at];
-      products += dy[at] * (x[at] - mean);
-    }
-    return {sum_over_block<kThreads>(sum), sum_over_block<kThreads>(products)};
-  }
-
-  __device__ void apply(int channel, const float2& sums, float* dx) const {
-    const float mean = saved[channel];
-    const float scale = saved[layout.channels + channel];
-    const float of_mean = sums.x / count * scale;
-    const float of_variance = sums.y / count * scale * scale * scale;
-    for (int i = threadIdx.x; i < layout.values_of_channel(); i += kThreads) {
-      const int at = layout.index_of(channel, i);
-      dx[at] = dy[at] * scale - of_mean - of_variance * (x[at] - mean);
-    }
-  }
-};
-
-/// A block for each channel, as in the two kernels below, which sum over ranks in between.
-__global__ void batch_gradient(BatchGradient gradient, float* dx) {
-  gradient.apply(blockIdx.x, gradient.sums_of(blockIdx.x), dx);
-}
-
-__global__ void find_gradient_sums(BatchGradient gradient, double* sums) {
-  const float2 own = gradient.sums_of(blockIdx.x);
-  if (threadIdx.x != 0) return;
-  sums[2 * blockIdx.x] = own.x;
-  sums[2 * blockIdx.x + 1] = own.y;
-}
-
-__global__ void gradient_of_ranks(BatchGradient gradient, const double* sums, float* dx) {
-  const float2 all{static_cast<float>(sums[2 * blockIdx.x]),
-                   static_cast<float>(sums[2 * blockIdx.x + 1])};
-  gradient.apply(blockIdx.x, all, dx);
-}
-
-__device__ float running_scale(RunningStats running) {
-  return *running.factor == 0 ? 0 : 1 / *running.factor;
-}
-
-__device__ float running_inverse_deviation(RunningStats running, int channel, float eps) {
-  return 1 / sqrtf(running_scale(running) * running.variance[channel] + eps);
-}
-
-__global__ void normalize_by_running(ChannelLayout layout, float eps, RunningStats running,
-                                     const float* x, float* y) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= layout.values_of_channel() * layout.channels) return;
-  const int channel = layout.channel_of(i);
-  y[i] = (x[i] - running_scale(running) * running.mean[channel]) *
-         running_inverse_deviation(running, channel, eps);
-}
-
-__global__ void running_gradient(ChannelLayout layout, float eps, RunningStats running,
-                                 const float* dy, float* dx) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= layout.values_of_channel() * layout.channels) return;
-  dx[i] = dy[i] * running_inverse_deviation(running, layout.channel_of(i), eps);
+/// A thread for each channel, and one where there is none.
+__global__ void keep_stats(int ranks, RankMoments moments, BatchStats stats) {
+  const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+  const bool is_there = channel < stats.channels;
+  stats.keep(channel, is_there ? static_cast<float>(moments.means[channel] / ranks) : 0,
+             is_there ? static_cast<float>(moments.variances[channel] / ranks) : 0);
 }
 
 }  // namespace
 
-class BatchNormLayerGPU : public BatchNormLayer {
+class BatchNormLayerGPU : public ChannelwiseOnGPU<BatchNormLayer> {
  public:
-  using BatchNormLayer::BatchNormLayer;
+  using ChannelwiseOnGPU::ChannelwiseOnGPU;
 
-  void forward(const Blobs& bottom, const Blobs& top) override {
-    const int count = bottom[0]->count();
-    if (uses_global_stats()) {
-      if (count == 0) return;
-      normalize_by_running<<<blocks_for(count), kThreadsPerBlock>>>(
-          layout(), eps(), running(), bottom[0]->gpu_data(), top[0]->mutable_gpu_data());
-      return check_launch("normalize_by_running");
-    }
-    keep_x(bottom, top);
+  void look_on_gpu(const float* x) override {
     saved_.reshape({2, channels()});
-    const Normalization normalization{
-        layout(),  eps(),    parameter_.batch_norm_param().moving_average_fraction(),
-        running(), values(), saved_.mutable_gpu_data()};
-    const float* x = bottom[0]->gpu_data();
-    float* y = top[0]->mutable_gpu_data();
-    if (context_.ranks->size() > 1) return normalize_with_others(normalization, x, y);
-    normalize_by_batch<<<blocks(), kThreads>>>(normalization, x, y);
-    check_launch("normalize_by_batch");
+    Partition cut(layout());
+    cut.groups = std::max(1, cut.groups);  // the batches are counted where no channel is, too
+    const std::size_t bytes = bytes_of_parts<Moments>(cut, 1);
+    if (context_.ranks->size() > 1) return look_with_others(cut, x, bytes);
+    launch_find_moments(cut, x, static_cast<Moments*>(scratch_gpu(bytes)), {});
   }
 
-  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override {
-    const int count = bottom[0]->count();
-    if (!propagate_down[0] || count == 0) return;
-    const float* dy = top[0]->gpu_diff();
-    float* dx = bottom[0]->mutable_gpu_diff();
-    if (uses_global_stats()) {
-      running_gradient<<<blocks_for(count), kThreadsPerBlock>>>(layout(), eps(), running(), dy, dx);
-      return check_launch("running_gradient");
-    }
-    const BatchGradient gradient{layout(), values(), saved_.gpu_data(),
-                                 kept_x(bottom, top).gpu_data(), dy};
-    if (context_.ranks->size() > 1) return find_gradient_with_others(gradient, dx);
-    batch_gradient<<<channels(), kThreads>>>(gradient, dx);
-    check_launch("batch_gradient");
+  PassMember forward_member(const Blobs& /*bottom*/) override {
+    if (uses_global_stats())
+      return RunningStatsMember{blobs_[0]->gpu_data(), blobs_[1]->gpu_data(), blobs_[2]->gpu_data(),
+                                eps()};
+    const float* means = saved_.gpu_data();
+    return BatchStatsMember{means, means + channels(), values(), nullptr, nullptr};
+  }
+
+  PassMember backward_member(const std::vector<bool>& propagate_down,
+                             const Blobs& bottom) override {
+    PassMember member = forward_member(bottom);
+    if (uses_global_stats() || !propagate_down[0]) return member;
+    if (sums_ == nullptr) sums_ = std::make_unique<SyncedMemory>(2 * channels() * sizeof(double));
+    member.has_sums = true;
+    member.batch_stats.products = static_cast<double*>(sums_->mutable_gpu_data());
+    member.batch_stats.sums = member.batch_stats.products + channels();
+    return member;
+  }
+
+  void end_sums_on_gpu() override {
+    if (sums_ == nullptr || context_.ranks->size() == 1) return;
+    sum_on_gpu(context_.ranks, static_cast<double*>(sums_->mutable_gpu_data()), 2 * channels());
   }
 
  private:
-  int blocks() const { return std::max(1, channels()); }
-
-  void normalize_with_others(const Normalization& normalization, const float* x, float* y) {
-    const int ranks = context_.ranks->size();
-    auto* scratch = static_cast<double*>(scratch_gpu(3 * blocks() * sizeof(double)));
-    const RankMoments moments{scratch, scratch + blocks(), scratch + 2 * blocks()};
-    find_moments<<<blocks(), kThreads>>>(normalization.layout, x, moments);
+  void launch_find_moments(const Partition& cut, const float* x, Moments* of_parts,
+                           const RankMoments& ranks) {
+    if (cut.width == 4)
+      find_moments<4><<<cut.blocks(), kPassThreads>>>(cut, x, of_parts, stats(), ranks);
+    else
+      find_moments<1><<<cut.blocks(), kPassThreads>>>(cut, x, of_parts, stats(), ranks);
     check_launch("find_moments");
+  }
+
+  void look_with_others(const Partition& cut, const float* x, std::size_t bytes) {
+    const int ranks = context_.ranks->size();
+    const int rooms = std::max(1, channels());
+    auto* scratch = static_cast<double*>(scratch_gpu(3 * rooms * sizeof(double) + bytes));
+    const RankMoments moments{scratch, scratch + rooms, scratch + 2 * rooms};
+    launch_find_moments(cut, x, reinterpret_cast<Moments*>(scratch + 3 * rooms), moments);
     sum_on_gpu(context_.ranks, moments.means, channels());
-    move_variances<<<blocks_for(blocks()), kThreadsPerBlock>>>(channels(), ranks, moments);
+    move_variances<<<blocks_for(rooms), kThreadsPerBlock>>>(channels(), ranks, moments);
     check_launch("move_variances");
     sum_on_gpu(context_.ranks, moments.variances, channels());
-    normalize_by_ranks<<<blocks(), kThreads>>>(normalization, ranks, moments, x, y);
-    check_launch("normalize_by_ranks");
+    keep_stats<<<blocks_for(rooms), kThreadsPerBlock>>>(ranks, moments, stats());
+    check_launch("keep_stats");
   }
 
-  void find_gradient_with_others(const BatchGradient& gradient, float* dx) {
-    auto* sums = static_cast<double*>(scratch_gpu(2 * channels() * sizeof(double)));
-    find_gradient_sums<<<channels(), kThreads>>>(gradient, sums);
-    check_launch("find_gradient_sums");
-    sum_on_gpu(context_.ranks, sums, 2 * channels());
-    gradient_of_ranks<<<channels(), kThreads>>>(gradient, sums, dx);
-    check_launch("gradient_of_ranks");
-  }
-
-  float eps() const { return parameter_.batch_norm_param().eps(); }
-  RunningStats running() {
-    return {blobs_[0]->mutable_gpu_data(), blobs_[1]->mutable_gpu_data(),
+  BatchStats stats() {
+    float* means = saved_.mutable_gpu_data();
+    return {channels(),
+            eps(),
+            parameter_.batch_norm_param().moving_average_fraction(),
+            values(),
+            means,
+            means + channels(),
+            blobs_[0]->mutable_gpu_data(),
+            blobs_[1]->mutable_gpu_data(),
             blobs_[2]->mutable_gpu_data()};
   }
+  float eps() const { return parameter_.batch_norm_param().eps(); }
 
+  /// The batch's means, then its inverse deviations.
   Blob saved_;
+  /// Of dL/dy times x - mean, then of dL/dy.
+  std::unique_ptr<SyncedMemory> sums_;
 };
 
 REGISTER_LAYER(BatchNorm, GPU, BatchNormLayerGPU);

@@ -9,6 +9,25 @@
 
 namespace vibnet {
 
+/// Of some values.
+struct Moments {
+  double count = 0;
+  double mean = 0;
+  /// The sum of (value - mean)^2.
+  double squares = 0;
+
+  /// Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
+  /// Variances, 1979.
+  VIBNET_HOST_DEVICE void add(const Moments& others) {
+    const double all = count + others.count;
+    if (all == 0) return;
+    const double apart = others.mean - mean;
+    squares += others.squares + apart * apart * count * others.count / all;
+    mean += apart * others.count / all;
+    count = all;
+  }
+};
+
 /// y = (x - mean) / sqrt(variance + eps) per channel (Caffe's BatchNorm, without scale and shift).
 ///
 /// Bottom and top: N x C x ..., in place if asked. Mean and variance are the batch's in TRAIN and
@@ -72,16 +91,6 @@ class BatchNormLayer : public ChannelwiseLayer {
     return 1 /
            std::sqrt(static_cast<float>(variance_[channel]) + parameter_.batch_norm_param().eps());
   }
-
-  /// Of some values.
-  struct Moments {
-    double count = 0;
-    double mean = 0;
-    /// The sum of (value - mean)^2.
-    double squares = 0;
-
-    void add(const Moments& others);
-  };
 
   void read_running_stats();
   void join_looks();

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <utility>
 
+#include "layers/gate_layer.h"
 #include "layers/relu_layer.h"
 #include "math/parallel.h"
 #include "math/scratch.h"
@@ -24,10 +26,46 @@ std::optional<float> relu_slope(const ChannelwiseLayer& layer) {
   return relu == nullptr ? std::nullopt : std::optional(relu->negative_slope());
 }
 
+/// Layers that a pass on the GPU takes, which has kernels for each number.
+constexpr std::size_t kMostOnGpu = 5;
+
+ChannelPassFactory& gpu_factory() {
+  static ChannelPassFactory factory = nullptr;
+  return factory;
+}
+
 }  // namespace
 
+ChannelLayout ChannelPass::layout(const Blobs& bottom) const {
+  const auto layer = std::find_if(layers_.begin(), layers_.end(),
+                                  [](const auto* some) { return !some->is_uniform(); });
+  return layer != layers_.end() ? (*layer)->layout() : ChannelLayout{1, 1, bottom[0]->count()};
+}
+
+/// A kernel draws for one gate.
+bool may_join(const Device& device, const std::vector<ChannelwiseLayer*>& pass,
+              ChannelwiseLayer* next) {
+  if (device.type == DeviceType::CPU) return true;
+  const auto is_gate = [](ChannelwiseLayer* layer) {
+    return dynamic_cast<GateLayer*>(layer) != nullptr;
+  };
+  if (next->gpu_member() == nullptr || pass.size() == kMostOnGpu) return false;
+  return !is_gate(next) || std::none_of(pass.begin(), pass.end(), is_gate);
+}
+
+std::unique_ptr<ChannelPass> make_channel_pass(const Device& device,
+                                               std::vector<ChannelwiseLayer*> layers) {
+  if (device.type == DeviceType::GPU) return gpu_factory()(std::move(layers));
+  return std::make_unique<ChannelPassCPU>(std::move(layers));
+}
+
+bool register_gpu_channel_pass(ChannelPassFactory factory) {
+  gpu_factory() = factory;
+  return true;
+}
+
 /// Some channels, samples and values of a layout.
-struct ChannelPass::Tile {
+struct ChannelPassCPU::Tile {
   ChannelLayout layout;
   int first_channel;
   int channels;
@@ -75,7 +113,7 @@ struct ChannelPass::Tile {
 };
 
 /// How a layout is cut: into groups of channels that make a run, and these into tiles.
-class ChannelPass::Tiling {
+class ChannelPassCPU::Tiling {
  public:
   explicit Tiling(const ChannelLayout& layout) : layout_(layout) {
     const int plane = std::max(1, layout.values);
@@ -118,7 +156,7 @@ class ChannelPass::Tiling {
 /// Calls body(tile) for each, on all threads. A thread gets all tiles of some samples, as it does
 /// from other layers, so that its core has them at hand.
 template <typename Body>
-void ChannelPass::for_each_tile(const Tiling& tiling, const Body& body) const {
+void ChannelPassCPU::for_each_tile(const Tiling& tiling, const Body& body) const {
   if (tiling.groups() == 0) return;
   const int together = is_elementwise() ? 1 : tiling.pieces();  // sums of a plane are in order
   const std::int64_t groups = tiling.groups();
@@ -132,25 +170,22 @@ void ChannelPass::for_each_tile(const Tiling& tiling, const Body& body) const {
                });
 }
 
-bool ChannelPass::is_elementwise() const {
+bool ChannelPassCPU::is_elementwise() const {
   return std::all_of(layers_.begin(), layers_.end(),
                      [](const auto* layer) { return layer->is_elementwise(); });
 }
 
-ChannelPass::Tiling ChannelPass::tiling(const Blobs& bottom) const {
-  if (is_elementwise()) return Tiling({1, 1, bottom[0]->count()});
-  const auto layer = std::find_if(layers_.begin(), layers_.end(),
-                                  [](const auto* some) { return !some->is_uniform(); });
-  return Tiling((*layer)->layout());
+ChannelPassCPU::Tiling ChannelPassCPU::tiling(const Blobs& bottom) const {
+  return Tiling(is_elementwise() ? ChannelLayout{1, 1, bottom[0]->count()} : layout(bottom));
 }
 
-void ChannelPass::look_at(const Tile& tile, const float* x) {
+void ChannelPassCPU::look_at(const Tile& tile, const float* x) {
   const float* blocks = tile.gather(x, scratch(tile.count()));
   for (int c = 0; c < tile.channels; ++c)
     layers_[0]->look(tile.block(c), blocks + c * tile.channel_count());
 }
 
-void ChannelPass::forward_tile(const Tile& tile, const float* x, float* y) {
+void ChannelPassCPU::forward_tile(const Tile& tile, const float* x, float* y) {
   float* buffer = scratch(tile.count());
   const float* from = tile.gather(x, buffer);
   float* to = tile.target(y, buffer);
@@ -163,16 +198,16 @@ void ChannelPass::forward_tile(const Tile& tile, const float* x, float* y) {
   tile.scatter(to, y);
 }
 
-bool ChannelPass::runs_by_planes() const {
+bool ChannelPassCPU::runs_by_planes() const {
   if (!layers_.back()->runs_by_planes() || layers_.size() > 2) return false;
   return layers_.size() == 1 || relu_slope(*layers_[0]).value_or(-1) >= 0;
 }
 
-float ChannelPass::slope() const { return layers_.size() == 1 ? 1 : *relu_slope(*layers_[0]); }
+float ChannelPassCPU::slope() const { return layers_.size() == 1 ? 1 : *relu_slope(*layers_[0]); }
 
-bool ChannelPass::inverts() const { return runs_by_planes() && layers_.back()->inverts(); }
+bool ChannelPassCPU::inverts() const { return runs_by_planes() && layers_.back()->inverts(); }
 
-void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
+void ChannelPassCPU::forward(const Blobs& bottom, const Blobs& top) {
   const float* x = bottom[0]->cpu_data();
   float* y = top[0]->mutable_cpu_data();
   if (runs_by_planes()) return layers_.back()->forward_planes(slope(), x, y);
@@ -187,8 +222,8 @@ void ChannelPass::forward(const Blobs& bottom, const Blobs& top) {
   for (ChannelwiseLayer* layer : layers_) layer->end_forward();
 }
 
-void ChannelPass::backward_tile(const Tile& tile, const float* x, const float* y, const float* dy,
-                                float* dx) {
+void ChannelPassCPU::backward_tile(const Tile& tile, const float* x, const float* y,
+                                   const float* dy, float* dx) {
   const int last = static_cast<int>(layers_.size()) - 1;
   float* x_buffer = scratch(std::size_t{3} * tile.count() +
                             std::size_t(last) * static_cast<std::size_t>(tile.channel_count()));
@@ -216,7 +251,7 @@ void ChannelPass::backward_tile(const Tile& tile, const float* x, const float* y
   if (dx != nullptr) tile.scatter(dx_blocks, dx);
 }
 
-void ChannelPass::finish_tile(const Tile& tile, const float* x, float* dx) {
+void ChannelPassCPU::finish_tile(const Tile& tile, const float* x, float* dx) {
   float* x_buffer = scratch(std::size_t{2} * tile.count());
   float* d_buffer = x_buffer + tile.count();
   const float* x_blocks = tile.gather(x, x_buffer);
@@ -229,8 +264,8 @@ void ChannelPass::finish_tile(const Tile& tile, const float* x, float* dx) {
   tile.scatter(dx_blocks, dx);
 }
 
-void ChannelPass::backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                           const Blob& x_blob, const Blobs& bottom) {
+void ChannelPassCPU::backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                              const Blob& x_blob, const Blobs& bottom) {
   const float* x = x_blob.cpu_data();
   const float* y = top[0]->cpu_data();
   const float* dy = top[0]->cpu_diff();

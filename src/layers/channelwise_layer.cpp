@@ -29,12 +29,12 @@ void ChannelwiseLayer::keep_x(const Blobs& bottom, const Blobs& top) {
 
 void ChannelwiseLayer::forward(const Blobs& bottom, const Blobs& top) {
   keep_x(bottom, top);
-  ChannelPass({this}).forward(bottom, top);
+  ChannelPassCPU({this}).forward(bottom, top);
 }
 
 void ChannelwiseLayer::backward(const Blobs& top, const std::vector<bool>& propagate_down,
                                 const Blobs& bottom) {
-  ChannelPass({this}).backward(top, propagate_down, kept_x(bottom, top), bottom);
+  ChannelPassCPU({this}).backward(top, propagate_down, kept_x(bottom, top), bottom);
 }
 
 }  // namespace vibnet

@@ -36,10 +36,12 @@ struct ChannelBlock {
   int count() const { return samples * values; }
 };
 
+class GpuMember;
+
 /// A layer that makes each channel of its top of that channel of its first bottom alone, by what it
 /// has found in the channel and its own parameters for it.
 ///
-/// Such a layer is written as what it does to a block, which ChannelPass keeps in cache, so that
+/// Such a layer is written as what it does to a block, which ChannelPassCPU keeps in cache, so that
 /// several on top of one another read and write memory once. The samples come in parts: a channel's
 /// blocks of one part in one order and on one thread, but for layers that are all elementwise.
 class ChannelwiseLayer : public Layer {
@@ -65,6 +67,8 @@ class ChannelwiseLayer : public Layer {
   virtual bool is_elementwise() const { return is_uniform(); }
   /// Whether another layer's pass may take this one along: it reads its first bottom alone.
   virtual bool can_follow() const { return true; }
+  /// What the layer is in a pass on the GPU; null for one that joins none.
+  virtual GpuMember* gpu_member() { return nullptr; }
   /// Whether backward_block must have x where the top has taken its place; else y stands for x.
   virtual bool needs_x() const { return true; }
   /// Whether backward_block gets y; else a null pointer.

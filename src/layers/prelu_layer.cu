@@ -1,55 +1,48 @@
 #include "layers/prelu_layer.h"
 
-#include "layers/loops_gpu.h"
+#include "layers/channel_pass_gpu.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {
 
-class PReLULayerGPU : public PReLULayer {
+class PReLULayerGPU : public ChannelwiseOnGPU<PReLULayer> {
  public:
-  using PReLULayer::PReLULayer;
+  using ChannelwiseOnGPU::ChannelwiseOnGPU;
 
-  void forward(const Blobs& bottom, const Blobs& top) override {
-    keep_x(bottom, top);
-    const ChannelLayout at = layout();
-    const bool shared = is_shared();
-    const float* slopes = blobs_[0]->gpu_data();
-    const float* x = bottom[0]->gpu_data();
-    float* y = top[0]->mutable_gpu_data();
-    for_each_gpu(bottom[0]->count(), [=] __device__(int i) {
-      y[i] = x[i] > 0 ? x[i] : slopes[shared ? 0 : at.channel_of(i)] * x[i];
-    });
+  PassMember forward_member(const Blobs& /*bottom*/) override {
+    RectifierMember member{0};
+    member.slopes = blobs_[0]->gpu_data();
+    member.shares_slope = is_shared();
+    return member;
   }
 
-  void backward(const Blobs& top, const std::vector<bool>& propagate_down,
-                const Blobs& bottom) override {
-    const float* x = kept_x(bottom, top).gpu_data();
-    const float* dy = top[0]->gpu_diff();
-    if (learns(0)) add_slope_gradients(x, dy);
-    if (!propagate_down[0]) return;
-    const ChannelLayout at = layout();
-    const bool shared = is_shared();
-    const float* slopes = blobs_[0]->gpu_data();
-    float* dx = bottom[0]->mutable_gpu_diff();
-    for_each_gpu(bottom[0]->count(), [=] __device__(int i) {
-      dx[i] = x[i] > 0 ? dy[i] : slopes[shared ? 0 : at.channel_of(i)] * dy[i];
-    });
+  PassMember backward_member(const std::vector<bool>& /*propagate_down*/,
+                             const Blobs& bottom) override {
+    PassMember member = forward_member(bottom);
+    member.has_sums = learns(0);
+    if (!learns(0)) return member;
+    if (is_shared()) of_channels_.reshape({layout().channels});
+    Blob& gradient = is_shared() ? of_channels_ : *blobs_[0];
+    member.rectifier.d_slopes =
+        is_shared() ? gradient.mutable_gpu_data() : gradient.mutable_gpu_diff();
+    return member;
   }
 
-  void add_slope_gradients(const float* x, const float* dy) {
-    // A slope that all share is that of one channel of all values.
-    const ChannelLayout at =
-        is_shared() ? ChannelLayout{1, 1, layout().values_of_channel() * layout().channels}
-                    : layout();
-    float* dslope = blobs_[0]->mutable_gpu_diff();
+  void end_sums_on_gpu() override {
+    if (!is_shared() || !learns(0)) return;
+    const float* of_channels = of_channels_.gpu_data();
+    float* gradient = blobs_[0]->mutable_gpu_diff();
     sum_rows_gpu(
-        at.channels, at.values_of_channel(),
-        [=] __device__(int c, int i) {
-          const int place = at.index_of(c, i);
-          return Sums{x[place] > 0 ? 0 : dy[place] * x[place], 0};
+        1, layout().channels,
+        [=] __device__(int, int c) {
+          return Sums{of_channels[c], 0};
         },
-        [=] __device__(int c, const Sums& sums) { dslope[c] += static_cast<float>(sums.first); });
+        [=] __device__(int, const Sums& sums) { *gradient += static_cast<float>(sums.first); });
   }
+
+ private:
+  /// The gradients by a slope that all share.
+  Blob of_channels_;
 };
 
 REGISTER_LAYER(PReLU, GPU, PReLULayerGPU);

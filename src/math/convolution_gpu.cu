@@ -199,7 +199,7 @@ class CudnnConvolution : public ConvolutionKernel {
  public:
   CudnnConvolution(const Convolution& convolution, Layout layout);
 
-  /// Takes no ReLU along: nets on the GPU fuse nothing. The bias is for channels first.
+  /// Takes no ReLU along: no net on the GPU asks for it. The bias is for channels first.
   void forward(const float* maps, const float* weights, const Epilogue& epilogue,
                float* results) const override;
   void backward_data(const float* results, const float* weights, float* maps) const override;

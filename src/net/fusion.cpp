@@ -35,11 +35,24 @@ bool same_layout(const ChannelwiseLayer& a, const ChannelwiseLayer& b) {
 
 }  // namespace
 
+/// The layers of a pass.
+std::vector<ChannelwiseLayer*> Net::members_of_pass(int first, int end) const {
+  std::vector<ChannelwiseLayer*> members;
+  for (int i = first; i < end; ++i) members.push_back(channelwise(layers_[i]));
+  return members;
+}
+
+bool Net::may_begin_pass(int layer) const {
+  ChannelwiseLayer* first = channelwise(layers_[layer]);
+  return first != nullptr && pass_of_[layer] == layer && may_join(context_.device, {}, first);
+}
+
 /// Whether a layer can run in the pass that begins at `first` and so far goes up to it.
 bool Net::joins_pass(int layer, int first) const {
-  const ChannelwiseLayer* next = channelwise(layers_[layer]);
+  ChannelwiseLayer* next = channelwise(layers_[layer]);
   if (next == nullptr || !next->can_follow() || next->looks() || next->finishes_blocks())
     return false;
+  if (!may_join(context_.device, members_of_pass(first, layer), next)) return false;
   if (bottoms_[layer].size() != 1 || bottoms_[layer][0] != tops_[layer - 1][0]) return false;
   for (int i = first; i < layer; ++i)
     if (!same_layout(*channelwise(layers_[i]), *next)) return false;
@@ -134,7 +147,8 @@ void Net::put_channels_last(int depthwise) {
   behind->use_channels_last(true, false);
 }
 
-void Net::fuse_layers() {
+/// What layers of the CPU do for others.
+void Net::fuse_on_cpu() {
   const int count = static_cast<int>(layers_.size());
   for (int i = 0; context_.phase == TEST && i < count; ++i) {
     fuse_sum(i);
@@ -142,13 +156,16 @@ void Net::fuse_layers() {
   }
   const bool may_choose = context_.phase == TEST && asked_convolution().empty();
   for (int i = 0; may_choose && i < count; ++i) put_channels_last(i);
+}
+
+void Net::fuse_layers() {
+  if (context_.device.type == DeviceType::CPU) fuse_on_cpu();
+  const int count = static_cast<int>(layers_.size());
   for (int first = 0; first < count; ++first) {
-    if (channelwise(layers_[first]) == nullptr || pass_of_[first] != first) continue;
+    if (!may_begin_pass(first)) continue;
     int end = first + 1;
     while (end < count && joins_pass(end, first)) ++end;
-    std::vector<ChannelwiseLayer*> members;
-    for (int i = first; i < end; ++i) members.push_back(channelwise(layers_[i]));
-    auto pass = std::make_unique<ChannelPass>(std::move(members));
+    auto pass = make_channel_pass(context_.device, members_of_pass(first, end));
     const bool is_in_place = pass->inverts() && join_blobs_of_pass(first, end);
     if (!is_in_place && (end == first + 1 || !keep_bottom_of_pass(first, end))) continue;
     std::fill(pass_of_.begin() + first, pass_of_.begin() + end, first);

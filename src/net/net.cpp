@@ -95,7 +95,7 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   keeps_blobs_ = options.keeps_blobs || debug_info_;
   part_blobs_in_place();
   if (keeps_blobs_) return;
-  if (options.device.type == DeviceType::CPU) fuse_layers();
+  fuse_layers();
   plan_memory();
 }
 
