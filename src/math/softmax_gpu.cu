@@ -20,9 +20,9 @@ struct Row {
   int index, first, lane, step;
 
   __device__ Row(int lanes, int classes, int inner) {
-    const int thread = blockIdx.x * blockDim.x + threadIdx.x;
-    index = thread / lanes;
-    lane = thread % lanes;
+    const long long thread = 1LL * blockIdx.x * blockDim.x + threadIdx.x;
+    index = static_cast<int>(thread / lanes);
+    lane = static_cast<int>(thread % lanes);
     first = index / inner * classes * inner + index % inner;
     step = inner;
   }
