@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 
+#include "core/device_scope.h"
 #include "net/deploy.h"
 #include "net/layer_set_up.h"
 #include "vibnet/error.h"
@@ -112,6 +113,7 @@ void take_out(const Selection& selection, NetParameter* deploy) {
 
 /// The net's shapes; nothing, and why, where it cannot be made.
 std::unique_ptr<Net> try_net(const NetParameter& deploy, std::string* why_not) {
+  const DeviceScope scope;
   NetOptions options;
   options.fills_parameters = false;
   try {

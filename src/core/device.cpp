@@ -1,5 +1,6 @@
 #include "vibnet/device.h"
 
+#include "core/device_scope.h"
 #include "core/gpu_runtime.h"
 #include "vibnet/error.h"
 
@@ -11,7 +12,7 @@ GpuRuntime*& registered_runtime() {
   return runtime;
 }
 
-thread_local bool uses_gpu = false;
+thread_local Device current;
 
 }  // namespace
 
@@ -46,10 +47,10 @@ Device parse_device(const std::string& text) {
   return {DeviceType::GPU, std::stoi(digits)};
 }
 
-bool thread_uses_gpu() { return uses_gpu; }
+bool thread_uses_gpu() { return current.type == DeviceType::GPU; }
 
 void use_device(const Device& device) {
-  uses_gpu = false;
+  current = Device();
   if (device.type == DeviceType::CPU) return;
   if (gpu_runtime() == nullptr)
     fail("device gpu:", device.index, ": this vibnet was built without CUDA; use cpu");
@@ -59,7 +60,13 @@ void use_device(const Device& device) {
   if (device.index >= gpu_count())
     fail("device gpu:", device.index, ": this machine has ", gpu_count(), " usable GPU(s)");
   gpu_runtime()->use(device.index);
-  uses_gpu = true;
+  current = device;
+}
+
+DeviceScope::DeviceScope() : before_(current) {}
+
+DeviceScope::~DeviceScope() {
+  if (!(current == before_)) use_device(before_);
 }
 
 }  // namespace vibnet

@@ -1,29 +1,6 @@
 #include "core/gate_rule.h"
 
-#include <cmath>
-
 namespace vibnet {
-namespace {
-
-/// Where exp() of it is next to nothing.
-constexpr float kNone = -100;
-
-void settle_bottleneck(float threshold, bool kept, float* mu, float* log_sigma2) {
-  constexpr float kSmallest = 0.01f;  // for a unit that was cut, and shall carry something again
-  if (!kept) {
-    *mu = 0;
-    *log_sigma2 = kNone;
-    return;
-  }
-  if (*mu == 0) *mu = kSmallest;
-  *log_sigma2 = 2 * std::log(std::fabs(*mu)) + threshold - 1;
-}
-
-void settle_hard_concrete(const HardConcreteParameter& parameter, bool kept, float* log_alpha) {
-  *log_alpha = kept ? std::log(-parameter.left() / parameter.right()) + 1 : kNone;
-}
-
-}  // namespace
 
 bool is_gate(const std::string& type) { return gate_blobs(type) > 0; }
 
@@ -61,16 +38,12 @@ std::vector<bool> kept_units(const std::vector<GateUnit>& units, float threshold
 
 void settle_gate(const LayerParameter& layer, const std::vector<bool>& kept,
                  const std::vector<float*>& blobs) {
-  const int units = static_cast<int>(kept.size());
-  const std::vector<GateUnit> now = gate_units(layer, units, {blobs.begin(), blobs.end()});
-  const float threshold = gate_threshold(layer);
-  for (int c = 0; c < units; ++c) {
-    if (kept[c] && now[c].score < threshold) continue;
+  const HardConcreteParameter& gate = layer.hard_concrete_param();
+  for (std::size_t c = 0; c < kept.size(); ++c)
     if (layer.type() == "HardConcrete")
-      settle_hard_concrete(layer.hard_concrete_param(), kept[c], &blobs[0][c]);
+      settle_hard_concrete(gate.left(), gate.right(), kept[c], &blobs[0][c]);
     else
-      settle_bottleneck(threshold, kept[c], &blobs[0][c], &blobs[1][c]);
-  }
+      settle_bottleneck(gate_threshold(layer), kept[c], &blobs[0][c], &blobs[1][c]);
 }
 
 void settle_gate(const std::vector<bool>& kept, LayerParameter* layer) {

@@ -34,6 +34,25 @@ VIBNET_HOST_DEVICE inline GateUnit hard_concrete_unit(double left, double right,
           static_cast<float>(std::log(-left / right) - log_alpha)};
 }
 
+/// Where exp() of it is next to nothing.
+constexpr float kNoGate = -100;
+
+/// Moves a unit's parameters so that it is kept at a threshold, scoring 1 below it, or makes
+/// nothing, in TRAIN neither. Changes none that is kept already.
+VIBNET_HOST_DEVICE inline void settle_bottleneck(float threshold, bool kept, float* mu,
+                                                 float* log_sigma2) {
+  constexpr float kSmallest = 0.01f;  // for a unit that was cut, and shall carry something again
+  if (kept && bottleneck_unit(*mu, *log_sigma2).score < threshold) return;
+  if (kept && *mu == 0) *mu = kSmallest;
+  *log_sigma2 = kept ? 2 * std::log(std::fabs(*mu)) + threshold - 1 : kNoGate;
+  if (!kept) *mu = 0;
+}
+VIBNET_HOST_DEVICE inline void settle_hard_concrete(float left, float right, bool kept,
+                                                    float* log_alpha) {
+  if (kept && hard_concrete_unit(left, right, *log_alpha).score < 0) return;
+  *log_alpha = kept ? std::log(-left / right) + 1 : kNoGate;
+}
+
 /// True for the types that learn which channels can go: InformationBottleneck and HardConcrete.
 bool is_gate(const std::string& type);
 

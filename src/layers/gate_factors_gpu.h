@@ -25,6 +25,8 @@ struct GateKL {
 ///   GateFactor in_train(unit, noise)
 ///   GateFactor in_test(unit)
 ///   GateKL kl(unit)
+///   bool is_kept(unit)
+///   void settle(unit, kept, blobs)                to that side, see GateLayer::settle
 template <typename Rule>
 struct GateFactors {
   Rule rule;

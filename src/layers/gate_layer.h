@@ -84,6 +84,11 @@ class GateLayer : public ChannelwiseLayer {
   /// Moves the units to the sides of the threshold that `kept` names; see settle_gate().
   void settle(const std::vector<bool>& kept);
 
+  /// Remembers on which side of the threshold each unit is; and moves them back there, once their
+  /// parameters have been updated.
+  virtual void note_sides() { sides_ = kept(); }
+  virtual void keep_sides() { settle(sides_); }
+
   /// These units are dead for good: their factor is 0 in both phases and in whatever net has their
   /// parameters, they add nothing to kl(), and their parameters and bottom values get no gradient.
   /// Others that were frozen before stay so.
@@ -175,6 +180,7 @@ class GateLayer : public ChannelwiseLayer {
   double cost_factor_ = 1;
   InformationBottleneckParameter::KLScale kl_scale_kind_;
   std::vector<std::uint32_t> unit_;
+  std::vector<bool> sides_;
 };
 
 }  // namespace vibnet

@@ -31,6 +31,25 @@ class GateOnGPU : public ChannelwiseOnGPU<Gate> {
     return member;
   }
 
+  void note_sides() override {
+    const GateFactors<Rule> factors = this->factors();
+    if (sides_ == nullptr) sides_ = std::make_unique<SyncedMemory>(this->channels_ * sizeof(int));
+    auto* sides = static_cast<int*>(sides_->mutable_gpu_data());
+    for_each_gpu(this->channels_, [=] __device__(int c) {
+      sides[c] = !factors.is_frozen(c) && factors.rule.is_kept(c);
+    });
+  }
+  void keep_sides() override {
+    const Rule rule = this->rule();
+    const auto* sides = static_cast<const int*>(sides_->gpu_data());
+    float* first = this->blobs_.front()->mutable_gpu_data();
+    float* last = this->blobs_.back()->mutable_gpu_data();
+    for_each_gpu(this->channels_, [=] __device__(int c) {
+      float* const blobs[] = {first, last};
+      rule.settle(c, sides[c] != 0, blobs);
+    });
+  }
+
   /// Of what the last forward left.
   const float* kl_on_gpu() override {
     const auto* kls = static_cast<const double*>(kls_->gpu_data());
@@ -82,6 +101,8 @@ class GateOnGPU : public ChannelwiseOnGPU<Gate> {
   }
 
   std::unique_ptr<SyncedMemory> kls_;
+  /// Per unit: whether it is kept.
+  std::unique_ptr<SyncedMemory> sides_;
   Blob kl_;
   std::vector<std::uint64_t> stamps_of_kls_;
 };

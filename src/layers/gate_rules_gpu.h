@@ -15,6 +15,13 @@ struct BottleneckRule {
   const float* log_sigma2;
   float threshold;
 
+  __device__ bool is_kept(int unit) const {
+    return bottleneck_unit(mu[unit], log_sigma2[unit]).score < threshold;
+  }
+  __device__ void settle(int unit, bool kept, float* const* blobs) const {
+    settle_bottleneck(threshold, kept, &blobs[0][unit], &blobs[1][unit]);
+  }
+
   __device__ Random4 draw(RandomKey key, std::uint64_t iteration, std::uint32_t sample,
                           std::uint32_t block) const {
     return normal4(key, iteration, sample, block);
@@ -39,6 +46,13 @@ struct HardConcreteRule {
   StretchedSigmoid gate;
   float beta;
   double open_shift;
+
+  __device__ bool is_kept(int unit) const {
+    return hard_concrete_unit(gate.left, gate.right, log_alpha[unit]).score < 0;
+  }
+  __device__ void settle(int unit, bool kept, float* const* blobs) const {
+    settle_hard_concrete(gate.left, gate.right, kept, &blobs[0][unit]);
+  }
 
   __device__ Random4 draw(RandomKey key, std::uint64_t iteration, std::uint32_t sample,
                           std::uint32_t block) const {

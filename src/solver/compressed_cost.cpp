@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/device_scope.h"
 #include "core/gate_rule.h"
 #include "vibnet/error.h"
 
@@ -80,6 +81,7 @@ InputShapes source_shapes(const Net& net) {
 }
 
 NetCost cost_of_deployment(const NetParameter& deploy) {
+  const DeviceScope scope;
   NetOptions options;
   options.fills_parameters = false;
   return deploy.layer_size() == 0 ? NetCost() : cost_of(Net(deploy, options));

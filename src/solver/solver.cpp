@@ -240,7 +240,6 @@ void Solver::step_once() {
 }
 
 void Solver::forward_backward() {
-  use_device(device_);  // the last net made may be one of steering's, on the CPU
   updater_->clear_gradients();
   Context& context = net_->context();
   context.iteration = iteration_;
@@ -288,7 +287,6 @@ std::vector<TestResult> Solver::test() {
 
 /// Of several ranks each runs a part of the iterations.
 TestResult Solver::test_net(int index) {
-  use_device(device_);
   Net& net = *test_nets_[index];
   const int iterations = parameter_.test_iter(index);
   const int part = parts(iterations, ranks_->size());

@@ -37,12 +37,6 @@ constexpr float kDanger = 1;
 /// drowns what tells the units apart: gates that move slowly close no sooner, and all alike.
 constexpr double kDrowning = 2;
 
-Kept kept_by(const Net& net) {
-  Kept kept;
-  for (const GateLayer* gate : net.gates()) kept.push_back(gate->kept());
-  return kept;
-}
-
 std::vector<bool> either(std::vector<bool> a, const std::vector<bool>& b) {
   std::transform(a.begin(), a.end(), b.begin(), a.begin(), std::logical_or<>());
   return a;
@@ -177,7 +171,8 @@ void Steering::guard(Net* net) const {
 void Steering::settle(UnitPlanner* planner, Net* net) {
   const FoundUnits found = find_units(*target_, dense_, planner, ranks_);
   is_settled_ = true;
-  hold(found.kept, net);
+  for (std::size_t gate = 0; gate < found.kept.size(); ++gate)
+    net->gates()[gate]->settle(found.kept[gate]);
   look(found.kept, planner);
   LOG(INFO) << "target: the units are settled: " << name_of(target_->kind) << " is " << found.cost
             << ", and " << target_->value << " was asked for";
@@ -235,16 +230,14 @@ void Steering::set_factors(Net* net) const {
     net->gates()[gate]->set_cost_factor(factors_[gate]);
 }
 
-void Steering::hold(const Kept& kept, Net* net) const {
-  for (std::size_t gate = 0; gate < kept.size(); ++gate) net->gates()[gate]->settle(kept[gate]);
-}
-
 void Steering::update(const std::function<void()>& step, Net* net) {
   const bool is_before_look = (net->context().iteration + 1) % interval_ == 0;
   if (target_ && !is_settled_ && is_before_look) most_ = drowning_kl_weight(*net);
-  const Kept kept = is_settled_ ? kept_by(*net) : Kept();
+  for (GateLayer* gate : net->gates())
+    if (is_settled_) gate->note_sides();
   step();
-  hold(kept, net);
+  for (GateLayer* gate : net->gates())
+    if (is_settled_) gate->keep_sides();
 }
 
 SolverState::Steering Steering::to_proto(const Net& net) const {

@@ -72,7 +72,6 @@ class Steering {
   void set_factors(Net* net) const;
   int least_units(const GateLayer& gate) const;
   void guard(Net* net) const;
-  void hold(const Kept& kept, Net* net) const;
 
   SolverParameter parameter_;
   Communicator* ranks_;

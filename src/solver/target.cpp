@@ -7,6 +7,7 @@
 #include <functional>
 #include <vector>
 
+#include "core/device_scope.h"
 #include "net/latency.h"
 #include "vibnet/error.h"
 
@@ -27,6 +28,7 @@ double median_of_readings(const std::function<double()>& read) {
 }
 
 double measure_latency(const NetParameter& deploy) {
+  const DeviceScope scope;
   NetOptions options;
   options.keeps_blobs = false;
   Net net(deploy, options);

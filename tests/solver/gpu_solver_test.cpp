@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <thread>
+#include <vector>
 
 #include "core/gpu_runtime.h"
+#include "layers/gate_layer.h"
 #include "support/error_of.h"
 #include "support/temporary_folder.h"
 #include "support/write_lmdb.h"
@@ -177,6 +180,67 @@ TEST_F(GpuSolverTest, ALossThatIsNotFiniteEndsTheRunAtMostAnIterationLater) {
   mu.mutable_cpu_data()[0] = std::numeric_limits<float>::quiet_NaN();
   const std::string error = error_of([&] { solver.step(2); });
   EXPECT_NE(error.find("iteration 2: the loss is "), std::string::npos) << error;
+}
+
+/// Counts the times that this thread waits for its GPU.
+class CountingRuntime : public GpuRuntime {
+ public:
+  CountingRuntime() : counted_(gpu_runtime()) { register_gpu_runtime(this); }
+  ~CountingRuntime() override { register_gpu_runtime(counted_); }
+  int waits() const { return waits_; }
+
+  int device_count() override { return counted_->device_count(); }
+  std::string why_none() override { return counted_->why_none(); }
+  void use(int index) override { counted_->use(index); }
+  double number_of(int index) override { return counted_->number_of(index); }
+  void* allocate(std::size_t bytes) override { return counted_->allocate(bytes); }
+  void release(void* pointer) override { counted_->release(pointer); }
+  void* allocate_pinned(std::size_t bytes) override { return counted_->allocate_pinned(bytes); }
+  void release_pinned(void* pointer) override { counted_->release_pinned(pointer); }
+  void fill_zero(void* pointer, std::size_t bytes) override { counted_->fill_zero(pointer, bytes); }
+  void copy_to_device(void* device, const void* host, std::size_t bytes) override {
+    count();
+    counted_->copy_to_device(device, host, bytes);
+  }
+  void copy_to_host(void* host, const void* device, std::size_t bytes) override {
+    count();
+    counted_->copy_to_host(host, device, bytes);
+  }
+  void copy_on_device(void* to, const void* from, std::size_t bytes) override {
+    counted_->copy_on_device(to, from, bytes);
+  }
+  void set_mark(std::shared_ptr<void>* mark) override { counted_->set_mark(mark); }
+  void wait_for(const void* mark) override { counted_->wait_for(mark); }
+  void synchronize() override {
+    count();
+    counted_->synchronize();
+  }
+
+ private:
+  void count() { waits_ += std::this_thread::get_id() == thread_; }
+
+  GpuRuntime* counted_;
+  std::thread::id thread_ = std::this_thread::get_id();
+  int waits_ = 0;
+};
+
+TEST_F(GpuSolverTest, ASettledTargetTakesTheCpusStepsAndDoesNotWait) {
+  SolverParameter run = parameter("type: 'SGD' momentum: 0.9 target { flops: 0.6 }");
+  run.set_max_iter(40);
+  Solver cpu(run, "solver", Device());
+  Solver gpu(run, "solver", kGpu);
+  constexpr int kSettled = 30;  // as it is at 70 % of the run
+  for (Solver* solver : {&cpu, &gpu}) solver->step(kSettled);
+  const std::vector<bool> kept = gpu.net().gates()[0]->kept();
+  EXPECT_LT(std::count(kept.begin(), kept.end(), true), 6);
+  {
+    const CountingRuntime runtime;
+    gpu.step(8);
+    EXPECT_EQ(runtime.waits(), 0);
+  }
+  cpu.step(8);
+  EXPECT_EQ(gpu.net().gates()[0]->kept(), kept);
+  expect_same_weights(cpu, gpu);
 }
 
 /// Else batches would be overwritten while the GPU still reads them.
