@@ -4,13 +4,15 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
 #include <functional>
+#include <vector>
+
+#include "core/memory_uses.h"
 
 namespace vibnet {
 
-/// Work that is given to this thread's stream again and again, as one CUDA graph each time: it is
-/// recorded anew, so that its arguments may change, and the graph of the time before is brought up
-/// to date, or made anew where the work is another.
+/// Work that is given to this thread's stream again and again, as one CUDA graph each time.
 class RecordedWork {
  public:
   RecordedWork() = default;
@@ -19,14 +21,19 @@ class RecordedWork {
   ~RecordedWork();
 
   /// Does the work. The first times it is not recorded, for it takes its memory then; and no more
-  /// once it has waited for the device too often, which cannot be recorded.
-  void run(const std::function<void()>& work);
+  /// once it has waited for the device too often, which cannot be recorded. While it is for the
+  /// same, and works on the same memory, it is not called again: the graph does all of it.
+  /// `what_for`: all that its launches hang on, but memory.
+  void run(const std::vector<std::uint64_t>& what_for, const std::function<void()>& work);
 
  private:
   cudaGraph_t record(const std::function<void()>& work);
   void bring_up_to_date(cudaGraph_t graph);
+  void launch();
 
   cudaGraphExec_t executable_ = nullptr;
+  std::vector<std::uint64_t> what_for_;
+  MemoryUses uses_;
   int runs_ = 0;
   int failures_ = 0;
 };

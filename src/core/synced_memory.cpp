@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/gpu_runtime.h"
+#include "core/memory_uses.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -56,8 +57,10 @@ std::shared_ptr<void> allocate_on_cpu(std::size_t bytes) {
 std::shared_ptr<void> allocate_on_gpu(std::size_t bytes) {
   void* pointer = gpu_runtime()->allocate(bytes);
   count_allocated(bytes);
+  MemoryUses::note_change();
   return {pointer, [bytes](void* p) {
             gpu_runtime()->release(p);
+            MemoryUses::note_change();
             current_bytes -= bytes;
           }};
 }
@@ -65,6 +68,7 @@ std::shared_ptr<void> allocate_on_gpu(std::size_t bytes) {
 }  // namespace
 
 void SyncedMemory::to_cpu() {
+  MemoryUses::note_cpu();
   if (head_ == Head::AT_CPU || head_ == Head::SYNCED) return;
   if (!cpu_) cpu_ = allocate_on_cpu(bytes_);
   if (head_ == Head::UNINITIALIZED) {
@@ -101,11 +105,13 @@ void* SyncedMemory::mutable_cpu_data() {
 }
 
 void SyncedMemory::clear() {
+  MemoryUses::note_cpu();
   head_ = Head::UNINITIALIZED;
   stamp_ = next_stamp();
 }
 
 void* SyncedMemory::overwritten_cpu_data() {
+  MemoryUses::note_cpu();
   if (!cpu_) cpu_ = allocate_on_cpu(bytes_);
   head_ = Head::AT_CPU;
   stamp_ = next_stamp();
@@ -113,11 +119,13 @@ void* SyncedMemory::overwritten_cpu_data() {
 }
 
 const void* SyncedMemory::gpu_data() {
+  MemoryUses::note_gpu(this, false);
   to_gpu();
   return gpu_.get();
 }
 
 void* SyncedMemory::mutable_gpu_data() {
+  MemoryUses::note_gpu(this, true);
   to_gpu();
   head_ = Head::AT_GPU;
   stamp_ = next_stamp();

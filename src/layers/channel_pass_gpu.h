@@ -93,8 +93,8 @@ struct RectifierMember {
 template <typename Rule>
 struct GateMember {
   GateFactors<Rule> factors;
-  /// Of kl()'s gradient.
-  double kl_weight;
+  /// Of kl()'s gradient, times kl_weight.
+  double kl_scale;
   float* gradients[2];
   /// Per unit: what it adds to kl().
   double* kls;
@@ -102,6 +102,7 @@ struct GateMember {
   __device__ void finish(int c, const Sums& sums) const {
     if (factors.is_frozen(c)) return;
     const GateKL kl = factors.kl(c);
+    const double kl_weight = kl_scale * factors.step.get().kl_weight;
     if (gradients[0] != nullptr)
       gradients[0][c] += static_cast<float>(sums.first + kl_weight * kl.by[0]);
     if (gradients[1] != nullptr)

@@ -1,5 +1,6 @@
 #include "core/cuda.h"
 #include "core/gpu_runtime.h"
+#include "core/step_on_gpu.h"
 #include "layers/dropout_layer.h"
 #include "vibnet/registry.h"
 
@@ -8,8 +9,7 @@ namespace {
 
 struct Drops {
   RandomKey key;
-  std::uint64_t iteration;
-  std::uint32_t first_sample;
+  StepOnGpu step;
   float ratio;
 };
 
@@ -20,7 +20,9 @@ __global__ void drop(Drops drops, int samples, int size, const float* from, floa
   if (thread >= samples * quads) return;
   const int n = thread / quads;
   const int quad = thread % quads;
-  const Random4 drawn = uniform4(drops.key, drops.iteration, drops.first_sample + n, quad);
+  const Step now = drops.step.get();
+  const Random4 drawn =
+      uniform4(drops.key, now.iteration, drops.step.first_sample(now.pass, samples) + n, quad);
   const float kept = 1 / (1 - drops.ratio);
   for (int j = 0; j < 4 && 4 * quad + j < size; ++j) {
     const int i = n * size + 4 * quad + j;
@@ -54,8 +56,7 @@ class DropoutLayerGPU : public DropoutLayer {
     }
     const int samples = shape.axes() > 0 ? shape.shape(0) : 1;
     const int size = shape.count() / samples;
-    const Drops drops{random_key(), static_cast<std::uint64_t>(context_.iteration),
-                      first_sample(samples), ratio()};
+    const Drops drops{random_key(), StepOnGpu(context_), ratio()};
     drop<<<blocks_for(1LL * samples * ((size + 3) / 4)), kThreadsPerBlock>>>(drops, samples, size,
                                                                              from, to);
     check_launch("drop");

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "core/step_on_gpu.h"
 #include "layers/gate_layer.h"
 
 namespace vibnet {
@@ -32,8 +33,8 @@ struct GateFactors {
   Rule rule;
   bool is_training;
   RandomKey key;
-  std::uint64_t iteration;
-  std::uint32_t first_sample;
+  StepOnGpu step;
+  int samples;
   /// As in GateLayer.
   const int* numbers;
   const float* pressures;
@@ -43,7 +44,9 @@ struct GateFactors {
     if (is_frozen(unit)) return {};
     if (!is_training) return rule.in_test(unit);
     const int number = numbers[unit];
-    const Random4 noise = rule.draw(key, iteration, first_sample + sample, number / 4);
+    const Step now = step.get();
+    const Random4 noise =
+        rule.draw(key, now.iteration, step.first_sample(now.pass, samples) + sample, number / 4);
     return rule.in_train(unit, noise.values[number % 4]);
   }
   __device__ GateKL kl(int unit) const {

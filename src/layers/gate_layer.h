@@ -64,6 +64,8 @@ class GateLayer : public ChannelwiseLayer {
   /// The weight of kl() in the objective: the layer's gamma times the solver's kl_weight, times the
   /// cost factor.
   double gamma() const { return gamma_ * context_.kl_weight * cost_factor_; }
+  /// gamma() for a kl_weight of 1.
+  double own_gamma() const { return gamma_ * cost_factor_; }
   /// The same for its gradient, which the ranks sum: on the first alone.
   double gradient_gamma() const { return context_.ranks->is_first() ? gamma() : 0; }
   /// What kl_cost multiplies gamma by.

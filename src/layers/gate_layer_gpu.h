@@ -2,6 +2,7 @@
 
 // For the .cu files of the gates only.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -23,9 +24,10 @@ class GateOnGPU : public ChannelwiseOnGPU<Gate> {
 
   PassMember backward_member(const std::vector<bool>& /*propagate_down*/,
                              const Blobs& /*bottom*/) override {
-    const double kl_weight = this->is_training() ? this->gradient_gamma() * this->kl_scale_ : 0;
+    const bool has_kl = this->is_training() && this->context_.ranks->is_first();
+    const double kl_scale = has_kl ? this->own_gamma() * this->kl_scale_ : 0;
     const GateMember<Rule> gate{
-        factors(), kl_weight, {gradient_on_gpu(0), gradient_on_gpu(1)}, nullptr};
+        factors(), kl_scale, {gradient_on_gpu(0), gradient_on_gpu(1)}, nullptr};
     PassMember member = gate;
     member.has_sums = gate.gradients[0] != nullptr || gate.gradients[1] != nullptr;
     return member;
@@ -67,7 +69,7 @@ class GateOnGPU : public ChannelwiseOnGPU<Gate> {
 
   /// From what the last forward left, as long as the parameters are what it read.
   double kl() const override {
-    if (this->stamps() != stamps_of_kls_) return Gate::kl();
+    if (!has_kls()) return Gate::kl();
     const double* kls = static_cast<const double*>(kls_->cpu_data());
     double sum = 0;
     for (int c = 0; c < this->channels_; ++c) sum += kls[c];
@@ -82,10 +84,16 @@ class GateOnGPU : public ChannelwiseOnGPU<Gate> {
     return {rule(),
             this->is_training(),
             this->random_key(),
-            static_cast<std::uint64_t>(this->context_.iteration),
-            this->first_sample(),
+            StepOnGpu(this->context_),
+            this->samples_,
             static_cast<const int*>(this->numbers_->gpu_data()),
             static_cast<const float*>(this->pressures_->gpu_data())};
+  }
+
+  /// Whether the last forward's kl() is that of the parameters as they are.
+  bool has_kls() const {
+    const std::vector<std::uint64_t> stamps = this->stamps();
+    return kls_ != nullptr && kls_->stamp() > *std::max_element(stamps.begin(), stamps.end());
   }
 
   float* gradient_on_gpu(int blob) {
@@ -96,7 +104,6 @@ class GateOnGPU : public ChannelwiseOnGPU<Gate> {
   double* kls_on_gpu() {
     const std::size_t bytes = this->channels_ * sizeof(double);
     if (kls_ == nullptr || kls_->bytes() != bytes) kls_ = std::make_unique<SyncedMemory>(bytes);
-    stamps_of_kls_ = this->stamps();
     return static_cast<double*>(kls_->mutable_gpu_data());
   }
 
@@ -104,7 +111,6 @@ class GateOnGPU : public ChannelwiseOnGPU<Gate> {
   /// Per unit: whether it is kept.
   std::unique_ptr<SyncedMemory> sides_;
   Blob kl_;
-  std::vector<std::uint64_t> stamps_of_kls_;
 };
 
 }  // namespace vibnet

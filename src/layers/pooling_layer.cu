@@ -1,6 +1,7 @@
 #include <cfloat>
 
 #include "core/cuda.h"
+#include "core/step_on_gpu.h"
 #include "layers/pooling_layer.h"
 #include "vibnet/registry.h"
 
@@ -67,8 +68,8 @@ struct Largest {
 /// The first pixel at which the sum of the window reaches the drawn part of the whole.
 struct Drawn {
   RandomKey key;
-  std::uint64_t batch;
-  std::uint32_t first_sample;
+  StepOnGpu step;
+  int samples;
   int channels;
 
   __device__ int choose(const PoolingWindows& windows, int plane, int output,
@@ -77,8 +78,9 @@ struct Drawn {
         static_cast<std::uint32_t>(plane % channels) * windows.outputs() + output;
     float sum = 0;
     windows.each(output, [&](int i) { sum += x[i]; });
-    const float part =
-        sum * uniform4(key, batch, first_sample + plane / channels, draw / 4).values[draw % 4];
+    const float part = sum * uniform4(key, step.batch(),
+                                      step.first_sample(0, samples) + plane / channels, draw / 4)
+                                 .values[draw % 4];
     int chosen = -1;
     float reached = 0;
     windows.each(output, [&](int i) {
@@ -187,10 +189,7 @@ class PoolingLayerGPU : public PoolingLayer {
     if (is_max())
       choose(count, Largest{}, x, y, mask);
     else if (chooses())
-      choose(count,
-             Drawn{random_key(), static_cast<std::uint64_t>(context_.batch()),
-                   static_cast<std::uint32_t>(context_.first_sample(0, samples_)), channels_},
-             x, y, mask);
+      choose(count, Drawn{random_key(), StepOnGpu(context_), samples_, channels_}, x, y, mask);
     else if (is_stochastic())
       pool_weighted<<<blocks_for(count), kThreadsPerBlock>>>(count, windows(), x, y);
     else

@@ -1,11 +1,14 @@
 #include "solver/passes.h"
 
+#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "core/cuda.h"
 #include "core/gpu_runtime.h"
 #include "core/recorded_work.h"
+#include "core/step_on_gpu.h"
 #include "layers/gate_layer.h"
 #include "solver/gradient_sum.h"
 #include "vibnet/synced_memory.h"
@@ -21,17 +24,30 @@ struct Terms {
   const float* values[kTerms] = {};
   int sizes[kTerms] = {};
   double weights[kTerms] = {};
+  /// Whether kl_weight is to be taken in.
+  bool is_kl[kTerms] = {};
 };
 
-/// A warp, with a lane for each term.
-__global__ void add_terms(Terms terms, bool begins, double* loss) {
+/// A warp, with a lane for each term. The first terms of an iteration's first pass begin its loss.
+__global__ void add_terms(Terms terms, bool are_first, const Step* step, double* loss) {
   const int lane = threadIdx.x;
+  const bool begins = are_first && step->pass == 0;
   double sum = 0;
-  if (lane < terms.count)
-    for (int i = 0; i < terms.sizes[lane]; ++i) sum += terms.weights[lane] * terms.values[lane][i];
+  if (lane < terms.count) {
+    const double weight = terms.weights[lane] * (terms.is_kl[lane] ? step->kl_weight : 1);
+    for (int i = 0; i < terms.sizes[lane]; ++i) sum += weight * terms.values[lane][i];
+  }
   for (int distance = kTerms / 2; distance > 0; distance /= 2)
     sum += __shfl_down_sync(0xffffffffu, sum, distance);
   if (lane == 0) *loss = begins ? sum : *loss + sum;
+}
+
+__global__ void set_step(Step now, Step* step) { *step = now; }
+
+std::uint64_t bits_of(double value) {
+  std::uint64_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
 }
 
 }  // namespace
@@ -44,20 +60,22 @@ class PassesGPU : public Passes {
     if (net != net_) recorded_ = std::make_unique<RecordedWork>();
     net_ = net;
     read_data();
-    const auto work = [this, gradient_sum] {
+    auto* step = static_cast<Step*>(step_.mutable_gpu_data());
+    set_step<<<1, 1>>>(StepOnGpu::of(net->context()), step);
+    check_launch("set_step");
+    const auto work = [this, step, gradient_sum] {
+      const ForStep for_step(step);
       forward_layers();
       add_losses();
       gradient_sum != nullptr ? gradient_sum->backward(net_) : net_->backward();
     };
     // A sum over ranks is no work of this stream alone, and cannot be recorded.
-    net->context().ranks->size() > 1 ? work() : recorded_->run(work);
-    begins_ = false;
+    net->context().ranks->size() > 1 ? work() : recorded_->run(what_for(), work);
   }
 
   void end(std::int64_t iteration, int passes) override {
     read();
     pending_ = {iteration, passes, true};
-    begins_ = true;
     check_cuda(cudaMemcpyAsync(result_.mutable_cpu_data(), sum_.gpu_data(), sizeof(double),
                                cudaMemcpyDeviceToHost, cudaStreamPerThread),
                "copy of the loss");
@@ -80,6 +98,28 @@ class PassesGPU : public Passes {
     bool is_there = false;
   };
 
+  /// Has kernels look for the step on the device.
+  struct ForStep {
+    explicit ForStep(const Step* step) { StepOnGpu::recorded_for() = step; }
+    ForStep(const ForStep&) = delete;
+    ForStep& operator=(const ForStep&) = delete;
+    ~ForStep() { StepOnGpu::recorded_for() = nullptr; }
+  };
+
+  /// What the host tells the kernels in a pass: the data that they find, and how gates are pressed.
+  std::vector<std::uint64_t> what_for() const {
+    std::vector<std::uint64_t> values;
+    for (const GateLayer* gate : net_->gates()) values.push_back(bits_of(gate->own_gamma()));
+    for (int i = 0; i < layers(); ++i) {
+      if (!net_->bottoms(i).empty()) continue;
+      for (const Blob* top : net_->tops(i)) {
+        values.push_back(reinterpret_cast<std::uintptr_t>(top->gpu_data()));
+        values.insert(values.end(), top->shape().begin(), top->shape().end());
+      }
+    }
+    return values;
+  }
+
   int layers() const { return static_cast<int>(net_->layers().size()); }
 
   /// Runs what has no bottoms. It waits for its data, so it is not recorded.
@@ -98,29 +138,30 @@ class PassesGPU : public Passes {
 
   void add_losses() {
     std::vector<Terms> all(1);
-    const auto add = [&](const float* values, int size, double weight) {
+    const auto add = [&](const float* values, int size, double weight, bool is_kl) {
       if (all.back().count == kTerms) all.emplace_back();
       Terms& terms = all.back();
       terms.values[terms.count] = values;
       terms.sizes[terms.count] = size;
+      terms.is_kl[terms.count] = is_kl;
       terms.weights[terms.count++] = weight;
     };
     for (const Net::Loss& loss : net_->losses())
-      add(loss.blob->gpu_data(), loss.blob->count(), loss.weight);
-    for (GateLayer* gate : net_->gates()) add(gate->kl_on_gpu(), 1, gate->gamma());
-    bool begins = begins_;
+      add(loss.blob->gpu_data(), loss.blob->count(), loss.weight, false);
+    for (GateLayer* gate : net_->gates()) add(gate->kl_on_gpu(), 1, gate->own_gamma(), true);
     for (const Terms& terms : all) {
-      add_terms<<<1, kTerms>>>(terms, begins, static_cast<double*>(sum_.mutable_gpu_data()));
+      add_terms<<<1, kTerms>>>(terms, &terms == all.data(),
+                               static_cast<const Step*>(step_.gpu_data()),
+                               static_cast<double*>(sum_.mutable_gpu_data()));
       check_launch("add_terms");
-      begins = false;
     }
   }
 
   Net* net_ = nullptr;
   std::unique_ptr<RecordedWork> recorded_;
+  SyncedMemory step_{sizeof(Step)};
   /// Of this iteration's passes so far.
   SyncedMemory sum_{sizeof(double)};
-  bool begins_ = true;
   /// Of the iteration before, on its way to the host.
   SyncedMemory result_{sizeof(double)};
   std::shared_ptr<void> mark_;

@@ -182,12 +182,13 @@ TEST_F(GpuSolverTest, ALossThatIsNotFiniteEndsTheRunAtMostAnIterationLater) {
   EXPECT_NE(error.find("iteration 2: the loss is "), std::string::npos) << error;
 }
 
-/// Counts the times that this thread waits for its GPU.
+/// Counts the times that this thread waits for its GPU, and those that it has memory zeroed.
 class CountingRuntime : public GpuRuntime {
  public:
   CountingRuntime() : counted_(gpu_runtime()) { register_gpu_runtime(this); }
   ~CountingRuntime() override { register_gpu_runtime(counted_); }
   int waits() const { return waits_; }
+  int fills() const { return fills_; }
 
   int device_count() override { return counted_->device_count(); }
   std::string why_none() override { return counted_->why_none(); }
@@ -197,7 +198,10 @@ class CountingRuntime : public GpuRuntime {
   void release(void* pointer) override { counted_->release(pointer); }
   void* allocate_pinned(std::size_t bytes) override { return counted_->allocate_pinned(bytes); }
   void release_pinned(void* pointer) override { counted_->release_pinned(pointer); }
-  void fill_zero(void* pointer, std::size_t bytes) override { counted_->fill_zero(pointer, bytes); }
+  void fill_zero(void* pointer, std::size_t bytes) override {
+    fills_ += std::this_thread::get_id() == thread_;
+    counted_->fill_zero(pointer, bytes);
+  }
   void copy_to_device(void* device, const void* host, std::size_t bytes) override {
     count();
     counted_->copy_to_device(device, host, bytes);
@@ -222,7 +226,44 @@ class CountingRuntime : public GpuRuntime {
   GpuRuntime* counted_;
   std::thread::id thread_ = std::this_thread::get_id();
   int waits_ = 0;
+  int fills_ = 0;
 };
+
+/// The host has a memory zeroed in each pass that it runs: Crop's backward asks for it.
+TEST_F(GpuSolverTest, PassesAreRecordedOnceUntilTheyChange) {
+  for (const char* fields :
+       {"type: 'SGD' momentum: 0.9 kl_warmup: 30", "type: 'SGD' iter_size: 2"}) {
+    SCOPED_TRACE(fields);
+    SolverParameter run = parameter(fields);
+    auto* layers = run.mutable_net_param()->mutable_layer();
+    layers->RemoveLast();
+    layers->rbegin()->add_loss_weight(0.001f);
+    LayerParameter* crop = layers->Mutable(5);
+    crop->set_type("Crop");
+    crop->add_bottom("data");
+    crop->mutable_crop_param()->set_axis(1);
+    Solver cpu(run, "solver", Device());
+    Solver gpu(run, "solver", kGpu);
+    const auto press_and_step = [](Solver* solver, float factor, int steps) {
+      solver->net().gates()[0]->set_cost_factor(factor);
+      solver->step(steps);
+    };
+    const auto fills_of = [&](float factor, int steps) {
+      press_and_step(&cpu, factor, steps);
+      const CountingRuntime runtime;
+      press_and_step(&gpu, factor, steps);
+      return runtime.fills();
+    };
+    EXPECT_GT(fills_of(1, 4), 0);
+    EXPECT_EQ(fills_of(1, 2), 0);
+    EXPECT_GT(fills_of(2, 1), 0);
+    EXPECT_EQ(fills_of(2, 2), 0);
+    for (Solver* solver : {&cpu, &gpu})
+      solver->net().layer("ib1")->blobs()[0]->mutable_cpu_data()[0] += 0.01f;
+    EXPECT_EQ(fills_of(2, 2), 0);
+    expect_same_weights(cpu, gpu);
+  }
+}
 
 TEST_F(GpuSolverTest, ASettledTargetTakesTheCpusStepsAndDoesNotWait) {
   SolverParameter run = parameter("type: 'SGD' momentum: 0.9 target { flops: 0.6 }");

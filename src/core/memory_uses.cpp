@@ -1,0 +1,59 @@
+#include "core/memory_uses.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "vibnet/synced_memory.h"
+
+namespace vibnet {
+namespace {
+
+thread_local MemoryUses* recording = nullptr;
+
+std::atomic<std::uint64_t> changes{0};
+
+}  // namespace
+
+void MemoryUses::record(const std::function<void()>& work) {
+  uses_.clear();
+  is_on_gpu_alone_ = true;
+  recording = this;
+  try {
+    work();
+  } catch (...) {
+    recording = nullptr;
+    is_on_gpu_alone_ = false;
+    throw;
+  }
+  recording = nullptr;
+  changes_ = changes;
+}
+
+bool MemoryUses::repeat() const {
+  if (!is_on_gpu_alone_ || changes_ != changes) return false;
+  const bool is_as_then = std::all_of(uses_.begin(), uses_.end(), [](const Use& use) {
+    return use.memory->is_clear() == use.was_clear;
+  });
+  if (!is_as_then) return false;
+  for (const Use& use : uses_) use.writes ? use.memory->mutable_gpu_data() : use.memory->gpu_data();
+  return true;
+}
+
+void MemoryUses::note_gpu(SyncedMemory* memory, bool writes) {
+  if (recording == nullptr) return;
+  auto& uses = recording->uses_;
+  const auto use =
+      std::find_if(uses.begin(), uses.end(), [=](const Use& one) { return one.memory == memory; });
+  if (use != uses.end())
+    use->writes = use->writes || writes;
+  else
+    uses.push_back({memory, writes, memory->is_clear()});
+}
+
+void MemoryUses::note_cpu() {
+  if (recording != nullptr) recording->is_on_gpu_alone_ = false;
+}
+
+void MemoryUses::note_change() { ++changes; }
+
+}  // namespace vibnet
