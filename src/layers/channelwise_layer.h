@@ -74,8 +74,8 @@ class ChannelwiseLayer : public Layer {
   /// Whether backward_block gets y; else a null pointer.
   virtual bool needs_y() const { return false; }
   /// Whether the layer does a pass of its own, alone or behind a ReLU, by planes: the pass calls
-  /// these two then, with the ReLU's slope below 0 or 1 for none, and nothing else but end_forward
-  /// and end_backward.
+  /// these two then, with the ReLU's slope below 0 or 1 for none, and behind the second this
+  /// layer's end_backward; nothing else.
   virtual bool runs_by_planes() const { return false; }
   /// y may be x.
   virtual void forward_planes(float /*slope*/, const float* /*x*/, float* /*y*/) {}

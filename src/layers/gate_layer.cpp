@@ -14,6 +14,8 @@ namespace {
 
 /// About how many values take as long as drawing one.
 constexpr std::int64_t kValuesOfADraw = 16;
+/// Values of a gradient that nobody wants that are written before the next take their place.
+constexpr int kUnwanted = 4096;
 
 }  // namespace
 
@@ -192,8 +194,8 @@ void GateLayer::set_factors(Noise kind, const Drawn& of, const SampleVisit& visi
   };
   float* slopes = slopes_.mutable_cpu_data();
   float* factors = factors_.mutable_cpu_data();
-  factors_now_ = factors;
-  parallel_for(samples_, grain_of(kValuesOfADraw * channels_),
+  factors_now_ = factors;  // which a visit reads
+  parallel_for(samples_, grain_of(kValuesOfADraw * channels_ + sample_size()),
                [&](std::int64_t begin, std::int64_t end) {
                  std::vector<float> values(std::max<std::size_t>(4, 4 * blocks.size()), 0.5f);
                  std::vector<float> noise(channels_);
@@ -282,11 +284,16 @@ void GateLayer::backward_planes(float slope, const float* x, const float* y, con
   const Kernels& loops = kernels();
   factors_now_ = factors_.cpu_data();
   float* sums = sums_.mutable_cpu_data();
-  for_planes([&](std::int64_t plane, int planes) {
-    const std::int64_t at = plane * spatial_;
-    float* to = dx == nullptr ? scratch(std::size_t(planes) * spatial_) : dx + at;
-    loops.gate_gradient(gated(plane, planes, slope), x == nullptr ? nullptr : x + at, y + at,
-                        dy + at, to, sums + plane);
+  for_planes([&](std::int64_t begin, int planes) {
+    const int most = dx != nullptr ? planes : std::max(1, kUnwanted / std::max(1, spatial_));
+    for (int next = 0; next < planes; next += most) {
+      const std::int64_t plane = begin + next;
+      const std::int64_t at = plane * spatial_;
+      const int some = std::min(most, planes - next);
+      float* to = dx != nullptr ? dx + at : scratch(std::size_t(some) * spatial_);
+      loops.gate_gradient(gated(plane, some, slope), x == nullptr ? nullptr : x + at, y + at,
+                          dy + at, to, sums + plane);
+    }
   });
 }
 

@@ -14,7 +14,8 @@ class ReLULayer : public ChannelwiseLayer {
   }
   bool is_uniform() const override { return true; }
   float negative_slope() const { return parameter_.relu_param().negative_slope(); }
-  bool needs_x() const override { return false; }
+  /// With a slope below 0, y does not say which sign x had.
+  bool needs_x() const override { return negative_slope() < 0; }
   void forward_block(const ChannelBlock& block, const float* x, float* y) override;
   void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,
                       float* dx) override;

@@ -147,8 +147,8 @@ void multiply_rows(int m, int n, int k, const Matrix& x, const float* y, bool ad
       });
 }
 
-/// Keeps BLAS to one thread, as it is by itself within a parallel region: how it would split a
-/// product depends on the number of threads, and with it the last bit of the result.
+/// Keeps BLAS to one thread: those of the team are at work, and how it would split a product
+/// depends on the number of threads, and with it the last bit of the result.
 class OneThread {
  public:
   OneThread() { omp_set_num_threads(1); }

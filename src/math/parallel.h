@@ -22,7 +22,7 @@ inline std::int64_t grain_of(std::int64_t values) {
   return 1 + kParallelGrain / std::max<std::int64_t>(1, values);
 }
 
-/// Outside the parallel region, and with a copy of what the body holds, so that its loops can be
+/// Outside the loop over pieces, and with a copy of what the body holds, so that its loops can be
 /// vectorised: nothing that they write can be a part of the body.
 template <typename Body>
 [[gnu::noinline]] void call_body(const Body& body, std::int64_t begin, std::int64_t end) {
@@ -30,17 +30,10 @@ template <typename Body>
   own(begin, end);
 }
 
-/// Whether work is to be done by the calling thread alone, since its team's others are at work, or
-/// there are none.
-inline bool is_alone() { return ThreadTeam::is_at_work() || omp_get_max_threads() == 1; }
-
-/// Calls body(thread) on all threads of the caller's team, itself being 0.
-template <typename Body>
-void on_team(const Body& body) {
-  ThreadTeam::own().run(
-      omp_get_max_threads(),
-      [](const void* argument, int thread) { (*static_cast<const Body*>(argument))(thread); },
-      &body);
+/// Whether work is to be done by the calling thread alone: its team's others are at work, or those
+/// of the OpenMP region that it is called in, or there are none.
+inline bool is_alone() {
+  return ThreadTeam::is_in_use() || omp_in_parallel() || omp_get_max_threads() == 1;
 }
 
 /// A share of some jobs, of which threads take one after the other. On a cache line of its own.
@@ -58,18 +51,22 @@ void parallel_jobs(int jobs, const Body& body) {
     for (int job = 0; job < jobs; ++job) body(job, 0);
     return;
   }
-  std::vector<JobShare> shares(omp_get_max_threads());
-  const int size = parts(jobs, static_cast<int>(shares.size()));
-  for (int s = 0; s < static_cast<int>(shares.size()); ++s) {
+  const int threads = std::min(jobs, omp_get_max_threads());
+  std::vector<JobShare> shares(threads);
+  const int size = parts(jobs, threads);
+  for (int s = 0; s < threads; ++s) {
     shares[s].next = std::min(jobs, s * size);
     shares[s].end = std::min(jobs, (s + 1) * size);
   }
-  on_team([&](int thread) {
-    for (std::size_t i = 0; i < shares.size(); ++i) {
-      JobShare& share = shares[(thread + i) % shares.size()];
+  const auto work = [&](int thread) {
+    for (int i = 0; i < threads; ++i) {
+      JobShare& share = shares[(thread + i) % threads];
       for (int job = share.next++; job < share.end; job = share.next++) body(job, thread);
     }
-  });
+  };
+  ThreadTeam::run(
+      threads,
+      [](const void* of, int thread) { (*static_cast<const decltype(work)*>(of))(thread); }, &work);
 }
 
 /// Calls body(begin, end) over [0, n) in pieces, on all threads when n > grain. What the body

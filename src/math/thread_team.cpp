@@ -1,11 +1,14 @@
 #include "math/thread_team.h"
 
+#include <omp.h>
+#include <pthread.h>
 #ifdef __linux__
 #include <sched.h>
 #endif
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 namespace vibnet {
@@ -19,7 +22,26 @@ constexpr auto kSpin = std::chrono::microseconds(50);
 /// And how long it then lets others have the core that want it, and looks again.
 constexpr auto kGiveWay = std::chrono::milliseconds(1);
 
-thread_local bool at_work = false;
+thread_local bool is_in_loop = false;
+
+/// A thread's team, while there is one.
+struct Own {
+  ThreadTeam* team = nullptr;
+  ~Own();
+};
+thread_local bool has_ended = false;
+thread_local Own own;
+
+Own::~Own() {
+  delete team;
+  has_ended = true;
+}
+
+/// In a forked child the helpers are not there, so nobody may wait for them.
+void leave_team_behind() {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { own.team = nullptr; });
+  static_cast<void>(registered);
+}
 
 /// Of the calling thread; -1 where the system does not say.
 int current_core() {
@@ -30,10 +52,39 @@ int current_core() {
 #endif
 }
 
-/// How many threads can each have a core.
-int cores() {
-  static const int count = static_cast<int>(std::thread::hardware_concurrency());
-  return count;
+#ifdef __linux__
+/// The calling thread's; or where OpenMP has bound it to one of its places, those of all places.
+cpu_set_t allowed_cores() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  const int places = omp_get_num_places();
+  if (places == 0) sched_getaffinity(0, sizeof(cores), &cores);
+  for (int place = 0; place < places; ++place) {
+    std::vector<int> ids(static_cast<std::size_t>(omp_get_place_num_procs(place)));
+    omp_get_place_proc_ids(place, ids.data());
+    for (const int id : ids)
+      if (id < CPU_SETSIZE) CPU_SET(id, &cores);
+  }
+  return cores;
+}
+#endif
+
+int count_cores() {
+#ifdef __linux__
+  const cpu_set_t cores = allowed_cores();
+  return std::max(1, CPU_COUNT(&cores));
+#else
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+#endif
+}
+
+/// Has the calling thread, which begins, run on all cores that the team may.
+void spread_out() {
+#ifdef __linux__
+  if (omp_get_num_places() == 0) return;
+  const cpu_set_t cores = allowed_cores();
+  sched_setaffinity(0, sizeof(cores), &cores);
+#endif
 }
 
 /// Has the calling thread go on elsewhere, if it may. The system can take milliseconds to see that
@@ -46,6 +97,8 @@ void leave_core(int core) {
   CPU_CLR(core, &others);
   sched_setaffinity(0, sizeof(others), &others);
   sched_setaffinity(0, sizeof(allowed), &allowed);
+#else
+  static_cast<void>(core);
 #endif
 }
 
@@ -75,17 +128,22 @@ void Signal::take_one() {
 }
 
 template <typename Wanted, typename Shares>
-void Signal::wait_until(const Wanted& is_wanted, const Shares& shares_core) {
+void Signal::wait_until(const Wanted& is_wanted, bool may_spin, const Shares& shares_core) {
   constexpr int kLooks = 64;
-  for (int look = 0; look < kLooks; ++look, pause())
-    if (is_wanted(value())) return;
-  const int core = current_core();
-  if (shares_core(core)) leave_core(core);
-  const auto begin = Clock::now();
-  for (auto now = begin; now - begin < kGiveWay; now = Clock::now()) {
-    if (now - begin > kSpin) std::this_thread::yield();
+  const auto looks_well = [&] {
     for (int look = 0; look < kLooks; ++look, pause())
-      if (is_wanted(value())) return;
+      if (is_wanted(value())) return true;
+    return false;
+  };
+  if (may_spin) {
+    if (looks_well()) return;
+    const int core = current_core();
+    if (shares_core(core)) leave_core(core);
+    const auto begin = Clock::now();
+    for (auto now = begin; now - begin < kGiveWay; now = Clock::now()) {
+      if (now - begin > kSpin) std::this_thread::yield();
+      if (looks_well()) return;
+    }
   }
   std::unique_lock<std::mutex> lock(mutex_);
   is_slept_on_ = true;
@@ -93,12 +151,15 @@ void Signal::wait_until(const Wanted& is_wanted, const Shares& shares_core) {
   is_slept_on_ = false;
 }
 
-ThreadTeam& ThreadTeam::own() {
-  static thread_local ThreadTeam team;
-  return team;
-}
+bool ThreadTeam::is_in_use() { return is_in_loop || has_ended; }
 
-bool ThreadTeam::is_at_work() { return at_work; }
+void ThreadTeam::run(int threads, Body body, const void* argument) {
+  leave_team_behind();
+  if (own.team == nullptr) own.team = new ThreadTeam();
+  own.team->body_ = body;
+  own.team->argument_ = argument;
+  own.team->run_loop(threads);
+}
 
 ThreadTeam::~ThreadTeam() {
   is_ending_ = true;
@@ -106,44 +167,54 @@ ThreadTeam::~ThreadTeam() {
   for (const auto& helper : helpers_) helper->thread.join();
 }
 
+void ThreadTeam::call_body(int thread) try { body_(argument_, thread); } catch (...) {
+  const std::lock_guard<std::mutex> lock(error_mutex_);
+  if (error_ == nullptr) error_ = std::current_exception();
+}
+
 void ThreadTeam::help(Helper* helper, int thread) {
-  at_work = true;
-  for (std::uint32_t loops = 0;;) {
-    helper->loops.wait_until([loops](std::uint32_t value) { return value != loops; },
-                             [this](int core) { return threads_ <= cores() && core == core_; });
-    ++loops;
+  spread_out();
+  is_in_loop = true;
+  for (std::uint32_t loops = 0;; ++loops) {
+    helper->loops.wait_until([loops](std::uint32_t value) { return value != loops; }, may_spin_,
+                             [this](int core) { return core == core_; });
     if (is_ending_) return;
     helper->core = current_core();
-    body_(argument_, thread);
-    at_work_.take_one();
+    call_body(thread);
+    helpers_at_work_.take_one();
   }
 }
 
-void ThreadTeam::run(int threads, Body body, const void* argument) {
-  while (static_cast<int>(helpers_.size()) < threads - 1) {
+/// As many as the system gives.
+void ThreadTeam::add_helpers(int wanted) try {
+  while (static_cast<int>(helpers_.size()) < wanted) {
     auto helper = std::make_unique<Helper>();
     const int thread = static_cast<int>(helpers_.size()) + 1;
+    helpers_.reserve(static_cast<std::size_t>(thread));
     helper->thread = std::thread(&ThreadTeam::help, this, helper.get(), thread);
     helpers_.push_back(std::move(helper));
   }
-  threads_ = threads;
+} catch (const std::system_error&) {
+}
+
+void ThreadTeam::run_loop(int threads) {
+  if (cores_ == 0) cores_ = count_cores();
+  may_spin_ = threads <= cores_;
+  add_helpers(threads - 1);
+  const int helpers = std::min(threads - 1, static_cast<int>(helpers_.size()));
   core_ = current_core();
-  body_ = body;
-  argument_ = argument;
-  at_work_.set(static_cast<std::uint32_t>(threads - 1));
-  for (int t = 1; t < threads; ++t) {
-    Signal& loops = helpers_[t - 1]->loops;
-    loops.set(loops.value() + 1);
-  }
-  at_work = true;
-  body(argument, 0);
-  at_work = false;
-  const auto shares_core = [this, threads](int core) {
-    return threads <= cores() &&
-           std::any_of(helpers_.begin(), helpers_.begin() + threads - 1,
+  helpers_at_work_.set(static_cast<std::uint32_t>(helpers));
+  for (int h = 0; h < helpers; ++h) helpers_[h]->loops.set(helpers_[h]->loops.value() + 1);
+  is_in_loop = true;
+  call_body(0);
+  is_in_loop = false;
+  const auto shares_core = [this, helpers](int core) {
+    return std::any_of(helpers_.begin(), helpers_.begin() + helpers,
                        [core](const auto& helper) { return helper->core == core; });
   };
-  at_work_.wait_until([](std::uint32_t value) { return value == 0; }, shares_core);
+  helpers_at_work_.wait_until([](std::uint32_t value) { return value == 0; }, may_spin_,
+                              shares_core);
+  if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
 }  // namespace vibnet

@@ -72,7 +72,7 @@ Net::Net(const NetParameter& parameter, const NetOptions& options)
   context_.seed = options.seed;
   context_.ranks = options.ranks;
   use_device(options.device);
-  kernels();  // complains here of VIBNET_SIMD, and not on a thread of a parallel region
+  kernels();  // complains here of VIBNET_SIMD, and not in a loop that threads share
 
   NetState state = state_in(parameter, options.phase);
   if (options.level != 0) state.set_level(options.level);

@@ -2,9 +2,14 @@
 
 #include <gtest/gtest.h>
 #include <omp.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -22,15 +27,17 @@ class Threads {
   int before_ = omp_get_max_threads();
 };
 
+/// Calls body(thread) on so many threads.
+template <typename Body>
+void run_on(int threads, const Body& body) {
+  ThreadTeam::run(
+      threads, [](const void* of, int thread) { (*static_cast<const Body*>(of))(thread); }, &body);
+}
+
 /// How often each thread of a team was called.
 std::vector<int> calls_of(int threads) {
   std::vector<int> calls(static_cast<std::size_t>(threads));
-  ThreadTeam::own().run(
-      threads,
-      [](const void* argument, int thread) {
-        ++(*static_cast<std::vector<int>* const*>(argument))->at(static_cast<std::size_t>(thread));
-      },
-      &static_cast<std::vector<int>* const&>(&calls));
+  run_on(threads, [&](int thread) { ++calls[static_cast<std::size_t>(thread)]; });
   return calls;
 }
 
@@ -49,13 +56,64 @@ TEST(ThreadTeam, WakesThoseWhoHaveGoneToSleep) {
 
 TEST(ThreadTeam, WaitsForAThreadThatTakesLong) {
   std::atomic<int> ended{0};
-  const auto body = [&](int thread) {
+  run_on(4, [&](int thread) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5 * thread));
     ++ended;
-  };
-  const Threads four(4);
-  on_team(body);
+  });
   EXPECT_EQ(ended, 4);
+}
+
+TEST(ThreadTeam, ThrowsWhatAnyThreadHasThrownOnceAllHaveEnded) {
+  for (int thrower = 0; thrower < 3; ++thrower) {
+    std::atomic<int> ended{0};
+    const auto body = [&](int thread) {
+      if (thread == thrower) throw std::runtime_error("of thread " + std::to_string(thread));
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      ++ended;
+    };
+    try {
+      run_on(3, body);
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const std::runtime_error& error) {
+      EXPECT_EQ(error.what(), "of thread " + std::to_string(thrower));
+    }
+    EXPECT_EQ(ended, 2);
+    EXPECT_FALSE(ThreadTeam::is_in_use());
+    EXPECT_EQ(calls_of(3), (std::vector<int>{1, 1, 1}));
+  }
+}
+
+TEST(ThreadTeam, IsMadeAnewInAForkedChild) {
+  ASSERT_EQ(calls_of(3), (std::vector<int>{1, 1, 1}));
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    std::_Exit(calls_of(3) == std::vector<int>{1, 1, 1} ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+/// Where the thread's other objects outlive its team.
+TEST(ThreadTeam, IsNotNeededByAThreadThatEnds) {
+  static std::atomic<int> visits{0};
+  struct Last {
+    ~Last() {
+      parallel_for(100, 1, [](std::int64_t begin, std::int64_t end) {
+        visits += static_cast<int>(end - begin);
+      });
+    }
+  };
+  std::thread([] {
+    omp_set_num_threads(2);
+    static thread_local Last last;
+    static_cast<void>(&last);
+    parallel_for(100, 1, [](std::int64_t begin, std::int64_t end) {
+      visits += static_cast<int>(end - begin);
+    });
+  }).join();
+  EXPECT_EQ(visits, 200);
 }
 
 TEST(ThreadTeam, IsTheCallersOwn) {
@@ -95,6 +153,18 @@ TEST(ParallelFor, WithinAnotherIsDoneByTheThreadThatCalls) {
     });
   });
   EXPECT_EQ(visits, 900);
+  EXPECT_EQ(elsewhere, 0);
+}
+
+TEST(ParallelFor, WithinAnOpenMpRegionIsDoneByTheThreadThatCalls) {
+  std::atomic<int> elsewhere{0};
+#pragma omp parallel num_threads(2)
+  {
+    const std::thread::id own = std::this_thread::get_id();
+    parallel_for(100, 1, [&](std::int64_t /*begin*/, std::int64_t /*end*/) {
+      elsewhere += std::this_thread::get_id() == own ? 0 : 1;
+    });
+  }
   EXPECT_EQ(elsewhere, 0);
 }
 
