@@ -100,11 +100,17 @@ std::optional<vibnet::Target> read_target_flags() {
   }
 }
 
-/// Cuts units of the net, or brings some back, along the ranking of their scores. Returns its
-/// gates.
-NetParameter cut_to(const vibnet::Target& target, const NetParameter& model,
-                    const vibnet::CompressOptions& options, const NetCost& dense,
-                    vibnet::Net* net) {
+/// What a target made of the net's gates.
+struct CutToTarget {
+  NetParameter gates;
+  vibnet::Target target;
+  double reached = 0;
+  bool is_met = false;
+};
+
+/// Cuts units of the net, or brings some back, along the ranking of their scores.
+CutToTarget cut_to(const vibnet::Target& target, const NetParameter& model,
+                   const vibnet::CompressOptions& options, const NetCost& dense, vibnet::Net* net) {
   vibnet::UnitPlanner planner(model, net->to_proto(), options);
   vibnet::check_target(target, dense, &planner);
   const vibnet::FoundUnits found = vibnet::find_units(target, dense, &planner);
@@ -115,8 +121,8 @@ NetParameter cut_to(const vibnet::Target& target, const NetParameter& model,
   std::cout << "target: " << vibnet::name_of(target.kind) << " is " << found.cost
             << " (asked for: " << target.value << "), which the layers' thresholds " << std::showpos
             << found.threshold << std::noshowpos << " come to\n";
-  vibnet::warn_of_miss(target, found);
-  return gates;
+  vibnet::tell_of_miss(target, found);
+  return {gates, target, found.cost, vibnet::is_met(target, found)};
 }
 
 void replace_gates(const NetParameter& gates, NetParameter* weights) {
@@ -209,6 +215,7 @@ std::string size_json(const Size& size) {
 }
 
 std::string report_json(const CompressReport& report, const Size& before, const Size& after,
+                        const std::optional<CutToTarget>& by_target,
                         const std::optional<Difference>& difference) {
   std::ostringstream json;
   json << "{\n  \"layers\": [";
@@ -225,6 +232,11 @@ std::string report_json(const CompressReport& report, const Size& before, const 
   for (std::size_t i = 0; i < report.notes.size(); ++i)
     json << (i == 0 ? "" : ", ") << vibnet::json_string(report.notes[i]);
   json << "],\n  \"before\": " << size_json(before) << ",\n  \"after\": " << size_json(after);
+  if (by_target)
+    json << ",\n  \"target\": {\"name\": " << vibnet::json_string(name_of(by_target->target.kind))
+         << ", \"asked\": " << vibnet::json_number(by_target->target.value)
+         << ", \"reached\": " << vibnet::json_number(by_target->reached)
+         << ", \"met\": " << (by_target->is_met ? "true" : "false") << "}";
   if (difference)
     json << ",\n  \"max_abs_difference\": " << vibnet::json_number(difference->absolute)
          << ",\n  \"max_rel_difference\": " << vibnet::json_number(difference->relative);
@@ -369,8 +381,7 @@ struct Uncut {
   /// Of the deployment net.
   std::vector<std::string> inputs;
   std::vector<Scores> scores;
-  /// The gates that a target moved units of.
-  std::optional<NetParameter> gates;
+  std::optional<CutToTarget> by_target;
 };
 
 std::vector<std::string> inputs_of(const NetParameter& deploy) {
@@ -396,7 +407,7 @@ Uncut run_uncut(const NetParameter& model, const std::optional<vibnet::NetWithWe
   else
     masked.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);
   if (options->threshold) mask_units(*options->threshold, &masked);
-  if (target) uncut.gates = cut_to(*target, model, *options, uncut.cost, &masked);
+  if (target) uncut.by_target = cut_to(*target, model, *options, uncut.cost, &masked);
   uncut.scores = expected_scores(uncut.inputs, &masked);
   return uncut;
 }
@@ -423,12 +434,12 @@ void compress_files(vibnet::CompressOptions options, const std::optional<vibnet:
   // The net's memory goes before the weights are read again.
   const Uncut uncut = run_uncut(model, gated, target, &options);
   NetParameter weights = gated ? std::move(gated->weights) : vibnet::read_caffemodel(FLAGS_weights);
-  if (uncut.gates) replace_gates(*uncut.gates, &weights);
+  if (uncut.by_target) replace_gates(uncut.by_target->gates, &weights);
   const vibnet::CompressedNet result = vibnet::compress(model, std::move(weights), options);
   const std::optional<Difference> difference = verify(uncut.inputs, uncut.scores, result);
   const Size before{uncut.cost, std::filesystem::file_size(FLAGS_weights)};
   const Size after{vibnet::cost_of_deployment(result.deploy), result.weights.ByteSizeLong()};
-  write(result, report_json(result.report, before, after, difference));
+  write(result, report_json(result.report, before, after, uncut.by_target, difference));
   print(result.report, before, after);
   if (difference) print(*difference);
 }

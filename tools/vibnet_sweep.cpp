@@ -37,7 +37,7 @@ using vibnet::NetParameter;
 using vibnet::SolverParameter;
 using vibnet::SweepPoint;
 
-constexpr int kTimedPasses = 50;
+constexpr int kTimedRuns = 5;
 constexpr int kIterationsOfNoTest = 50;
 
 std::vector<std::string> assignments;
@@ -365,7 +365,7 @@ void time_nets(std::vector<SweepPoint>* points) {
     vibnet::NetOptions options;
     options.keeps_blobs = false;
     vibnet::Net net = vibnet::make_net(vibnet::read_net_prototxt(path), path, options);
-    point.forward_ms = vibnet::forward_ms(kTimedPasses, &net);
+    point.forward_ms = vibnet::forward_ms(kTimedRuns, &net);
   }
 }
 

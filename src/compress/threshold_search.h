@@ -12,14 +12,16 @@ using Scores = std::vector<std::vector<float>>;
 /// What a net costs that keeps these units; 0 for units that are no net, as when a layer lost all.
 using CostFunction = std::function<double(const Kept&)>;
 
-/// The units of all gates in one order, those that carry most first. The first of each gate stands
-/// outside of it, since no layer can do without.
+/// The units of all gates in one order, those that carry most first. Some stand outside of it and
+/// always stay.
 class Ranking {
  public:
+  Ranking(const Scores& scores, Kept always);
+  /// The best of each gate always stays, since few layers can do without.
   explicit Ranking(const Scores& scores);
 
   int size() const { return static_cast<int>(units_.size()); }
-  /// Keeps the first `count` units, the best of each gate, and so many more of each.
+  /// Keeps the first `count` units, those outside, and so many more of each gate.
   Kept keep(int count, int more_of_each = 0) const;
   int gate(int rank) const { return units_[rank].gate; }
   float score(int rank) const { return units_[rank].score; }
@@ -37,30 +39,34 @@ class Ranking {
     int index;
   };
   std::vector<Unit> units_;
-  Kept least_;
+  Kept always_;
 };
 
 struct FoundUnits {
   Kept kept;
   double cost = 0;
-  /// Between the scores of the last unit kept and the first one cut by the ranking alone.
+  /// Between the scores of the last unit kept and the first one cut, but for exceptions.
   float threshold = 0;
+  /// How far the readings of a cost that is measured lie above the smallest, as a share of it.
+  double scatter = 0;
 };
-
-/// How many units of the ranking can be kept for no more than the target, to within `precision`
-/// units below the most. `hint` is where to look first.
-int units_within(const Ranking& ranking, const CostFunction& cost, double target, int hint,
-                 int precision = 1);
 
 /// How far from a target a net may end: its cost over the target is 1 to within this.
 constexpr double kTargetTolerance = 0.02;
 bool is_on_target(double cost, double target);
 
-/// The units to keep so that the net costs `target`. First by one threshold for all gates; where
-/// one unit more or less steps over the target, units further along the ranking come in, or some
-/// before it go, of gates whose units cost little enough; and where those are too few, a gate's
-/// last units make room for others'. The nearest found where none is within the tolerance. `cost`
-/// must not fall when a unit comes.
-FoundUnits find_units(const Scores& scores, const CostFunction& cost, double target);
+/// The units to keep so that the net costs `target`, by one threshold for all gates. Where one unit
+/// more or less steps over the target, the threshold goes on and passes over the units that do not
+/// fit; where that misses too, up to four units of one gate change sides first. Of what meets the
+/// target, that is taken which is closest to the ranking; if nothing does, what costs most nearly
+/// as much. No gate loses the best of its units, an eighth of those that a net shrunk alike
+/// everywhere would keep, unless the target has no room for them. `cost` must not fall when a unit
+/// comes; at most `most_tries` nets are asked for.
+FoundUnits find_units(const Scores& scores, const CostFunction& cost, double target,
+                      int most_tries = 3000);
+
+/// The least that find_units() can come to: one unit of each gate, those that belong together
+/// where the best do not. Anything at or below `enough` will do.
+double least_cost(const Scores& scores, const CostFunction& cost, double enough);
 
 }  // namespace vibnet

@@ -7,6 +7,22 @@
 #include "vibnet/filler.h"
 
 namespace vibnet {
+namespace {
+
+double median_ms(Net* net) {
+  constexpr int kPasses = 11;
+  std::vector<double> times;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    const auto start = std::chrono::steady_clock::now();
+    net->forward();
+    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+    times.push_back(time.count());
+  }
+  std::nth_element(times.begin(), times.begin() + kPasses / 2, times.end());
+  return times[kPasses / 2];
+}
+
+}  // namespace
 
 void fill_inputs(Net* net) {
   FillerParameter noise;
@@ -20,18 +36,13 @@ void fill_inputs(Net* net) {
   }
 }
 
-double forward_ms(int passes, Net* net) {
+double forward_ms(int runs, Net* net) {
   constexpr int kWarmUp = 5;
   fill_inputs(net);
-  std::vector<double> times;
-  for (int pass = 0; pass < kWarmUp + passes; ++pass) {
-    const auto start = std::chrono::steady_clock::now();
-    net->forward();
-    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
-    if (pass >= kWarmUp) times.push_back(time.count());
-  }
-  std::nth_element(times.begin(), times.begin() + passes / 2, times.end());
-  return times[passes / 2];
+  for (int pass = 0; pass < kWarmUp; ++pass) net->forward();
+  double least = median_ms(net);
+  for (int run = 1; run < runs; ++run) least = std::min(least, median_ms(net));
+  return least;
 }
 
 }  // namespace vibnet

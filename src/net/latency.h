@@ -8,7 +8,8 @@ namespace vibnet {
 /// Labels stay 0.
 void fill_inputs(Net* net);
 
-/// Milliseconds of one forward pass of a CPU net, the median of `passes` behind some to warm up.
-double forward_ms(int passes, Net* net);
+/// Milliseconds of one forward pass of a CPU net: the median of a short run of passes, and of
+/// `runs` such the smallest, since what else a machine does can only make it slower.
+double forward_ms(int runs, Net* net);
 
 }  // namespace vibnet

@@ -21,8 +21,8 @@ constexpr int kLooks = 50;
 /// latter, which leaves the rest of the run to the net that was asked for.
 constexpr double kEarliest = 0.5;
 constexpr double kLatest = 0.7;
-/// The ranking is searched to within this share of it.
-constexpr int kCoarse = 24;
+/// So many nets are tried behind where the ranking alone steps over the target.
+constexpr int kMostTries = 60;
 /// Behind it, this share of the ranking is left in the net too, and so many more units of each
 /// gate: others' may have to make room for them.
 constexpr int kRoom = 16;
@@ -109,7 +109,8 @@ void Steering::steer(std::int64_t iteration, Net* net) {
   look(kept, &planner);
   if (target_) {
     const double done = static_cast<double>(iteration) / parameter_.max_iter();
-    must_settle(done) ? settle(&planner, net) : control(done, &planner);
+    const bool can_wait = iteration + interval_ < parameter_.max_iter();
+    must_settle(done) ? settle(can_wait, &planner, net) : control(done, &planner);
     guard(net);
   }
   if (parameter_.kl_cost() != SolverParameter::UNITS) renew_factors(kept, &planner);
@@ -138,12 +139,14 @@ bool Steering::must_settle(double done) const {
 }
 
 void Steering::control(double done, UnitPlanner* planner) {
-  const Ranking ranking(planner->scores());
+  const Scores scores = planner->scores();
+  const Ranking ranking(scores);
   const CostFunction cost = [&](const Kept& kept) {
     return measure(target_->kind, dense_, planner->plan(kept), ranks_);
   };
-  const int hint = rank_ > 0 ? rank_ : ranking.size() / 2;
-  rank_ = units_within(ranking, cost, target_->value, hint, 1 + ranking.size() / kCoarse);
+  const float threshold = find_units(scores, cost, target_->value, kMostTries).threshold;
+  rank_ = 0;
+  while (rank_ < ranking.size() && ranking.score(rank_) < threshold) ++rank_;
   if (ranking.size() == 0) return;
   const double since = static_cast<double>(interval_) / parameter_.max_iter();
   control_.steer(done, since, ranking.score(std::min(rank_, ranking.size() - 1)), most_);
@@ -168,15 +171,20 @@ void Steering::guard(Net* net) const {
   }
 }
 
-void Steering::settle(UnitPlanner* planner, Net* net) {
+void Steering::settle(bool can_wait, UnitPlanner* planner, Net* net) {
   const FoundUnits found = find_units(*target_, dense_, planner, ranks_);
+  if (can_wait && is_mistimed(*target_, found)) {
+    LOG(WARNING) << "target: units that take " << found.cost << " ms were found, and "
+                 << target_->value << " was asked for: a busy machine? They are looked for again";
+    return;
+  }
   is_settled_ = true;
   for (std::size_t gate = 0; gate < found.kept.size(); ++gate)
     net->gates()[gate]->settle(found.kept[gate]);
   look(found.kept, planner);
   LOG(INFO) << "target: the units are settled: " << name_of(target_->kind) << " is " << found.cost
             << ", and " << target_->value << " was asked for";
-  warn_of_miss(*target_, found);
+  tell_of_miss(*target_, found);
 }
 
 void Steering::renew_factors(const Kept& kept, UnitPlanner* planner) {
@@ -220,9 +228,11 @@ void Steering::follow_cut(NetParameter model, Net* net) {
 /// A cut net may be compressed to another size than the one that it was cut from: zeros that stay
 /// in their place where a pick of the others would not pay, say.
 void Steering::settle_anew(Net* net) {
+  const auto off = [&] { return std::fabs(value_of(target_->kind, found_) / target_->value - 1); };
   UnitPlanner planner = this->planner(*net);
+  const double before = off();
   look(kept_units(planner.gates()), &planner);
-  if (!is_on_target(value_of(target_->kind, found_), target_->value)) settle(&planner, net);
+  if (off() > std::max(before, kTargetTolerance)) settle(false, &planner, net);
 }
 
 void Steering::set_factors(Net* net) const {

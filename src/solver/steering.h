@@ -65,7 +65,7 @@ class Steering {
   UnitPlanner planner(const Net& net) const;
   void look(const Kept& kept, UnitPlanner* planner);
   bool must_settle(double done) const;
-  void settle(UnitPlanner* planner, Net* net);
+  void settle(bool can_wait, UnitPlanner* planner, Net* net);
   void settle_anew(Net* net);
   void control(double done, UnitPlanner* planner);
   void renew_factors(const Kept& kept, UnitPlanner* planner);

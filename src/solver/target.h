@@ -34,7 +34,7 @@ double value_of(TargetKind kind, const TrainingCost& cost);
 double measure(TargetKind kind, const NetCost& dense, const NetParameter& deploy,
                Communicator* ranks);
 
-/// Throws Error where even the net with one unit left in each gate is above the target.
+/// Throws Error where even the least that find_units() can come to is above the target.
 void check_target(const Target& target, const NetCost& dense, UnitPlanner* planner,
                   Communicator* ranks = &one_rank());
 
@@ -42,7 +42,11 @@ void check_target(const Target& target, const NetCost& dense, UnitPlanner* plann
 /// none make a net.
 FoundUnits find_units(const Target& target, const NetCost& dense, UnitPlanner* planner,
                       Communicator* ranks = &one_rank());
-/// Logs why, where the units that were found miss the target.
-void warn_of_miss(const Target& target, const FoundUnits& found);
+/// Whether the units come to the target, or are all that there are and cost less.
+bool is_met(const Target& target, const FoundUnits& found);
+/// Whether their time is far off the target, as it is where a machine does too much else.
+bool is_mistimed(const Target& target, const FoundUnits& found);
+/// Logs why, where the units miss the target; throws Error where they are mistimed.
+void tell_of_miss(const Target& target, const FoundUnits& found);
 
 }  // namespace vibnet

@@ -7,9 +7,10 @@ namespace vibnet {
 /// Steers the pressure so that the units which the target has no room for die in time.
 ///
 /// What is controlled is the score of the marginal unit: the one up to which the ranking of all
-/// units costs what the target allows. It answers to the pressure at once and smoothly, where the
-/// cost does so late and in steps. It is led from where it is at the beginning up to the threshold
-/// along a straight line, by a proportional-integral controller of log kl_weight.
+/// units, but for some that do not fit, costs what the target allows. It answers to the pressure at
+/// once and smoothly, where the cost does so late and in steps. It is led from where it is at the
+/// beginning up to the threshold along a straight line, by a proportional-integral controller of
+/// log kl_weight.
 class TargetControl {
  public:
   static constexpr double kRamp = 0.6;

@@ -9,6 +9,7 @@
 #include "net/cost.h"
 #include "solver/compressed_cost.h"
 #include "solver/cost_factors.h"
+#include "solver/target.h"
 #include "support/error_of.h"
 #include "support/temporary_folder.h"
 #include "support/trained_net.h"
@@ -307,6 +308,25 @@ TEST(Target, ALatencyIsMeasured) {
                      Device());
             }).find("cannot be reached"),
             std::string::npos);
+}
+
+TEST(Target, ATimeFarOffItIsAnError) {
+  const Target target{TargetKind::LATENCY, 0.3};
+  FoundUnits found;
+  found.kept = {{true, false}};
+  found.cost = 0.7;
+  found.scatter = 0.5;
+  EXPECT_TRUE(is_mistimed(target, found));
+  const std::string error = error_of([&] { tell_of_miss(target, found); });
+  EXPECT_NE(error.find("0.3 was asked for, and the units found take 0.7 ms"), std::string::npos);
+  EXPECT_NE(error.find("scatter by 50 %"), std::string::npos);
+  found.cost = 0.33;
+  EXPECT_EQ(error_of([&] { tell_of_miss(target, found); }), "");
+  found.cost = 0.02;
+  found.kept = {{true, true}};  // the whole net is fast enough
+  EXPECT_EQ(error_of([&] { tell_of_miss(target, found); }), "");
+  found.kept = {{true, false}};
+  EXPECT_EQ(error_of([&] { tell_of_miss({TargetKind::FLOPS, 0.3}, found); }), "");
 }
 
 std::string refusal(const std::string& fields) {

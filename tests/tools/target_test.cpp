@@ -63,6 +63,15 @@ class TargetTools : public ToolTest {
     return run("vibnet-compress", more);
   }
 
+  void expect_target(const std::string& name, double asked, double reached, bool met) const {
+    const Struct report = parse_json(read("r.json"));
+    const auto& target = report.fields().at("target").struct_value().fields();
+    EXPECT_EQ(target.at("name").string_value(), name);
+    EXPECT_FLOAT_EQ(target.at("asked").number_value(), asked);
+    EXPECT_NEAR(target.at("reached").number_value(), reached, 0.01);
+    EXPECT_EQ(target.at("met").bool_value(), met);
+  }
+
   double share_left(const std::string& what) const {
     const Struct report = parse_json(read("r.json"));
     return number(report, "after", what) / number(report, "before", what);
@@ -107,10 +116,24 @@ TEST_F(TargetTools, CompressWarnsOfATargetThatItMisses) {
   ASSERT_EQ(train().exit_code, 0);
   const ToolResult near = compress({"--target_weights", "0.6"});
   ASSERT_EQ(near.exit_code, 0) << near.errors;
-  EXPECT_NE(near.errors.find("target: no units come nearer to it"), std::string::npos);
+  EXPECT_NE(near.errors.find("target: nothing nearer to it was found"), std::string::npos);
+  expect_target("weights", 0.6F, 0.5, false);
   const ToolResult hit = compress({"--target_weights", "0.5"});
   ASSERT_EQ(hit.exit_code, 0) << hit.errors;
   EXPECT_EQ(hit.errors.find("target: "), std::string::npos) << hit.errors;
+  expect_target("weights", 0.5, 0.5, true);
+}
+
+TEST_F(TargetTools, AMissOfTheSolverIsSaidOnce) {
+  std::string model = kNet;
+  model.replace(model.find("num_output: 100"), 15, "num_output: 4");
+  write("net.prototxt", model);
+  const ToolResult result = train({"--set", "target.weights=0.6", "--set", "compact_interval=1",
+                                   "--set", "compact_patience=1", "--set", "max_iter=60"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const std::size_t first = result.errors.find("nothing nearer");
+  ASSERT_NE(first, std::string::npos) << result.errors;
+  EXPECT_EQ(result.errors.find("nothing nearer", first + 1), std::string::npos) << result.errors;
 }
 
 TEST_F(TargetTools, ANetThatStatesItsBatchIsLookedAtWithThatBatch) {
