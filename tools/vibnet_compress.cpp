@@ -18,12 +18,12 @@
 #include "layers/gate_layer.h"
 #include "net/cost.h"
 #include "net/deploy.h"
+#include "net/latency.h"
 #include "solver/target.h"
 #include "tool.h"
 #include "training.h"
 #include "vibnet/compress.h"
 #include "vibnet/error.h"
-#include "vibnet/filler.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
 
@@ -160,12 +160,9 @@ using Scores = std::vector<std::vector<float>>;
 /// Labels stay 0.
 Scores scores_of_batch(int batch, const std::vector<std::string>& inputs, vibnet::Net* net) {
   net->context().iteration = batch;
-  vibnet::FillerParameter noise;
-  noise.set_type("gaussian");
   for (const std::string& name : net->input_names())
     if (std::count(inputs.begin(), inputs.end(), name) > 0)
-      vibnet::fill(noise, vibnet::random_key(static_cast<std::uint64_t>(batch), name),
-                   net->blob(name));
+      vibnet::fill_input(vibnet::random_key(static_cast<std::uint64_t>(batch), name), name, net);
   net->forward();
   Scores scores;
   for (const vibnet::Blob* blob : score_blobs(*net))

@@ -9,6 +9,7 @@
 #include "support/models.h"
 #include "support/tool_test.h"
 #include "support/trained_net.h"
+#include "vibnet/net.h"
 
 namespace vibnet {
 namespace {
@@ -78,6 +79,35 @@ class CompressTool : public ToolTest {
       EXPECT_FALSE(exists(file)) << file;
   }
 };
+
+const char* const kWords = R"(
+layer { name: "words" type: "Input" top: "words" input_param { shape { dim: 4 dim: 2 } } }
+layer { name: "cont" type: "Input" top: "cont" input_param { shape { dim: 4 dim: 2 } } }
+layer { name: "embed" type: "Embed" bottom: "words" top: "embed"
+  embed_param { num_output: 8 input_dim: 5 weight_filler { type: "gaussian" } } }
+layer { name: "again" type: "Embed" bottom: "words" top: "again"
+  embed_param { num_output: 8 input_dim: 5 weight_filler { type: "gaussian" } } }
+layer { name: "sum" type: "Eltwise" bottom: "embed" bottom: "again" top: "sum" }
+layer { name: "lstm" type: "LSTM" bottom: "sum" bottom: "cont" top: "lstm"
+  recurrent_param { num_output: 7 weight_filler { type: "xavier" } } }
+layer { name: "flat" type: "Reshape" bottom: "lstm" top: "flat"
+  reshape_param { shape { dim: 8 dim: -1 } } }
+layer { name: "ib1" type: "InformationBottleneck" bottom: "flat" top: "ib1" }
+layer { name: "score" type: "InnerProduct" bottom: "ib1" top: "score"
+  inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+)";
+
+TEST_F(CompressTool, VerifiesNetsThatReadIntegers) {
+  write("net.prototxt", kWords);
+  NetParameter weights = Net(net_of(kWords), NetOptions()).to_proto();
+  set_bottleneck("ib1", {1, 1, 1, 1, 1, 1, 1}, {true, true, true, false, true, false, true},
+                 &weights);
+  write_binary(weights, folder_ / "net.caffemodel");
+  const ToolResult result = compress();
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_NE(result.output.find("verified"), std::string::npos) << result.output;
+  EXPECT_EQ(run("vibnet-time", {"--model", "net.prototxt", "--iterations", "2"}).exit_code, 0);
+}
 
 TEST_F(CompressTool, ReportsWhatItSavesAndTheDifference) {
   const ToolResult result = compress({"--report", "r.json", "--verify"});
