@@ -6,6 +6,7 @@
 #include "compress/cut.h"
 #include "core/gate_rule.h"
 #include "layers/gate_layer.h"
+#include "net/layer_set_up.h"
 #include "solver/compressed_cost.h"
 #include "vibnet/error.h"
 
@@ -15,6 +16,57 @@ namespace {
 bool is_dead(const std::vector<bool>& living) {
   return std::none_of(living.begin(), living.end(), [](bool lives) { return lives; });
 }
+
+/// Finds what keeps dead channels in a net.
+class Keeper {
+ public:
+  Keeper(const Graph& graph, const Plan& plan) : graph_(graph), plan_(plan) {}
+
+  /// The layer behind the blob that needs its channel other than to make a constant; null for none.
+  const GraphLayer* of(int blob, int channel) const {
+    for (std::size_t l = 0; l < graph_.layers.size(); ++l)
+      for (std::size_t b = 0; b < graph_.layers[l].bottoms.size(); ++b) {
+        if (graph_.layers[l].bottoms[b] != blob) continue;
+        if (plan_.needs.edges[l][b][channel] == Need::NONE) continue;
+        const GraphLayer* keeper = of(graph_.layers[l], static_cast<int>(b), channel);
+        if (keeper != nullptr) return keeper;
+      }
+    return nullptr;
+  }
+
+ private:
+  /// The layer itself, unless it makes constants of the channel, which others need.
+  const GraphLayer* of(const GraphLayer& layer, int bottom, int channel) const {
+    bool is_handed_on = false;
+    for (std::size_t t = 0; t < layer.tops.size(); ++t)
+      for (std::size_t c = 0; c < plan_.constants[layer.tops[t]].size(); ++c) {
+        if (!plan_.constants[layer.tops[t]][c]) continue;
+        if (!comes_from(layer, static_cast<int>(t), static_cast<int>(c), bottom, channel)) continue;
+        is_handed_on = true;
+        const GraphLayer* keeper = of(layer.tops[t], static_cast<int>(c));
+        if (keeper != nullptr) return keeper;
+      }
+    return is_handed_on ? nullptr : &layer;
+  }
+
+  static bool comes_from(const GraphLayer& layer, int top, int top_channel, int bottom,
+                         int channel) {
+    if (layer.kind != GraphLayer::Kind::INNER) return false;
+    switch (layer.rule.role) {
+      case ChannelRule::Role::EACH:
+      case ChannelRule::Role::SUM:
+        return top_channel == channel;
+      case ChannelRule::Role::MOVE:
+        return layer.rule.sources[top][top_channel].bottom == bottom &&
+               layer.rule.sources[top][top_channel].channel == channel;
+      default:
+        return false;
+    }
+  }
+
+  const Graph& graph_;
+  const Plan& plan_;
+};
 
 /// Of a net in training, what can be cut, where so many units live.
 struct Cut {
@@ -29,6 +81,19 @@ struct Cut {
       if (plan.needs.living[l] && living.count(name) > 0) kept[name] = plan.layout.reads[l][0];
     }
     return kept;
+  }
+
+  std::string why_left() const {
+    for (const GraphLayer& layer : graph.layers) {
+      const auto found = living.find(layer.parameter.name());
+      if (found == living.end()) continue;
+      for (std::size_t u = 0; u < found->second.size(); ++u) {
+        const GraphLayer* keeper =
+            found->second[u] ? nullptr : Keeper(graph, plan).of(layer.tops[0], static_cast<int>(u));
+        if (keeper != nullptr) return title(keeper->parameter);
+      }
+    }
+    return "";
   }
 };
 
@@ -143,6 +208,7 @@ CompactedNet compact(const NetParameter& model, const Net& net,
   for (const NetParameter& companion : companions)
     result.companions.push_back(cut_along(cut.graph, cut.plan, companion));
   result.kept = cut.kept();
+  result.why_left = cut.why_left();
   return result;
 }
 

@@ -49,6 +49,8 @@ struct CompactedNet {
   std::vector<NetParameter> companions;
   /// Of each gate that is left, the units that are, by their numbers in the uncut net.
   std::map<std::string, std::vector<int>> kept;
+  /// The first layer that needs a dead unit, which therefore stays; empty for none.
+  std::string why_left;
 };
 
 /// Cuts the dead units out of a net in training, with all that only they are made of or lead to;

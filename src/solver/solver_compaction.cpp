@@ -126,8 +126,13 @@ void Solver::compact() {
       vibnet::compact(nets_->train.net, *net_, history_by_layer(), dead_units_->living());
   int left = 0;
   for (const auto& gate : smaller.kept) left += static_cast<int>(gate.second.size());
-  if (left == before) return;  // they stay where they are, as zeros
-  net_->check();               // what its layers have met goes with them
+  if (left == before) {
+    LOG(INFO) << "Iteration " << iteration_ << ": units are dead, and none of them is cut out: "
+              << (smaller.why_left.empty() ? "that would save nothing, and they stay as zeros"
+                                           : smaller.why_left + " needs them");
+    return;
+  }
+  net_->check();  // what its layers have met goes with them
   nets_->train.net = smaller.model;
   for (SolverNet& test : nets_->tests) test.net = smaller.model;
   is_compacted_ = true;

@@ -184,6 +184,31 @@ TEST(CompactionSnapshot, CarriesThePrototxtOfTheNetAsItIs) {
   EXPECT_EQ(count_units(net), count_units(solver.net()));
 }
 
+TEST(CompactionNotes, NameTheLayerThatKeepsADeadUnit) {
+  const auto why_left = [](const std::string& reader) {
+    NetParameter model;
+    parse_prototxt(R"(
+      layer { name: 'data' type: 'DummyData' top: 'data' dummy_data_param {
+        shape { dim: 2 dim: 3 } data_filler { type: 'gaussian' } } }
+      layer { name: 'ip1' type: 'InnerProduct' bottom: 'data' top: 'ip1' inner_product_param {
+        num_output: 4 weight_filler { type: 'xavier' } } }
+      layer { name: 'ib' type: 'InformationBottleneck' bottom: 'ip1' top: 'ib' }
+      layer { name: 'relu' type: 'ReLU' bottom: 'ib' top: 'relu' })" +
+                       reader + R"(
+      layer { name: 'ip2' type: 'InnerProduct' bottom: 'read' top: 'ip2' inner_product_param {
+        num_output: 2 weight_filler { type: 'xavier' } } }
+      layer { name: 'loss' type: 'Reduction' bottom: 'ip2' top: 'loss' loss_weight: 1 })",
+                   "net", &model);
+    const Net net(model, NetOptions());
+    return compact(model, net, {}, {{"ib", {true, false, true, true}}}).why_left;
+  };
+  EXPECT_EQ(why_left("layer { name: 'read' type: 'Power' bottom: 'relu' top: 'read' }"), "");
+  EXPECT_EQ(why_left("layer { name: 'bias' type: 'Bias' bottom: 'relu' top: 'read' }"),
+            "layer 'bias' (Bias)");
+  EXPECT_EQ(why_left("layer { name: 'read' type: 'Softmax' bottom: 'relu' top: 'read' }"),
+            "layer 'read' (Softmax)");
+}
+
 TEST(CompactionOfPhases, CutsWhatOnlyTestReadsToFit) {
   SolverParameter parameter =
       solver_parameter("compact_interval: 5 compact_patience: 1 test_iter: 1 test_interval: 10");
