@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -69,18 +70,18 @@ struct Size {
   std::uintmax_t caffemodel_bytes = 0;
 };
 
+bool is_given(const char* flag) { return !gflags::GetCommandLineFlagInfoOrDie(flag).is_default; }
+
 vibnet::CompressOptions read_options() {
   vibnet::CompressOptions options;
   options.fold_batchnorm = FLAGS_fold_batchnorm;
-  if (FLAGS_threshold.empty()) return options;
+  if (!is_given("threshold")) return options;
   char* end = nullptr;
   options.threshold = std::strtof(FLAGS_threshold.c_str(), &end);
-  if (*end != '\0' || !std::isfinite(*options.threshold))
-    throw vibnet::UsageError("--threshold " + FLAGS_threshold + " is no number");
+  if (FLAGS_threshold.empty() || *end != '\0' || !std::isfinite(*options.threshold))
+    throw vibnet::UsageError("--threshold '" + FLAGS_threshold + "' is no number");
   return options;
 }
-
-bool is_given(const char* flag) { return !gflags::GetCommandLineFlagInfoOrDie(flag).is_default; }
 
 std::optional<vibnet::Target> read_target_flags() {
   vibnet::TargetParameter target;
@@ -179,6 +180,10 @@ std::vector<Scores> expected_scores(const std::vector<std::string>& inputs, vibn
   while (static_cast<int>(scores.size()) < batches &&
          std::chrono::steady_clock::now() - start < kVerifyTime)
     scores.push_back(scores_of_batch(static_cast<int>(scores.size()), inputs, masked));
+  for (const std::vector<float>& values : scores.empty() ? Scores() : scores[0])
+    if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+      vibnet::fail(FLAGS_weights, ": the net's scores are not finite before anything is cut; ",
+                   "a weight, or a variance, is no sound number");
   return scores;
 }
 
@@ -350,8 +355,12 @@ std::optional<vibnet::NetWithWeights> gated_net(std::optional<float> threshold) 
   const std::optional<vibnet::Criterion> criterion = read_criterion(threshold);
   if (!criterion) return std::nullopt;
   const NetParameter model = vibnet::read_net_prototxt(FLAGS_model);
-  const auto shapes =
-      vibnet::source_shapes(vibnet::make_net(model, FLAGS_model, vibnet::without_fillers()));
+  std::map<std::string, std::vector<int>> shapes;
+  {
+    vibnet::Net net = vibnet::make_net(model, FLAGS_model, vibnet::without_fillers());
+    net.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);  // names the file if they do not fit
+    shapes = vibnet::source_shapes(net);
+  }
   return vibnet::add_gates(model, vibnet::read_caffemodel(FLAGS_weights), shapes, *criterion);
 }
 

@@ -39,6 +39,16 @@ bool is_whole(const std::vector<bool>& mask) {
        ", and nothing of the input would reach the output", advice);
 }
 
+/// Whether a gate keeps nothing, and no path leads around it to an output.
+bool cuts_alone(const Graph& graph, Masks masks, const std::string& gate) {
+  const auto own = masks.find(gate);
+  if (own == masks.end() ||
+      std::find(own->second.begin(), own->second.end(), true) != own->second.end())
+    return false;
+  for (auto& [name, mask] : masks) mask.assign(mask.size(), name != gate);
+  return !find_cut_outputs(graph, find_constants(graph, masks, false)).empty();
+}
+
 /// Throws Error where masks have cut every path to the outputs.
 void check_outputs(const Graph& graph, const Masks& masks, const std::vector<Constants>& constants,
                    const CompressOptions& options) {
@@ -46,12 +56,8 @@ void check_outputs(const Graph& graph, const Masks& masks, const std::vector<Con
     return;
   const std::vector<int> cut = find_cut_outputs(graph, constants);
   if (cut.empty() || cut.size() < find_outputs(graph).size()) return;
-  for (const GraphLayer& layer : graph.layers) {
-    const auto mask = masks.find(layer.parameter.name());
-    if (mask == masks.end()) continue;
-    if (std::none_of(mask->second.begin(), mask->second.end(), [](bool kept) { return kept; }))
-      fail_all_cut(layer, options);
-  }
+  for (const GraphLayer& layer : graph.layers)
+    if (cuts_alone(graph, masks, layer.parameter.name())) fail_all_cut(layer, options);
   fail("the ", options.gates_are_trained ? "bottlenecks" : "criterion's cuts",
        " together would cut every path to '", graph.blobs[cut[0]].name, "'; ",
        options.gates_are_trained ? "train with lower gammas or a lower kl_weight, or " : "",

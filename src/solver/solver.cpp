@@ -189,10 +189,13 @@ bool Solver::solve() {
   check_that_ranks_agree();
   if (parameter_.snapshot() > 0 || parameter_.snapshot_after_train()) check_snapshot_folder();
   if (iteration_ == 0 && parameter_.test_initialization()) test();
+  const bool was_done = iteration_ > 0 && iteration_ >= parameter_.max_iter();
+  LOG_IF(WARNING, was_done) << "Iteration " << iteration_ << " is not before the max_iter of "
+                            << parameter_.max_iter() << ": nothing is left to train";
   step_until(parameter_.max_iter());
   if (is_stopped_) return false;
   net_->check();
-  if (parameter_.snapshot_after_train() &&
+  if (parameter_.snapshot_after_train() && !was_done &&
       (parameter_.snapshot() == 0 || iteration_ % parameter_.snapshot() != 0))
     snapshot();
   if (parameter_.test_interval() == 0 || iteration_ % parameter_.test_interval() != 0) test();

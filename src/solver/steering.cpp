@@ -262,7 +262,8 @@ SolverState::Steering Steering::to_proto(const Net& net) const {
   add({is_settled_ ? 1.0 : 0.0, static_cast<double>(rank_)});
   add({found_.weights, found_.flops, found_.activation_memory, found_.latency_ms});
   add({static_cast<double>(dense_.weights), dense_.flops,
-       static_cast<double>(dense_.activation_bytes), share_, most_});
+       static_cast<double>(dense_.activation_bytes), share_, most_,
+       static_cast<double>(parameter_.kl_cost())});
   add(control_.memory());
   add(factors_);
   add(living_);
@@ -270,7 +271,7 @@ SolverState::Steering Steering::to_proto(const Net& net) const {
 }
 
 void Steering::restore(const SolverState::Steering& state, Net* net) {
-  constexpr int kOwn = 11;
+  constexpr int kOwn = 12;
   const int gates = static_cast<int>(factors_.size());
   const int expected = kOwn + TargetControl::kMemory + 2 * gates;
   if (state.memory_size() != expected)
@@ -278,10 +279,17 @@ void Steering::restore(const SolverState::Steering& state, Net* net) {
          " values of a steering, and this one has ", expected);
   const std::string before = state.target().ShortDebugString();
   const std::string now = parameter_.target().ShortDebugString();
+  const auto named = [](const std::string& target) {
+    return target.empty() ? "no target" : "target { " + target + " }";
+  };
   if (before != now)
-    fail("was steered to target { ", before, " }, and the solver says target { ", now,
-         " }; a run is resumed with its own target");
+    fail("was steered to ", named(before), ", and the solver says ", named(now),
+         "; a run is resumed with its own target");
   const double* memory = state.memory().data();
+  const auto kl_cost = static_cast<SolverParameter::KLCost>(memory[11]);
+  if (kl_cost != parameter_.kl_cost())
+    fail("was steered by kl_cost: ", SolverParameter::KLCost_Name(kl_cost),
+         ", and the solver says ", SolverParameter::KLCost_Name(parameter_.kl_cost()));
   is_settled_ = memory[0] != 0;
   rank_ = static_cast<int>(memory[1]);
   found_ = {memory[2], memory[3], memory[4], memory[5]};

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 
+#include "support/error_of.h"
 #include "vibnet/error.h"
 #include "vibnet/filler.h"
 #include "vibnet/net.h"
@@ -307,6 +308,25 @@ TEST(Compress, RefusesWhatItCannotDo) {
             std::string::npos);
   const Chain chain = Chain().convolution(4).bottleneck().inner_product(3);
   EXPECT_NE(message(chain.text(), 5).find("'l2' would lose every unit"), std::string::npos);
+}
+
+TEST(Compress, NamesTheGateThatNoPathLeadsAround) {
+  const NetParameter model = parse(R"(
+    layer { name: 'data' type: 'Input' top: 'data' input_param { shape { dim: 1 dim: 3 } } }
+    layer { name: 'a' type: 'InnerProduct' bottom: 'data' top: 'a'
+      inner_product_param { num_output: 4 weight_filler { type: 'xavier' } } }
+    layer { name: 'b' type: 'InnerProduct' bottom: 'data' top: 'b'
+      inner_product_param { num_output: 4 weight_filler { type: 'xavier' } } }
+    layer { name: 'beside' type: 'InformationBottleneck' bottom: 'a' top: 'beside' }
+    layer { name: 'sum' type: 'Eltwise' bottom: 'beside' bottom: 'b' top: 'sum' }
+    layer { name: 'across' type: 'InformationBottleneck' bottom: 'sum' top: 'across' }
+    layer { name: 'out' type: 'InnerProduct' bottom: 'across' top: 'out'
+      inner_product_param { num_output: 2 weight_filler { type: 'xavier' } } })");
+  Net net(model, NetOptions());
+  for (const auto& layer : net.layers())
+    if (layer->type() == "InformationBottleneck") layer->blobs()[1]->set_data(5);
+  EXPECT_NE(error_of([&] { compress(model, net.to_proto(), {}); }).find("'across' would lose"),
+            std::string::npos);
 }
 
 /// Two branches that multiply, of which each keeps what the other does not.

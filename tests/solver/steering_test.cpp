@@ -374,6 +374,21 @@ TEST(Target, IsThatOfTheResumedRun) {
   }
 }
 
+TEST(Steering, IsResumedWithItsOwnKLCost) {
+  const TemporaryFolder folder;
+  Solver steered(solver_parameter("max_iter: 9 kl_cost: FLOPS", folder / "run"), "solver",
+                 Device());
+  const std::string state = steered.snapshot();
+  const auto refusal = [&](const std::string& fields) {
+    const SolverParameter parameter = solver_parameter("max_iter: 9 " + fields);
+    return error_of([&] { Solver(parameter, "solver", Device(), state); });
+  };
+  EXPECT_NE(refusal("kl_cost: WEIGHTS").find("was steered by kl_cost: FLOPS"), std::string::npos);
+  EXPECT_NE(refusal("kl_cost: FLOPS target { flops: 0.5 }").find("was steered to no target"),
+            std::string::npos);
+  EXPECT_EQ(refusal("kl_cost: FLOPS"), "");
+}
+
 TEST(Target, RefusesTheStateOfARunWithoutOne) {
   const TemporaryFolder folder;
   Solver plain(solver_parameter("max_iter: 9", folder / "run"), "solver", Device());

@@ -109,6 +109,26 @@ TEST_F(CompressTool, VerifiesNetsThatReadIntegers) {
   EXPECT_EQ(run("vibnet-time", {"--model", "net.prototxt", "--iterations", "2"}).exit_code, 0);
 }
 
+TEST_F(CompressTool, SaysThatTheNetItselfMakesNoNumbers) {
+  NetParameter weights = read_caffemodel(folder_ / "net.caffemodel");
+  for (LayerParameter& layer : *weights.mutable_layer())
+    for (BlobProto& blob : *layer.mutable_blobs())
+      if (layer.type() == "InnerProduct")
+        for (float& value : *blob.mutable_data()) value = 1e38F;
+  write_binary(weights, folder_ / "net.caffemodel");
+  expect_error(compress(),
+               "net.caffemodel: the net's scores are not finite before anything is cut");
+  expect_nothing_written();
+}
+
+TEST_F(CompressTool, NamesTheWeightsThatDoNotFitWithACriterion) {
+  NetParameter plain = without_bottlenecks(read_net_prototxt(folder_ / "net.prototxt"));
+  for (LayerParameter& layer : *plain.mutable_layer())
+    if (layer.name() == "conv") layer.mutable_convolution_param()->set_num_output(6);
+  write("net.prototxt", to_prototxt(plain));
+  expect_error(compress({"--criterion", "l1", "--threshold", "0.5"}), "net.caffemodel: ");
+}
+
 TEST_F(CompressTool, ReportsWhatItSavesAndTheDifference) {
   const ToolResult result = compress({"--report", "r.json", "--verify"});
   ASSERT_EQ(result.exit_code, 0) << result.errors;
@@ -208,7 +228,8 @@ TEST_F(CompressTool, CutsANetWithoutGatesByACriterion) {
 
 TEST_F(CompressTool, WrongFlags) {
   expect_error(run("vibnet-compress", {}), "--model is missing", 2);
-  expect_error(compress({"--threshold", "low"}), "--threshold low is no number", 2);
+  expect_error(compress({"--threshold", "low"}), "--threshold 'low' is no number", 2);
+  expect_error(compress({"--threshold="}), "--threshold '' is no number", 2);
   expect_error(compress({"more"}), "knows no argument 'more'", 2);
   expect_error(compress({"--criterion", "l1"}), "needs a --threshold", 2);
   expect_error(compress({"--criterion", "l1", "--threshold", "7"}), "the share of each layer", 2);

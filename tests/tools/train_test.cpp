@@ -66,6 +66,17 @@ TEST_F(TrainTool, ResumesToTheSameBytes) {
   EXPECT_EQ(read("run_iter_6.caffemodel"), whole);
 }
 
+TEST_F(TrainTool, SaysThatAFinishedRunHasNothingLeftToTrain) {
+  EXPECT_EQ(train().exit_code, 0);
+  const auto written = std::filesystem::last_write_time(folder_ / "run_iter_4.caffemodel");
+  const ToolResult result = train({"--resume", "run_iter_4.solverstate"});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_NE(result.errors.find("Iteration 4 is not before the max_iter of 4: nothing is left"),
+            std::string::npos)
+      << result.errors;
+  EXPECT_EQ(std::filesystem::last_write_time(folder_ / "run_iter_4.caffemodel"), written);
+}
+
 /// A log's steps and tests: without snapshots and times, which may differ.
 std::string without_times(const std::string& log) {
   std::istringstream lines(log);
