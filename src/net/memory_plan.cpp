@@ -140,7 +140,8 @@ void Net::share_diffs() {
       if (!propagate_down_[i][b]) continue;
       extend(bottoms_[i][b], pass_of_[i], &lives);
       const bool is_within_pass = pass_of_[i] != i;
-      if (!is_within_pass && !contains(tops_[i], bottoms_[i][b])) written.insert(bottoms_[i][b]);
+      if (!is_within_pass && !contains(tops_[last_of_pass(i)], bottoms_[i][b]))
+        written.insert(bottoms_[i][b]);
     }
     for (Blob* top : tops_[i]) extend(top, pass_of_[i], &lives);
   }

@@ -515,5 +515,31 @@ TEST(Passes, TakeLessMemory) {
   EXPECT_LE(peak_of(model, TEST, false), peak_of(model, TEST, true) * 6 / 10);
 }
 
+/// A gradient that a pass has handed down is needed no more than that of a layer alone.
+TEST(Passes, HandDownGradientsInSharedMemory) {
+  constexpr int kChains = 8;
+  std::size_t peaks[2];
+  for (const int chains : {1, kChains}) {
+    NetParameter model = net_of(kChain);
+    const NetParameter chain = model;
+    model.mutable_layer()->DeleteSubrange(1, model.layer_size() - 1);
+    for (int i = 0; i < chains; ++i)
+      for (int l = 1; l < chain.layer_size(); ++l) {
+        LayerParameter layer = chain.layer(l);
+        layer.set_name(layer.name() + std::to_string(i));
+        layer.set_top(0, "conv" + std::to_string(i));
+        const bool is_convolution = layer.type() == "Convolution";
+        const std::string before = i == 0 ? "data" : "conv" + std::to_string(i - 1);
+        layer.set_bottom(0, is_convolution ? before : layer.top(0));
+        if (is_convolution) layer.mutable_convolution_param()->add_pad(1);
+        *model.add_layer() = layer;
+      }
+    peaks[chains == 1 ? 0 : 1] = peak_of(for_training(model, InPlace::YES), TRAIN, false);
+  }
+  constexpr std::size_t kMap = 5 * 7 * 13 * 11 * sizeof(float);
+  // What a chain reads and what it writes.
+  EXPECT_LT(peaks[1] - peaks[0], (kChains - 1) * kMap * 5 / 2);
+}
+
 }  // namespace
 }  // namespace vibnet
