@@ -134,9 +134,8 @@ class Search {
     go_on(ranking_.keep(count), count, 1);
     go_on(ranking_.keep(count + 1), count, -1);
     for (int exchanged = 1; exchanged <= kMostExchanged && !is_done(); ++exchanged)
-      for (std::size_t gate = 0; gate < ranking_.keep(0).size(); ++gate)
-        for (const int direction : {1, -1})
-          exchange(exchanged, static_cast<int>(gate), count, direction);
+      for (int gate = 0; gate < ranking_.gates(); ++gate)
+        for (const int direction : {1, -1}) exchange(exchanged, gate, count, direction);
     return best_;
   }
 

@@ -21,6 +21,7 @@ class Ranking {
   explicit Ranking(const Scores& scores);
 
   int size() const { return static_cast<int>(units_.size()); }
+  int gates() const { return static_cast<int>(always_.size()); }
   /// Keeps the first `count` units, those outside, and so many more of each gate.
   Kept keep(int count, int more_of_each = 0) const;
   int gate(int rank) const { return units_[rank].gate; }
