@@ -355,13 +355,15 @@ std::optional<vibnet::NetWithWeights> gated_net(std::optional<float> threshold) 
   const std::optional<vibnet::Criterion> criterion = read_criterion(threshold);
   if (!criterion) return std::nullopt;
   const NetParameter model = vibnet::read_net_prototxt(FLAGS_model);
+  NetParameter weights = vibnet::read_caffemodel(FLAGS_weights);
   std::map<std::string, std::vector<int>> shapes;
   {
     vibnet::Net net = vibnet::make_net(model, FLAGS_model, vibnet::without_fillers());
-    net.copy_weights(FLAGS_weights, vibnet::Missing::FAIL);  // names the file if they do not fit
+    net.copy_weights(weights, FLAGS_weights,
+                     vibnet::Missing::FAIL);  // so that an error names the file
     shapes = vibnet::source_shapes(net);
   }
-  return vibnet::add_gates(model, vibnet::read_caffemodel(FLAGS_weights), shapes, *criterion);
+  return vibnet::add_gates(model, std::move(weights), shapes, *criterion);
 }
 
 /// The net whose bottlenecks have this threshold.
