@@ -87,8 +87,11 @@ class Bench:
                 value.tofile(f)
         np.savez(stem + ".npz", **values)
 
-    def check(self, row, results, scores):
+    def check(self, row, commands, rounds):
         """The peers compute what we do: the scores, or the losses of three steps."""
+        results = {name: runs[0] for name, runs in rounds.items()}
+        scores = {name: np.fromfile(arguments[-1], np.float32)
+                  for name, arguments in commands.items() if row["mode"] == "infer"}
         mine = np.array(scores[OURS] if row["mode"] == "infer" else results[OURS]["losses"])
         for name in results:
             theirs = np.array(scores[name] if row["mode"] == "infer" else results[name]["losses"])
@@ -104,12 +107,12 @@ class Bench:
     def commands(self, folder, variant, mode, batch):
         """{who: arguments} of the contestants in this measurement."""
         files = os.path.join(folder, "%s.%s" % (variant, mode))
-        stem = os.path.join(folder, "now")
+        stem = files + ".now"
         model, weights = stem + ".prototxt", files + ".caffemodel"
         nets.write_prototxt(nets.with_batch(nets.read_prototxt(files + ".prototxt"), batch), model)
         self.write_inputs(model, stem)
         seconds = str(self.arguments.seconds)
-        out = lambda name: os.path.join(folder, name + ".scores")
+        out = lambda name: "%s.%s.scores" % (files, name)
         result = {OURS: [mode, model, weights, seconds, stem + ".bin", out(OURS)]}
         for name in self.arguments.peers:
             if mode == "train" and name != "torch":
@@ -125,23 +128,35 @@ class Bench:
             result[name] = [mode, *net, seconds, stem + ".npz", out(name)]
         return result
 
-    def measure(self, case, variant, mode, batch):
-        row = {"net": case.title, "variant": variant, "mode": mode, "batch": batch}
-        row["name"] = "%s, %s, %s at batch %d" % (case.title, variant, mode, batch)
-        self.say(row["name"])
-        folder = self.workshop.folder
-        commands = self.commands(folder, variant, mode, batch)
-        row["parameters"] = nets.parameters(
-            nets.read_weights(os.path.join(folder, "%s.%s.caffemodel" % (variant, mode))))
-        rounds = {name: [] for name in commands}
+    def new_row(self, case, variant, mode, batch):
+        weights = os.path.join(self.workshop.folder, "%s.%s.caffemodel" % (variant, mode))
+        return {"net": case.title, "variant": variant, "mode": mode, "batch": batch,
+                "name": "%s, %s, %s at batch %d" % (case.title, variant, mode, batch),
+                "parameters": nets.parameters(nets.read_weights(weights))}
+
+    def measure(self, case, mode, batch):
+        """All variants in turns, so that a machine's slow minutes are not one variant's."""
+        variants = self.arguments.variants
+        rows = {variant: self.new_row(case, variant, mode, batch) for variant in variants}
+        commands = {variant: self.commands(self.workshop.folder, variant, mode, batch)
+                    for variant in variants}
+        rounds = {variant: {name: [] for name in commands[variant]} for variant in variants}
         for number in range(self.arguments.rounds):
-            for name, arguments in commands.items():
-                run = self.ours if name == OURS else lambda *a: self.peer(name, *a)
-                rounds[name].append(run(*arguments))
-            if number == 0:
-                scores = {name: np.fromfile(arguments[-1], np.float32)
-                          for name, arguments in commands.items() if mode == "infer"}
-                self.check(row, {name: runs[0] for name, runs in rounds.items()}, scores)
+            for variant in variants:
+                self.say(rows[variant]["name"], "round %d" % (number + 1))
+                self.take_turn(commands[variant], rounds[variant])
+                if number == 0:
+                    self.check(rows[variant], commands[variant], rounds[variant])
+        for variant, row in rows.items():
+            self.fill(row, rounds[variant])
+        self.rows.extend(rows.values())
+
+    def take_turn(self, commands, runs):
+        for name, arguments in commands.items():
+            run = self.ours if name == OURS else lambda *a: self.peer(name, *a)
+            runs[name].append(run(*arguments))
+
+    def fill(self, row, rounds):
         row["flops"] = rounds[OURS][0]["flops"]
         for name, runs in rounds.items():
             self.versions.setdefault(name, runs[0].get("version"))
@@ -149,7 +164,6 @@ class Bench:
             row[name] = {"ms": statistics.median(medians), "rounds_ms": medians,
                          "peak_mb": max(run["peak_kb"] for run in runs) / 1024,
                          "before_mb": max(run["before_kb"] for run in runs) / 1024}
-        self.rows.append(row)
 
     def measure_net(self, key):
         case = nets.CASES[key]
@@ -158,10 +172,9 @@ class Bench:
         self.workshop = nets.Workshop(self.build, folder)
         self.say(case.title + ": making the nets")
         report = case.build(self.workshop)
-        for variant in self.arguments.variants:
-            for mode in self.arguments.modes:
-                for batch in case.train if mode == "train" else case.infer:
-                    self.measure(case, variant, mode, batch)
+        for mode in self.arguments.modes:
+            for batch in case.train if mode == "train" else case.infer:
+                self.measure(case, mode, batch)
         return report
 
     def start_up(self):
