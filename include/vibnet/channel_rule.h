@@ -12,7 +12,8 @@ struct ChannelRule {
     EACH,  // channel c of the top is made from channel c of each coupled bottom
     SUM,   // EACH, by adding them up: a bottom's zero channel may be left out of the sum
     MIX,   // the weights, blobs()[0], join the channels of a group to new ones
-    MOVE   // each channel of a top is one channel, or a part of one, of a bottom
+    MOVE,  // each channel of a top is one channel, or a part of one, of a bottom
+    TOTAL  // all channels of the bottom are added up: zeros may be left out
   };
   /// Which constant channels of the bottoms come out constant (one value at all places).
   enum class Constants {
@@ -49,6 +50,11 @@ struct ChannelRule {
   std::vector<std::vector<Source>> sources;
 
   static ChannelRule wall() { return {}; }
+  static ChannelRule total() {
+    ChannelRule rule;
+    rule.role = Role::TOTAL;
+    return rule;
+  }
   static ChannelRule each(Constants constants, Homogeneous homogeneous) {
     ChannelRule rule;
     rule.role = Role::EACH;

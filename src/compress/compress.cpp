@@ -93,6 +93,8 @@ int count_constants(const Constants& constants) {
 /// Why constant channels of a bottom stay, or nothing.
 std::string why_kept(const GraphLayer& layer) {
   if (layer.kind == Kind::HEAD) return "it is the net's output";
+  if (layer.rule.role == Role::WALL && !layer.is_in_test)
+    return "it needs all, and is there to train: cut a prototxt without it for deployment";
   if (layer.rule.role == Role::WALL) return "it needs all";
   return "";
 }

@@ -35,6 +35,7 @@ class ConstantFinder {
     if (!has_values(layer)) return;  // it starts from its fillers
     switch (layer.rule.role) {
       case Role::WALL:
+      case Role::TOTAL:
         return;
       case Role::EACH:
       case Role::SUM:

@@ -128,6 +128,7 @@ class Folder {
         return forward(layer.tops[0], moved(layer, blob, affine), edits);
       case Role::WALL:
       case Role::SUM:
+      case Role::TOTAL:
         return false;
     }
     return false;
@@ -169,6 +170,7 @@ class Folder {
       case Role::MOVE:
         return backward_through_move(layer, affine, edits);
       case Role::WALL:
+      case Role::TOTAL:
         return false;
     }
     return false;

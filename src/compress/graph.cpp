@@ -187,7 +187,8 @@ void Graph::shape_layer(GraphLayer* layer) {
            ", and another phase of ", to_string(top.shape));
     top.shape = tops[t].shape();
     top.has_shape = true;
-    has_channels = has_channels && tops[t].axes() > 1;
+    has_channels =
+        has_channels && (tops[t].axes() > 1 || layer->rule.role == ChannelRule::Role::TOTAL);
   }
   if (layer->is_double || !has_channels) layer->rule = ChannelRule::wall();
 }

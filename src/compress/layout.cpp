@@ -78,6 +78,8 @@ class LayoutFinder {
         return place_mix(l);
       case Role::MOVE:
         return place_move(l);
+      case Role::TOTAL:
+        return place_total(l);
     }
   }
 
@@ -228,6 +230,16 @@ class LayoutFinder {
     if (layer.parameter.type() == "ShuffleChannel" &&
         still_shuffles(layer, reads[0], graph_.blobs[layer.bottoms[0]].channels()))
       layout_.blobs[layer.tops[0]] = all_channels(static_cast<int>(reads[0].size()));
+  }
+
+  /// Zeros that others need may come along; of what came along unasked the value is not known.
+  void place_total(int l) {
+    const int bottom = graph_.layers[l].bottoms[0];
+    Channels& read = layout_.reads[l][0];
+    read.clear();
+    std::copy_if(layout_.blobs[bottom].begin(), layout_.blobs[bottom].end(),
+                 std::back_inserter(read),
+                 [&](int c) { return needs_.blobs[bottom][c] == Need::VALUE; });
   }
 
   const Graph& graph_;

@@ -113,6 +113,8 @@ class NeedFinder {
         return mix(l, &(*edges)[0]);
       case Role::MOVE:
         return move(layer, edges);
+      case Role::TOTAL:
+        return total(layer, &(*edges)[0]);
     }
   }
 
@@ -174,6 +176,13 @@ class NeedFinder {
         raise(top[c], &(*edges)[source.bottom][source.channel]);
       }
     }
+  }
+
+  void total(const GraphLayer& layer, ChannelNeeds* bottom) const {
+    const Constants& constants = constants_[layer.bottoms[0]];
+    for (std::size_t c = 0; c < bottom->size(); ++c)
+      if (constants[c] != 0.0f) (*bottom)[c] = Need::VALUE;
+    if (!any_needed(*bottom)) bottom->front() = Need::VALUE;
   }
 
   /// What all layers of a set of twins need: of tops and bottoms.

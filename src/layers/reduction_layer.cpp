@@ -18,6 +18,20 @@ void ReductionLayer::reshape(const Blobs& bottom, const Blobs& top) {
     coefficient_ /= static_cast<float>(size_) * static_cast<float>(ranks);
 }
 
+ChannelRule ReductionLayer::channel_rule(const Blobs& bottom, const Blobs& /*top*/) const {
+  using Constants = ChannelRule::Constants;
+  using Homogeneous = ChannelRule::Homogeneous;
+  const ReductionParameter::ReductionOp operation = parameter().operation();
+  const bool is_mean = operation == ReductionParameter::MEAN;
+  if (bottom[0]->canonical_axis(parameter().axis()) < 2)
+    return is_mean ? ChannelRule::wall() : ChannelRule::total();
+  // A sum over places is not what one place gives.
+  return ChannelRule::each(is_mean ? Constants::ANY : Constants::ZERO,
+                           operation == ReductionParameter::SUMSQ  ? Homogeneous::NEVER
+                           : operation == ReductionParameter::ASUM ? Homogeneous::FOR_POSITIVE
+                                                                   : Homogeneous::ALWAYS);
+}
+
 void ReductionLayer::forward(const Blobs& bottom, const Blobs& top) {
   const float* x = bottom[0]->cpu_data();
   float* y = top[0]->mutable_cpu_data();

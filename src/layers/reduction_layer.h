@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "vibnet/channel_rule.h"
 #include "vibnet/host_device.h"
 #include "vibnet/layer.h"
 
@@ -30,6 +31,7 @@ class ReductionLayer : public Layer {
   using Layer::Layer;
 
   void reshape(const Blobs& bottom, const Blobs& top) override;
+  ChannelRule channel_rule(const Blobs& bottom, const Blobs& top) const override;
   void forward(const Blobs& bottom, const Blobs& top) override;
   void backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;

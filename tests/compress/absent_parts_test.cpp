@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "support/cut_graph.h"
 #include "support/error_of.h"
 #include "support/outputs.h"
 #include "support/random_weights.h"
@@ -45,11 +46,6 @@ NetParameter weights_of_heads(const NetParameter& model, bool first_lives, bool 
   set_bottleneck("ib1", {1, 1, 1, 1, 1}, std::vector<bool>(5, first_lives), &weights);
   set_bottleneck("ib2", {1, 1, 1, 1, 1, 1, 1}, std::vector<bool>(7, second_lives), &weights);
   return weights;
-}
-
-std::vector<int> filters(const CompressedNet& net, const std::string& name) {
-  const auto& dims = find_layer(net.weights, name)->blobs(0).shape().dim();
-  return {dims.begin(), dims.end()};
 }
 
 TEST(CompressCutOutput, StaysAsTheConstantThatItIs) {

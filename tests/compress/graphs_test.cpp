@@ -1,13 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
-#include <vector>
 
-#include "support/error_of.h"
-#include "support/outputs.h"
-#include "support/random_weights.h"
+#include "support/cut_graph.h"
 #include "support/trained_net.h"
 #include "vibnet/compress.h"
 #include "vibnet/net.h"
@@ -20,74 +16,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-using Kept = std::map<std::string, std::vector<int>>;
-
-std::string layer(const std::string& name, const std::string& type, const std::string& bottoms,
-                  const std::string& parameter = "") {
-  std::string text = "layer { name: '" + name + "' type: '" + type + "' top: '" + name + "'";
-  std::size_t begin = 0;
-  while (begin < bottoms.size()) {
-    const std::size_t end = std::min(bottoms.find(' ', begin), bottoms.size());
-    text += " bottom: '" + bottoms.substr(begin, end - begin) + "'";
-    begin = end + 1;
-  }
-  return text + " " + parameter + " }\n";
-}
-
-std::string convolution(const std::string& name, const std::string& bottom, int outputs,
-                        const std::string& more = "kernel_size: 3 pad: 1") {
-  return layer(name, "Convolution", bottom,
-               "convolution_param { num_output: " + std::to_string(outputs) + " " + more + " }");
-}
-
-std::string inner_product(const std::string& name, const std::string& bottom, int outputs) {
-  return layer(name, "InnerProduct", bottom,
-               "inner_product_param { num_output: " + std::to_string(outputs) + " }");
-}
-
-std::string bottleneck(const std::string& name, const std::string& bottom) {
-  return layer(name, "InformationBottleneck", bottom);
-}
-
-/// A net whose bottlenecks keep these units, compressed; checks that it computes the same.
-CompressedNet compress_graph(const std::string& layers, const Kept& kept,
-                             const CompressOptions& options = {}) {
-  const NetParameter model = net_of(input_of({2, 4, 6, 6}) + layers);
-  NetParameter weights = random_weights_with_masks(model, 1, {});
-  for (const auto& [name, units] : kept) {
-    const int size = find_layer(weights, name)->blobs(0).data_size();
-    std::vector<bool> keeps(size, false);
-    for (const int unit : units) keeps[unit] = true;
-    set_bottleneck(name, std::vector<float>(size, 0.8F), keeps, &weights);
-  }
-  CompressedNet compressed = compress(model, weights, options);
-  EXPECT_LE(difference_of_outputs(model, weights, compressed), 1e-4) << layers;
-  return compressed;
-}
-
-/// The shape of a layer's filters; empty where it is gone.
-std::vector<int> filters(const CompressedNet& net, const std::string& name) {
-  const LayerParameter* found = find_layer(net.weights, name);
-  if (found == nullptr || find_layer(net.model, name) == nullptr) return {};
-  const auto& dims = found->blobs(0).shape().dim();
-  return {dims.begin(), dims.end()};
-}
-
-LayerReport report_of(const CompressedNet& net, const std::string& name) {
-  for (const LayerReport& one : net.report.layers)
-    if (one.name == name) return one;
-  ADD_FAILURE() << "no report of " << name;
-  return {};
-}
-
-/// Too many for a pick of channels to be worth it.
-std::vector<int> all_but(int dead, int units) {
-  std::vector<int> kept;
-  for (int unit = 0; unit < units; ++unit)
-    if (unit != dead) kept.push_back(unit);
-  return kept;
-}
 
 TEST(CompressGraph, CutsInsideAResidualBranch) {
   const CompressedNet net = compress_graph(
@@ -396,93 +324,6 @@ TEST(CompressGraph, TellsChannelsOfOneNumberApart) {
       {{"x", {4, 7}}, {"ib_right", {4}}, {"ib_join", {4}}, {"ib_x", {4}}});
 }
 
-TEST(CompressGraph, KeepsALayerForTrainingFromOtherReaders) {
-  // Without ib the Dropout would work in place on what b reads too.
-  const std::string dropout =
-      "layer { name: 'drop' type: 'Dropout' bottom: 'ib' top: 'ib' include { phase: TRAIN } }";
-  const CompressedNet net = compress_graph(
-      convolution("a", "data", 16) + bottleneck("ib", "a") + dropout + convolution("c", "ib", 4) +
-          convolution("b", "a", 4) + layer("sum", "Eltwise", "b c") + inner_product("fc", "sum", 3),
-      {{"ib", all_but(7, 16)}});
-  NetOptions training;
-  training.phase = TRAIN;
-  Net trained(net.model, training);
-  EXPECT_NE(trained.layer("drop"), nullptr);
-  EXPECT_NE(find_layer(net.model, "b")->bottom(0), find_layer(net.model, "drop")->top(0));
-  EXPECT_EQ(Net(net.model, NetOptions()).layer("drop"), nullptr);
-}
-
-/// The weights that the TRAIN phase has, all units of its gates living but the first.
-NetParameter weights_of_training(const NetParameter& model) {
-  NetOptions training;
-  training.phase = TRAIN;
-  NetParameter weights = Net(model, training).to_proto();
-  std::vector<std::string> gates;
-  for (const LayerParameter& one : weights.layer())
-    if (one.type() == "InformationBottleneck") gates.push_back(one.name());
-  for (const std::string& gate : gates) {
-    const int size = find_layer(weights, gate)->blobs(0).data_size();
-    std::vector<bool> kept(size, true);
-    kept[0] = false;
-    set_bottleneck(gate, std::vector<float>(size, 0.7F), kept, &weights);
-  }
-  return weights;
-}
-
-TEST(CompressGraph, FoldsNothingIntoWhatOnePhaseLeavesOut) {
-  const std::string filler = " weight_filler { type: 'msra' }";
-  const std::string begin = input_of({2, 4, 6, 6}) +
-                            convolution("a", "data", 6, "kernel_size: 3" + filler) +
-                            bottleneck("g", "a");
-  const std::string end =
-      layer("po", "Pooling", "mid", "pooling_param { kernel_size: 4 }") +
-      layer("fc", "InnerProduct", "po", "inner_product_param { num_output: 3" + filler + " }");
-  const std::string train = "include { phase: TRAIN }";
-  for (const std::string& middle :
-       {"layer { name: 'gm' type: 'InformationBottleneck' bottom: 'g' top: 'mid' " + train +
-            " } layer { name: 'gt' type: 'Split' bottom: 'g' top: 'mid' include { phase: TEST } }",
-        "layer { name: 'in' type: 'Scale' bottom: 'g' top: 'g' scale_param { filler { value: 3 } "
-        "} " +
-            train + " } layer { name: 'r' type: 'ReLU' bottom: 'g' top: 'mid' }"}) {
-    const NetParameter model = net_of(begin + middle + end);
-    const NetParameter weights = weights_of_training(model);
-    for (const bool folds : {false, true}) {
-      CompressOptions options;
-      options.fold_batchnorm = folds;
-      const CompressedNet net = compress(model, weights, options);
-      EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << middle;
-    }
-  }
-}
-
-TEST(CompressGraph, ChecksTheLayersThatOnlyTrainingHas) {
-  const NetParameter sound = net_of(input_of({2, 4, 6, 6}) + convolution("a", "data", 6) +
-                                    bottleneck("g", "a") + inner_product("fc", "g", 3));
-  NetParameter model = sound;
-  *model.add_layer() = net_of(layer("cut", "Crop", "g", "include { phase: TRAIN }")).layer(0);
-  EXPECT_THAT(error_of([&] { compress(model, weights_of_training(sound), {}); }),
-              HasSubstr("layer 'cut' (Crop): needs 2 bottom(s), and 1 given"));
-}
-
-TEST(CompressGraph, CutsAWhollyDeadHeadOfTraining) {
-  const std::string filler = " weight_filler { type: 'msra' }";
-  const std::string train = "include { phase: TRAIN }";
-  const NetParameter model = net_of(
-      input_of({2, 4, 6, 6}) + convolution("a", "data", 6, "kernel_size: 3" + filler) +
-      bottleneck("g", "a") +
-      layer("aux", "InnerProduct", "g",
-            "inner_product_param { num_output: 5" + filler + " } " + train) +
-      layer("dead", "InformationBottleneck", "aux", train) +
-      layer("out", "InnerProduct", "dead",
-            "inner_product_param { num_output: 2" + filler + " } " + train) +
-      layer("fc", "InnerProduct", "g", "inner_product_param { num_output: 3" + filler + " }"));
-  NetParameter weights = weights_of_training(model);
-  set_bottleneck("dead", std::vector<float>(5, 1), std::vector<bool>(5, false), &weights);
-  const CompressedNet net = compress(model, weights, {});
-  EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4);
-  EXPECT_THAT(filters(net, "aux"), ElementsAre(1, 16)) << "a place that a constant needs";
-}
-
 TEST(CompressGraph, CutsWeightsSharedWithoutTheirBias) {
   const std::string shared = " param { name: 'w' } ";
   const CompressedNet net =
@@ -496,33 +337,6 @@ TEST(CompressGraph, CutsWeightsSharedWithoutTheirBias) {
                      {{"ia", {0, 1}}, {"ib", {1, 2, 3}}});
   EXPECT_THAT(filters(net, "ca"), ElementsAre(4, 6, 1, 1));
   EXPECT_THAT(filters(net, "cb"), ElementsAre(4, 6, 1, 1));
-}
-
-TEST(CompressGraph, CutsHeadsForTrainingToo) {
-  const std::string train = "include { phase: TRAIN } ";
-  const std::string filler = "weight_filler { type: 'xavier' }";
-  const std::string target =
-      "layer { name: 'target' type: 'Input' top: 'target' input_param { shape { dim: 2 dim: 3 } } "
-      "}";
-  const NetParameter model = net_of(
-      input_of({2, 4, 6, 6}) + target + convolution("a", "data", 6, "kernel_size: 3 " + filler) +
-      bottleneck("ib", "a") +
-      layer("aux", "InnerProduct", "ib",
-            train + "inner_product_param { num_output: 3 " + filler + " }") +
-      layer("aux_loss", "EuclideanLoss", "aux target", train) +
-      layer("fc", "InnerProduct", "ib", "inner_product_param { num_output: 3 " + filler + " }") +
-      layer("loss", "EuclideanLoss", "fc target"));
-  NetOptions training;
-  training.phase = TRAIN;
-  NetParameter weights = Net(model, training).to_proto();
-  set_bottleneck("ib", std::vector<float>(6, 1), {true, false, true, true, false, false}, &weights);
-  const CompressedNet net = compress(model, weights, {});
-  EXPECT_THAT(filters(net, "a"), ElementsAre(3, 4, 3, 3));
-  EXPECT_THAT(filters(net, "aux"), ElementsAre(3, 3 * 16));
-  EXPECT_THAT(filters(net, "fc"), ElementsAre(3, 3 * 16));
-  Net trained(net.model, training);
-  EXPECT_NO_THROW(trained.copy_weights(net.weights, "weights", Missing::FAIL));
-  EXPECT_THAT(names_of(net.deploy), ElementsAre("data", "a", "fc"));
 }
 
 }  // namespace

@@ -99,7 +99,14 @@ const RuleCase kCases[] = {
     {"ReLU"},
     {"ReLU", "relu_param { negative_slope: 0.1 }"},
     {"ReLU6"},
+    {"Reduction"},
+    {"Reduction", "reduction_param { axis: 1 operation: ASUM coeff: 0.5 }"},
+    {"Reduction", "reduction_param { axis: 1 operation: SUMSQ }", {kVector}},
+    {"Reduction", "reduction_param { axis: 1 operation: MEAN }"},
     {"Reduction", "reduction_param { axis: 2 }"},
+    {"Reduction", "reduction_param { axis: 2 operation: MEAN coeff: 0.5 }"},
+    {"Reduction", "reduction_param { axis: 3 operation: ASUM }"},
+    {"Reduction", "reduction_param { axis: 2 operation: SUMSQ }"},
     {"Reshape", "reshape_param { shape { dim: 0 dim: -1 } }"},
     {"Reshape", "reshape_param { shape { dim: 0 dim: 0 dim: -1 } }"},
     {"Reshape", "reshape_param { shape { dim: 0 dim: 3 dim: 2 dim: -1 } }"},
@@ -221,6 +228,8 @@ class ChannelRules : public testing::TestWithParam<RuleCase> {
   /// A product is zero where one factor is.
   void check_zeros();
   void check_blobs();
+  /// A layer whose bottom lacks a zero channel makes the same.
+  void check_total();
 
   LayerFixture fixture_;
   Blobs bottoms_;
@@ -313,8 +322,29 @@ void ChannelRules::check_blobs() {
             bottoms_[0]->shape(1) * tops_[0]->shape(1) / rule_.groups * rule_.kernel);
 }
 
+void ChannelRules::check_total() {
+  const int channels = bottoms_[0]->shape(1);
+  Shape shorter = bottoms_[0]->shape();
+  shorter[1] = channels - 1;
+  LayerFixture without(std::string("name: 'it' type: '") + GetParam().type + "' " +
+                           GetParam().parameter,
+                       {shorter}, 1, test_context());
+  constexpr int kDead = 2;
+  for_channel(bottoms_[0], kDead, [](float& value) { value = 0; });
+  const Values whole = tops()[0];
+  float* kept = without.bottom(0).mutable_cpu_data();
+  const int inner = bottoms_[0]->count(2);
+  for (int i = 0; i < bottoms_[0]->count(); ++i)
+    if (i / inner % channels != kDead) *kept++ = bottoms_[0]->cpu_data()[i];
+  without.forward();
+  const Blob& top = without.top(0);
+  EXPECT_LT(largest_difference(whole, Values(top.cpu_data(), top.cpu_data() + top.count())), 1e-4F);
+  EXPECT_GT(largest_difference(whole, Values(whole.size())), 0.1F);
+}
+
 TEST_P(ChannelRules, AreWhatTheLayersDo) {
   if (is_wall()) return;
+  if (rule_.role == Role::TOTAL) return check_total();
   check_sources();
   check_factors();
   check_zeros();

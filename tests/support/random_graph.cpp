@@ -350,7 +350,18 @@ class GraphDrawer {
       Stream& other = open_[draw_.below(static_cast<int>(open_.size()))];
       other = join(other, x);
     }
-    for (Stream& x : open_) x = finish(x);
+    for (Stream& x : open_) {
+      if (draw_.chance(0.1)) add_total(x);
+      x = finish(x);
+    }
+  }
+
+  /// One more output. A plain sum may be near zero, and rounding large beside it.
+  void add_total(const Stream& x) {
+    const std::string operation = draw_.one_of<std::string>({"ASUM", "SUMSQ"});
+    const std::string axis = draw_.one_of<std::string>({"0", "1"});
+    draw_.writer().add(
+        "Reduction", "reduction_param { operation: " + operation + " axis: " + axis + " }", {x});
   }
 
   Stream join(const Stream& a, const Stream& b) {

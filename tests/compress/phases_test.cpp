@@ -1,0 +1,172 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "support/cut_graph.h"
+#include "support/error_of.h"
+#include "support/outputs.h"
+#include "support/random_weights.h"
+#include "support/trained_net.h"
+#include "vibnet/compress.h"
+#include "vibnet/net.h"
+
+// Nets of which a layer is in TRAIN alone: one caffemodel serves both phases.
+
+namespace vibnet {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+TEST(CompressPhases, KeepsALayerForTrainingFromOtherReaders) {
+  // Without ib the Dropout would work in place on what b reads too.
+  const std::string dropout =
+      "layer { name: 'drop' type: 'Dropout' bottom: 'ib' top: 'ib' include { phase: TRAIN } }";
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 16) + bottleneck("ib", "a") + dropout + convolution("c", "ib", 4) +
+          convolution("b", "a", 4) + layer("sum", "Eltwise", "b c") + inner_product("fc", "sum", 3),
+      {{"ib", all_but(7, 16)}});
+  NetOptions training;
+  training.phase = TRAIN;
+  Net trained(net.model, training);
+  EXPECT_NE(trained.layer("drop"), nullptr);
+  EXPECT_NE(find_layer(net.model, "b")->bottom(0), find_layer(net.model, "drop")->top(0));
+  EXPECT_EQ(Net(net.model, NetOptions()).layer("drop"), nullptr);
+}
+
+/// The weights that the TRAIN phase has, all units of its gates living but the first.
+NetParameter weights_of_training(const NetParameter& model) {
+  NetOptions training;
+  training.phase = TRAIN;
+  NetParameter weights = Net(model, training).to_proto();
+  std::vector<std::string> gates;
+  for (const LayerParameter& one : weights.layer())
+    if (one.type() == "InformationBottleneck") gates.push_back(one.name());
+  for (const std::string& gate : gates) {
+    const int size = find_layer(weights, gate)->blobs(0).data_size();
+    std::vector<bool> kept(size, true);
+    kept[0] = false;
+    set_bottleneck(gate, std::vector<float>(size, 0.7F), kept, &weights);
+  }
+  return weights;
+}
+
+TEST(CompressPhases, FoldsNothingIntoWhatOnePhaseLeavesOut) {
+  const std::string filler = " weight_filler { type: 'msra' }";
+  const std::string begin = input_of({2, 4, 6, 6}) +
+                            convolution("a", "data", 6, "kernel_size: 3" + filler) +
+                            bottleneck("g", "a");
+  const std::string end =
+      layer("po", "Pooling", "mid", "pooling_param { kernel_size: 4 }") +
+      layer("fc", "InnerProduct", "po", "inner_product_param { num_output: 3" + filler + " }");
+  const std::string train = "include { phase: TRAIN }";
+  for (const std::string& middle :
+       {"layer { name: 'gm' type: 'InformationBottleneck' bottom: 'g' top: 'mid' " + train +
+            " } layer { name: 'gt' type: 'Split' bottom: 'g' top: 'mid' include { phase: TEST } }",
+        "layer { name: 'in' type: 'Scale' bottom: 'g' top: 'g' scale_param { filler { value: 3 } "
+        "} " +
+            train + " } layer { name: 'r' type: 'ReLU' bottom: 'g' top: 'mid' }"}) {
+    const NetParameter model = net_of(begin + middle + end);
+    const NetParameter weights = weights_of_training(model);
+    for (const bool folds : {false, true}) {
+      CompressOptions options;
+      options.fold_batchnorm = folds;
+      const CompressedNet net = compress(model, weights, options);
+      EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << middle;
+    }
+  }
+}
+
+TEST(CompressPhases, ChecksTheLayersThatOnlyTrainingHas) {
+  const NetParameter sound = net_of(input_of({2, 4, 6, 6}) + convolution("a", "data", 6) +
+                                    bottleneck("g", "a") + inner_product("fc", "g", 3));
+  NetParameter model = sound;
+  *model.add_layer() = net_of(layer("cut", "Crop", "g", "include { phase: TRAIN }")).layer(0);
+  EXPECT_THAT(error_of([&] { compress(model, weights_of_training(sound), {}); }),
+              HasSubstr("layer 'cut' (Crop): needs 2 bottom(s), and 1 given"));
+}
+
+TEST(CompressPhases, CutsAWhollyDeadHeadOfTraining) {
+  const std::string filler = " weight_filler { type: 'msra' }";
+  const std::string train = "include { phase: TRAIN }";
+  const NetParameter model = net_of(
+      input_of({2, 4, 6, 6}) + convolution("a", "data", 6, "kernel_size: 3" + filler) +
+      bottleneck("g", "a") +
+      layer("aux", "InnerProduct", "g",
+            "inner_product_param { num_output: 5" + filler + " } " + train) +
+      layer("dead", "InformationBottleneck", "aux", train) +
+      layer("out", "InnerProduct", "dead",
+            "inner_product_param { num_output: 2" + filler + " } " + train) +
+      layer("fc", "InnerProduct", "g", "inner_product_param { num_output: 3" + filler + " }"));
+  NetParameter weights = weights_of_training(model);
+  set_bottleneck("dead", std::vector<float>(5, 1), std::vector<bool>(5, false), &weights);
+  const CompressedNet net = compress(model, weights, {});
+  EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4);
+  EXPECT_THAT(filters(net, "aux"), ElementsAre(1, 16)) << "a place that a constant needs";
+}
+
+TEST(CompressPhases, CutsHeadsForTrainingToo) {
+  const std::string train = "include { phase: TRAIN } ";
+  const std::string filler = "weight_filler { type: 'xavier' }";
+  const std::string target =
+      "layer { name: 'target' type: 'Input' top: 'target' input_param { shape { dim: 2 dim: 3 } } "
+      "}";
+  const NetParameter model = net_of(
+      input_of({2, 4, 6, 6}) + target + convolution("a", "data", 6, "kernel_size: 3 " + filler) +
+      bottleneck("ib", "a") +
+      layer("aux", "InnerProduct", "ib",
+            train + "inner_product_param { num_output: 3 " + filler + " }") +
+      layer("aux_loss", "EuclideanLoss", "aux target", train) +
+      layer("fc", "InnerProduct", "ib", "inner_product_param { num_output: 3 " + filler + " }") +
+      layer("loss", "EuclideanLoss", "fc target"));
+  NetOptions training;
+  training.phase = TRAIN;
+  NetParameter weights = Net(model, training).to_proto();
+  set_bottleneck("ib", std::vector<float>(6, 1), {true, false, true, true, false, false}, &weights);
+  const CompressedNet net = compress(model, weights, {});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(3, 4, 3, 3));
+  EXPECT_THAT(filters(net, "aux"), ElementsAre(3, 3 * 16));
+  EXPECT_THAT(filters(net, "fc"), ElementsAre(3, 3 * 16));
+  Net trained(net.model, training);
+  EXPECT_NO_THROW(trained.copy_weights(net.weights, "weights", Missing::FAIL));
+  EXPECT_THAT(names_of(net.deploy), ElementsAre("data", "a", "fc"));
+}
+
+/// Sums what the gate lets through, as a penalty of training does.
+std::string penalty(const std::string& operation) {
+  return "layer { name: 'penalty' type: 'Reduction' bottom: 'ib' top: 'penalty' loss_weight: 0.1 "
+         "include { phase: TRAIN } reduction_param { operation: " +
+         operation + " } }";
+}
+
+TEST(CompressPhases, LeavesZerosOutOfASumOfTraining) {
+  NetOptions training;
+  training.phase = TRAIN;
+  for (const std::string operation : {"SUM", "ASUM", "SUMSQ"}) {
+    const CompressedNet net =
+        compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a") +
+                           penalty(operation) + inner_product("fc", "ib", 3),
+                       {{"ib", {1, 4}}});
+    EXPECT_THAT(filters(net, "a"), ElementsAre(2, 4, 3, 3));
+    EXPECT_THAT(names_of(net.deploy), ElementsAre("data", "a", "fc"));
+    EXPECT_THAT(net.report.notes, IsEmpty());
+    EXPECT_EQ(Net(net.model, training).blob("a")->shape(1), 2);
+  }
+}
+
+TEST(CompressPhases, NamesTheWallsThatOnlyTrainingHas) {
+  const CompressedNet net = compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a") +
+                                               penalty("MEAN") + inner_product("fc", "ib", 3),
+                                           {{"ib", {1, 4}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(6, 4, 3, 3));
+  EXPECT_THAT(net.report.notes,
+              ElementsAre(AllOf(HasSubstr("layer 'penalty' (Reduction) keeps 4 dead channel(s)"),
+                                HasSubstr("cut a prototxt without it for deployment"))));
+}
+
+}  // namespace
+}  // namespace vibnet
