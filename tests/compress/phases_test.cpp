@@ -147,10 +147,9 @@ TEST(CompressPhases, LeavesZerosOutOfASumOfTraining) {
   NetOptions training;
   training.phase = TRAIN;
   for (const std::string operation : {"SUM", "ASUM", "SUMSQ"}) {
-    const CompressedNet net =
-        compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a") +
-                           penalty(operation) + inner_product("fc", "ib", 3),
-                       {{"ib", {1, 4}}});
+    const CompressedNet net = compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a") +
+                                                 penalty(operation) + inner_product("fc", "ib", 3),
+                                             {{"ib", {1, 4}}});
     EXPECT_THAT(filters(net, "a"), ElementsAre(2, 4, 3, 3));
     EXPECT_THAT(names_of(net.deploy), ElementsAre("data", "a", "fc"));
     EXPECT_THAT(net.report.notes, IsEmpty());

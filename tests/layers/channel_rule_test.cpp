@@ -326,9 +326,9 @@ void ChannelRules::check_total() {
   const int channels = bottoms_[0]->shape(1);
   Shape shorter = bottoms_[0]->shape();
   shorter[1] = channels - 1;
-  LayerFixture without(std::string("name: 'it' type: '") + GetParam().type + "' " +
-                           GetParam().parameter,
-                       {shorter}, 1, test_context());
+  LayerFixture without(
+      std::string("name: 'it' type: '") + GetParam().type + "' " + GetParam().parameter, {shorter},
+      1, test_context());
   constexpr int kDead = 2;
   for_channel(bottoms_[0], kDead, [](float& value) { value = 0; });
   const Values whole = tops()[0];
