@@ -7,6 +7,7 @@
 
 #include "core/cuda.h"
 #include "layers/channelwise_layer.h"
+#include "math/scratch_gpu.h"
 
 namespace vibnet {
 
@@ -30,6 +31,8 @@ struct Partition {
   int pieces;
   int groups;
   int parts;
+  /// Of each group with several parts: those that have come to an end, 0 between launches.
+  unsigned* ended_parts;
 
   explicit Partition(const ChannelLayout& of) : layout(of) {
     constexpr int kVectorsOfPiece = 1024;
@@ -43,6 +46,7 @@ struct Partition {
     pieces = std::max(1, (of.values + piece - 1) / piece);
     groups = (of.channels + channels - 1) / channels;
     parts = std::max(1, std::min(units(), parts_wanted()));
+    ended_parts = parts > 1 ? counters_gpu() : nullptr;
   }
 
   int blocks() const { return groups * parts; }
@@ -60,15 +64,12 @@ struct Partition {
  private:
   /// As many as fill a large GPU, of as many values as make a block worth its start.
   int parts_wanted() const {
-    constexpr long long kMostBlocks = 2048;
+    constexpr long long kMostBlocks = 2 * kCounters;  // so that groups in parts are no more
     constexpr long long kLeastValues = 2048;
     const long long values = 1LL * layout.samples * layout.values * channels;
     return static_cast<int>(std::min(values / kLeastValues, kMostBlocks / std::max(1, groups)));
   }
 };
-
-/// Groups of a partition with several parts.
-constexpr int kMostGroupsInParts = 1024;
 
 /// Where a thread stands in a partition.
 struct PartitionPlace {
@@ -132,9 +133,6 @@ __device__ Value sum_over_warp(Value value) {
   return value;
 }
 
-/// The parts of each group that have come to an end, 0 between launches.
-static __device__ unsigned ended_parts[kMostGroupsInParts];
-
 /// Whether this block is the last of its group's parts: what the others wrote is there for it.
 __device__ inline bool is_last_part(const Partition& cut, int group) {
   __shared__ bool is_last;
@@ -142,7 +140,7 @@ __device__ inline bool is_last_part(const Partition& cut, int group) {
   __syncthreads();
   if (threadIdx.x == 0) {
     const auto last = static_cast<unsigned>(cut.parts - 1);
-    is_last = atomicInc(&ended_parts[group], last) == last;
+    is_last = atomicInc(&cut.ended_parts[group], last) == last;
   }
   __syncthreads();
   __threadfence();

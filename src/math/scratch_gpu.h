@@ -12,4 +12,8 @@ void* scratch_gpu(std::size_t bytes);
 void* outer_scratch_gpu(std::size_t bytes);
 void free_outer_scratch_gpu();
 
+/// Counters of the calling thread's stream, which are 0 between its kernels: who counts sees to it.
+constexpr int kCounters = 1024;
+unsigned* counters_gpu();
+
 }  // namespace vibnet
