@@ -21,10 +21,6 @@ namespace {
 using Kind = GraphLayer::Kind;
 using Role = ChannelRule::Role;
 
-bool is_whole(const std::vector<bool>& mask) {
-  return std::all_of(mask.begin(), mask.end(), [](bool kept) { return kept; });
-}
-
 /// What to do about a gate that keeps nothing.
 [[noreturn]] void fail_all_cut(const GraphLayer& gate, const CompressOptions& options) {
   float lowest = std::numeric_limits<float>::infinity();
@@ -42,9 +38,7 @@ bool is_whole(const std::vector<bool>& mask) {
 /// Whether a gate keeps nothing, and no path leads around it to an output.
 bool cuts_alone(const Graph& graph, Masks masks, const std::string& gate) {
   const auto own = masks.find(gate);
-  if (own == masks.end() ||
-      std::find(own->second.begin(), own->second.end(), true) != own->second.end())
-    return false;
+  if (own == masks.end() || !keeps_none(own->second)) return false;
   for (auto& [name, mask] : masks) mask.assign(mask.size(), name != gate);
   return !find_cut_outputs(graph, find_constants(graph, masks, false)).empty();
 }
@@ -52,7 +46,7 @@ bool cuts_alone(const Graph& graph, Masks masks, const std::string& gate) {
 /// Throws Error where masks have cut every path to the outputs.
 void check_outputs(const Graph& graph, const Masks& masks, const std::vector<Constants>& constants,
                    const CompressOptions& options) {
-  if (std::all_of(masks.begin(), masks.end(), [](auto& mask) { return is_whole(mask.second); }))
+  if (std::all_of(masks.begin(), masks.end(), [](auto& mask) { return keeps_all(mask.second); }))
     return;
   const std::vector<int> cut = find_cut_outputs(graph, constants);
   if (cut.empty() || cut.size() < find_outputs(graph).size()) return;

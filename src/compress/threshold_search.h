@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <vector>
+
+#include "core/gate_rule.h"
 
 namespace vibnet {
 
@@ -11,6 +14,11 @@ using Kept = std::vector<std::vector<bool>>;
 using Scores = std::vector<std::vector<float>>;
 /// What a net costs that keeps these units; 0 for units that are no net, as when a layer lost all.
 using CostFunction = std::function<double(const Kept&)>;
+
+inline bool keeps_all(const Kept& kept) {
+  return std::all_of(kept.begin(), kept.end(),
+                     [](const std::vector<bool>& units) { return keeps_all(units); });
+}
 
 /// The units of all gates in one order, those that carry most first. Some stand outside of it and
 /// always stay.

@@ -72,6 +72,13 @@ float gate_threshold(const LayerParameter& layer);
 /// Which of the units are kept at a threshold.
 std::vector<bool> kept_units(const std::vector<GateUnit>& units, float threshold);
 
+inline bool keeps_all(const std::vector<bool>& kept) {
+  return std::find(kept.begin(), kept.end(), false) == kept.end();
+}
+inline bool keeps_none(const std::vector<bool>& kept) {
+  return std::find(kept.begin(), kept.end(), true) == kept.end();
+}
+
 /// Moves the units of a gate layer to the sides of its threshold that `kept` names, those that are
 /// not there: kept, a unit scores 1 below the threshold; cut, it makes nothing, in TRAIN neither.
 void settle_gate(const LayerParameter& layer, const std::vector<bool>& kept,

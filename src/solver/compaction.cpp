@@ -13,10 +13,6 @@
 namespace vibnet {
 namespace {
 
-bool is_dead(const std::vector<bool>& living) {
-  return std::none_of(living.begin(), living.end(), [](bool lives) { return lives; });
-}
-
 /// Finds what keeps dead channels in a net.
 class Keeper {
  public:
@@ -101,7 +97,7 @@ struct Cut {
 void revive(const Graph& graph, LivingUnits* living) {
   for (const GraphLayer& layer : graph.layers) {
     const auto found = living->find(layer.parameter.name());
-    if (found == living->end() || !is_dead(found->second)) continue;
+    if (found == living->end() || !keeps_none(found->second)) continue;
     const std::vector<GateUnit> units = gate_units(with_blobs(layer));
     const auto best =
         std::min_element(units.begin(), units.end(),

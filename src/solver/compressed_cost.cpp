@@ -1,6 +1,5 @@
 #include "solver/compressed_cost.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -11,12 +10,6 @@
 
 namespace vibnet {
 namespace {
-
-bool keeps_all(const Kept& kept) {
-  return std::all_of(kept.begin(), kept.end(), [](const std::vector<bool>& units) {
-    return std::all_of(units.begin(), units.end(), [](bool unit) { return unit; });
-  });
-}
 
 NetParameter copy_gates(const NetParameter& weights) {
   NetParameter gates;

@@ -32,12 +32,6 @@ void read_again(const CostFunction& cost, FoundUnits* found) {
   found->scatter = readings[0] > 0 ? readings[kReadings / 2] / readings[0] - 1 : 0;
 }
 
-bool keeps_all(const Kept& kept) {
-  return std::all_of(kept.begin(), kept.end(), [](const std::vector<bool>& units) {
-    return std::find(units.begin(), units.end(), false) == units.end();
-  });
-}
-
 double measure_latency(const NetParameter& deploy) {
   const DeviceScope scope;
   NetOptions options;
