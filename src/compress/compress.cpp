@@ -93,6 +93,20 @@ std::string why_kept(const GraphLayer& layer) {
   return "";
 }
 
+/// Those that are constant for every input are named elsewhere.
+void note_kept_outputs(const Graph& graph, const Plan& plan, std::vector<std::string>* notes) {
+  for (const GraphLayer& layer : graph.layers) {
+    if (layer.kind != Kind::INNER) continue;
+    for (const int top : layer.tops) {
+      const int dead = count_constants(plan.constants[top]);
+      if (graph.is_output(top) && dead > 0 && dead < graph.blobs[top].channels())
+        notes->push_back(title(layer.parameter) + " makes " + std::to_string(dead) +
+                         " dead channel(s) of '" + graph.blobs[top].name +
+                         "', and keeps them: it is an output");
+    }
+  }
+}
+
 void note_kept_constants(const Graph& graph, const Plan& plan, std::vector<std::string>* notes) {
   for (std::size_t l = 0; l < graph.layers.size(); ++l) {
     const GraphLayer& layer = graph.layers[l];
@@ -144,6 +158,7 @@ CompressReport report_of(const Graph& graph, const Plan& plan, const Masks& mask
   CompressReport report;
   report.layers = report_layers(graph, plan, masks);
   note_cut_outputs(graph, plan, &report.notes);
+  note_kept_outputs(graph, plan, &report.notes);
   note_kept_constants(graph, plan, &report.notes);
   note_gone(graph, plan, &report.notes);
   note_unstored(graph, &report.notes);

@@ -218,7 +218,9 @@ std::vector<int> find_outputs(const Graph& graph) {
 std::vector<int> find_cut_outputs(const Graph& graph, const std::vector<Constants>& constants) {
   std::vector<int> cut;
   for (const int output : find_outputs(graph)) {
-    const Constants& channels = constants[output];
+    const GraphLayer* maker = graph.maker_of(output);
+    const bool is_total = maker != nullptr && maker->rule.role == Role::TOTAL;
+    const Constants& channels = constants[is_total ? maker->bottoms[0] : output];
     const bool is_constant = std::all_of(channels.begin(), channels.end(),
                                          [](const auto& constant) { return constant.has_value(); });
     if (is_constant && !channels.empty()) cut.push_back(output);

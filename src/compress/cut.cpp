@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "compress/pick.h"
 #include "compress/weights_view.h"
 #include "core/gate_rule.h"
+#include "net/deploy.h"
+#include "net/filter.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -28,6 +31,22 @@ BlobProto keep_slices(const Channels& channels, const BlobProto& blob) {
     kept.mutable_data()->Add(slice, slice + size);
   }
   return kept;
+}
+
+struct BlobUse {
+  std::set<int> made, read;
+};
+
+/// By the layers that are there.
+template <typename IsThere>
+BlobUse use_of(const Graph& graph, const IsThere& is_there) {
+  BlobUse use;
+  for (const GraphLayer& layer : graph.layers) {
+    if (!is_there(layer)) continue;
+    use.made.insert(layer.tops.begin(), layer.tops.end());
+    use.read.insert(layer.bottoms.begin(), layer.bottoms.end());
+  }
+  return use;
 }
 
 /// An EACH layer's blobs for the channels that stay.
@@ -247,11 +266,12 @@ class Cutter {
   /// The weights that stay; `cut` gets the sizes that go with them.
   std::vector<BlobProto> cut_layer_of(int l, LayerParameter* cut) {
     const GraphLayer& layer = graph_.layers[l];
-    if (layer.kind != Kind::INNER || layer.rule.role == Role::WALL) return whole_blobs(layer);
-    if (layer.rule.role == Role::MIX) return cut_mixer(l, cut);
-    const Channels& read = plan_.layout.reads[l][0];
+    if (layer.kind != Kind::INNER) return whole_blobs(layer);
     if (is_gate(cut->type()) && gates_ == Gates::BECOME_SCALES && has_values(layer))
       return make_scale(l, cut);
+    if (layer.rule.role == Role::WALL) return whole_blobs(layer);
+    if (layer.rule.role == Role::MIX) return cut_mixer(l, cut);
+    const Channels& read = plan_.layout.reads[l][0];
     const bool is_whole = read == whole(layer.bottoms[0]);
     if (is_gate(cut->type()) && !is_whole) set_gate_numbers(read, cut);
     if (cut->type() == "Reshape" && !is_whole)
@@ -312,19 +332,34 @@ class Cutter {
     }
   }
 
-  /// What nothing reads any more must not become an output.
   void finish() {
     drop_rejoined_slices(&out_);
-    out_.count_readers();
-    std::set<int> made;
-    for (const GraphLayer& layer : out_.layers) made.insert(layer.tops.begin(), layer.tops.end());
-    std::set<int> silent;
-    for (std::size_t b = 0; b < graph_.blobs.size(); ++b)
-      if (made.count(new_of_[b]) > 0 && !graph_.is_output(static_cast<int>(b)) &&
-          out_.blobs[new_of_[b]].readers == 0)
-        silent.insert(new_of_[b]);
-    picker_.silence("unread", {silent.begin(), silent.end()}, LayerParameter());
+    silence_unread(LayerParameter(), [](const GraphLayer&) { return true; });
+    for (const Phase phase : {TEST, TRAIN}) {
+      const NetState state = state_in(graph_.header, phase);
+      LayerParameter reader;
+      reader.add_include()->set_phase(phase);
+      silence_unread(reader, [&](const GraphLayer& layer) {
+        return is_included(layer.parameter, state) || is_bypassed(layer);
+      });
+    }
     out_.infer();
+  }
+
+  /// What nothing reads any more must not become an output of the net that has these layers.
+  template <typename IsThere>
+  void silence_unread(const LayerParameter& reader, const IsThere& is_there) {
+    const BlobUse before = use_of(graph_, is_there);
+    const BlobUse now = use_of(out_, is_there);
+    std::set<int> silent;
+    std::set<int> outputs;
+    for (std::size_t b = 0; b < graph_.blobs.size(); ++b) {
+      const int blob = static_cast<int>(b);
+      if (now.made.count(new_of_[b]) == 0 || now.read.count(new_of_[b]) > 0) continue;
+      (before.read.count(blob) > 0 ? silent : outputs).insert(new_of_[b]);
+    }
+    for (const int output : outputs) silent.erase(output);
+    picker_.silence("unread", {silent.begin(), silent.end()}, reader);
   }
 
   const Graph& graph_;

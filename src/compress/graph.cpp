@@ -55,6 +55,12 @@ bool is_view(const GraphLayer& layer) {
          (type == "Slice" && layer.tops.size() == 1);
 }
 
+/// Whether a top is a part of the objective, value by value, whatever reads it.
+bool has_loss_weight(const LayerParameter& layer) {
+  return std::any_of(layer.loss_weight().begin(), layer.loss_weight().end(),
+                     [](float weight) { return weight != 0; });
+}
+
 /// What stands for the layer in the phases that leave it out.
 LayerParameter bypass_of(const LayerParameter& layer) {
   LayerParameter split;
@@ -190,7 +196,9 @@ void Graph::shape_layer(GraphLayer* layer) {
     has_channels =
         has_channels && (tops[t].axes() > 1 || layer->rule.role == ChannelRule::Role::TOTAL);
   }
-  if (layer->is_double || !has_channels) layer->rule = ChannelRule::wall();
+  const bool is_whole_loss =
+      has_loss_weight(layer->parameter) && layer->rule.role != ChannelRule::Role::TOTAL;
+  if (layer->is_double || !has_channels || is_whole_loss) layer->rule = ChannelRule::wall();
 }
 
 void Graph::take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored,
@@ -279,7 +287,6 @@ void Graph::infer() {
   find_twins();
 }
 
-/// The layer that makes a blob first; null for none.
 const GraphLayer* Graph::maker_of(int blob) const {
   for (const GraphLayer& layer : layers)
     if (std::count(layer.tops.begin(), layer.tops.end(), blob) > 0) return &layer;

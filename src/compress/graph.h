@@ -88,6 +88,8 @@ class Graph {
 
   int add_blob(const std::string& name);
   bool is_output(int blob) const { return blobs[blob].readers == 0; }
+  /// The layer that makes a blob first; null for none.
+  const GraphLayer* maker_of(int blob) const;
   void count_readers();
   /// By blob, the layers that read it, in their order; twice where one reads it twice.
   std::vector<std::vector<int>> find_readers() const;
@@ -103,7 +105,6 @@ class Graph {
   void take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored,
                     Missing missing);
   void find_twins();
-  const GraphLayer* maker_of(int blob) const;
   bool shares_memory(int blob) const;
   bool may_overwrite_bottom(const GraphLayer& layer) const;
   std::vector<std::string> choose_names() const;

@@ -18,8 +18,10 @@ class Keeper {
  public:
   Keeper(const Graph& graph, const Plan& plan) : graph_(graph), plan_(plan) {}
 
-  /// The layer behind the blob that needs its channel other than to make a constant; null for none.
+  /// The layer behind the blob that needs its channel other than to make a constant, or that makes
+  /// an output; null for none.
   const GraphLayer* of(int blob, int channel) const {
+    if (graph_.is_output(blob)) return graph_.maker_of(blob);
     for (std::size_t l = 0; l < graph_.layers.size(); ++l)
       for (std::size_t b = 0; b < graph_.layers[l].bottoms.size(); ++b) {
         if (graph_.layers[l].bottoms[b] != blob) continue;

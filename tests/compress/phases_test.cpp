@@ -18,6 +18,7 @@ namespace vibnet {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -165,6 +166,52 @@ TEST(CompressPhases, NamesTheWallsThatOnlyTrainingHas) {
   EXPECT_THAT(net.report.notes,
               ElementsAre(AllOf(HasSubstr("layer 'penalty' (Reduction) keeps 4 dead channel(s)"),
                                 HasSubstr("cut a prototxt without it for deployment"))));
+}
+
+TEST(CompressPhases, KeepsWhatALossWeightAddsUp) {
+  const std::string weighed = "loss_weight: 0.1 ";
+  for (const std::string more : {"", "include { phase: TRAIN }"})
+    for (const std::string type : {"ReLU", "Reduction"}) {
+      const std::string axis = type == "ReLU" ? "" : "reduction_param { axis: 2 }";
+      const CompressedNet net = compress_graph(
+          convolution("a", "data", 6) + bottleneck("ib", "a") +
+              layer("penalty", type, "ib", weighed + more + axis) + inner_product("fc", "ib", 3),
+          {{"ib", {1, 4}}});
+      EXPECT_THAT(filters(net, "a"), ElementsAre(6, 4, 3, 3));
+      EXPECT_THAT(net.report.notes,
+                  Contains(HasSubstr("layer 'penalty' (" + type + ") keeps 4 dead channel(s)")));
+    }
+  const CompressedNet read =
+      compress_graph(convolution("a", "data", 6) + layer("relu", "ReLU", "a", weighed) +
+                         bottleneck("ib", "relu") + inner_product("fc", "ib", 3),
+                     {{"ib", {1, 4}}});
+  EXPECT_THAT(filters(read, "a"), ElementsAre(6, 4, 3, 3));
+}
+
+TEST(CompressPhases, MakesNoOutputOfWhatTrainingAloneReads) {
+  // The branch is dead, and a penalty stands before its gate.
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 6) + convolution("ib", "a", 6) +
+          layer("penalty", "Reduction", "ib", "loss_weight: 0.1 include { phase: TRAIN }") +
+          bottleneck("dead", "ib") + layer("sum", "Eltwise", "a dead") +
+          inner_product("fc", "sum", 3),
+      {{"dead", {}}});
+  EXPECT_THAT(names_of(net.deploy), ElementsAre("data", "a", "fc"));
+  NetOptions training;
+  training.phase = TRAIN;
+  EXPECT_NE(Net(net.model, training).layer("penalty"), nullptr);
+}
+
+TEST(CompressPhases, SeesThatATotalOfZerosIsConstant) {
+  const std::string begin = convolution("a", "data", 6) + bottleneck("ib", "a");
+  const std::string total = layer("total", "Reduction", "ib", "reduction_param { axis: 1 }");
+  EXPECT_THAT(error_of([&] {
+                compress_graph(begin + total, {{"ib", {}}});
+              }),
+              HasSubstr("'ib' would lose every unit"));
+  const CompressedNet net =
+      compress_graph(begin + total + inner_product("fc", "a", 3), {{"ib", {}}});
+  EXPECT_THAT(net.report.notes, Contains(HasSubstr("output 'total' is the same for every input")));
 }
 
 }  // namespace

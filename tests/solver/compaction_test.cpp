@@ -207,6 +207,12 @@ TEST(CompactionNotes, NameTheLayerThatKeepsADeadUnit) {
             "layer 'bias' (Bias)");
   EXPECT_EQ(why_left("layer { name: 'read' type: 'Softmax' bottom: 'relu' top: 'read' }"),
             "layer 'read' (Softmax)");
+  EXPECT_EQ(why_left("layer { name: 'read' type: 'Power' bottom: 'relu' top: 'read' "
+                     "loss_weight: 0.1 }"),
+            "layer 'read' (Power)");
+  EXPECT_EQ(why_left("layer { name: 'read' type: 'Power' bottom: 'relu' top: 'read' } "
+                     "layer { name: 'probe' type: 'TanH' bottom: 'relu' top: 'probe' }"),
+            "layer 'probe' (TanH)");
 }
 
 TEST(CompactionOfPhases, CutsWhatOnlyTestReadsToFit) {

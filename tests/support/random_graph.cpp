@@ -360,8 +360,9 @@ class GraphDrawer {
   void add_total(const Stream& x) {
     const std::string operation = draw_.one_of<std::string>({"ASUM", "SUMSQ"});
     const std::string axis = draw_.one_of<std::string>({"0", "1"});
-    draw_.writer().add("Reduction",
-                       "reduction_param { operation: " + operation + " axis: " + axis + " }", {x});
+    draw_.writer().add(
+        "Reduction",
+        "reduction_param { operation: " + operation + " axis: " + axis + " coeff: 0.01 }", {x});
   }
 
   Stream join(const Stream& a, const Stream& b) {
