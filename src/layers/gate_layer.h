@@ -46,7 +46,8 @@ class GateLayer : public ChannelwiseLayer {
   void forward_planes(float slope, const float* x, float* y) override;
   void backward_planes(float slope, const float* x, const float* y, const float* dy,
                        float* dx) override;
-  /// In TRAIN, where a factor of 0, but for a shut unit's, is a draw in many millions.
+  /// In TRAIN. A factor of 0, which nothing can be restored from, is a shut unit's, a
+  /// HardConcrete's, whose slope is 0 there too, or a draw in many millions.
   bool inverts() const override { return is_training(); }
   void backward_block(const ChannelBlock& block, const float* x, const float* y, const float* dy,
                       float* dx) override;

@@ -70,10 +70,11 @@ def main():
         runs = {"frozen": fields + ["freeze_interval=" + interval],
                 "compacted": fields + ["compact_interval=" + interval]}
         begin = time.time()
-        names = {}
+        processes = {}
         for name, settings in runs.items():
             os.mkdir(os.path.join(root, name))
-            names[start(build, data, solver, os.path.join(root, name), settings).pid] = name
+            processes[name] = start(build, data, solver, os.path.join(root, name), settings)
+        names = {process.pid: name for name, process in processes.items()}
         seconds = {}
         while len(seconds) < len(runs):
             pid, status, usage = os.wait4(-1, 0)
@@ -81,6 +82,8 @@ def main():
             seconds[name] = usage.ru_utime + usage.ru_stime
             folder = os.path.join(root, name)
             if status != 0:
+                for other in set(processes) - set(seconds):
+                    processes[other].kill()
                 checks.end("%s: vibnet-train failed: %s" % (name, last_words(folder)))
             print("%-9s  %.1f s of processor, %.1f s by the clock, loss %.4f, kept %s, %s"
                   % (name, seconds[name], time.time() - begin, logged(folder, "loss")[-1],

@@ -33,6 +33,7 @@ VARIANTS = ["dense", "gated", "compressed"]
 PROGRAMS = ["tests/step_time", "tools/vibnet-train", "tools/vibnet-compress", "tools/vibnet-export",
             "tools/vibnet-test"]
 TOLERANCE = 1e-3
+UNEVEN = 1.3  # rounds that differ by more are named
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -40,7 +41,7 @@ class Bench:
     def __init__(self, arguments, folder):
         self.arguments, self.folder = arguments, folder
         self.build = os.path.abspath(arguments.build)
-        self.versions, self.rows, self.failures = {}, [], []
+        self.versions, self.rows, self.failures, self.uneven = {}, [], [], []
 
     def say(self, *words):
         print(*words, file=sys.stderr, flush=True)
@@ -161,6 +162,9 @@ class Bench:
         for name, runs in rounds.items():
             self.versions.setdefault(name, runs[0].get("version"))
             medians = [statistics.median(run["ms"]) for run in runs]
+            if max(medians) > UNEVEN * min(medians):
+                self.uneven.append("%s, %s %.2f" % (row["name"], tables.NAMES[name],
+                                                    max(medians) / min(medians)))
             row[name] = {"ms": statistics.median(medians), "rounds_ms": medians,
                          "peak_mb": max(run["peak_kb"] for run in runs) / 1024,
                          "before_mb": max(run["before_kb"] for run in runs) / 1024}
@@ -219,7 +223,8 @@ class Bench:
         for key in self.arguments.nets:
             result["reports"][nets.CASES[key].title] = dict(self.measure_net(key),
                                                             shape=nets.CASES[key].shape)
-        result.update(rows=self.rows, failures=self.failures,
+        result.update(rows=self.rows, failures=self.failures, uneven=self.uneven,
+                      gemm_behind=self.gemm(),
                       versions={name: self.versions.get(name) for name in self.arguments.peers})
         return result
 
@@ -228,7 +233,7 @@ def chosen(names, known):
     unknown = set(names.split(",")) - set(known)
     if unknown:
         raise argparse.ArgumentTypeError("%s; there are %s" % (",".join(unknown), ",".join(known)))
-    return names.split(",")
+    return list(dict.fromkeys(names.split(",")))  # each once
 
 
 def json_beside(out):

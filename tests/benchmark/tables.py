@@ -96,7 +96,8 @@ def shapes(result):
 def head(result):
     versions = ", ".join("%s %s" % (NAMES[name], version)
                          for name, version in result["versions"].items() if version)
-    gemm = ", ".join("%s %.0f" % item for item in result["gemm"].items())
+    gemm = ", ".join("%s %.0f, and %.0f behind the rest" % (name, gflops, result["gemm_behind"][name])
+                     for name, gflops in result["gemm"].items())
     lines = ["`%s`, %s, %s; %s." % (result["command"], result["date"], result["machine"], versions),
              "Medians of %d rounds of %g s each, in turns. GEMM of 2048 x 2048: %s GFLOP/s. "
              "Largest difference of a peer's scores or losses from ours: %.1e."
@@ -104,6 +105,9 @@ def head(result):
                 max(row.get("difference", 0) for row in result["rows"]))]
     if result["quick"]:
         lines.insert(0, "**A quick run, to try the program: no measurement.**")
+    if result["uneven"]:
+        lines.append("Rounds of one contestant differ by more than 1.3 times, the slowest over the "
+                     "fastest: %s." % "; ".join(result["uneven"]))
     lines += ["**Failed: %s**" % failure for failure in result["failures"]]
     return "\n\n".join(lines)
 
