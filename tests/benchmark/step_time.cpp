@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "process_memory.h"
+#include "vibnet/blob.h"
 #include "vibnet/error.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
@@ -177,16 +178,19 @@ void print_gemm() {
 void print_copy() {
   constexpr int kBlock = 1 << 14;
   constexpr int kBlocks = 1 << 10;
-  const Values from(kBlock * kBlocks, 0.5f);
-  Values to(from.size());
+  vibnet::Blob from({kBlocks, kBlock});
+  vibnet::Blob to({kBlocks, kBlock});
+  from.set_data(0.5f);
+  const float* x = from.cpu_data();
+  float* y = to.mutable_cpu_data();
   const auto copy = [&] {
 #pragma omp parallel for schedule(static)
     for (int block = 0; block < kBlocks; ++block)
-      std::copy_n(from.data() + block * kBlock, kBlock, to.data() + block * kBlock);
+      std::copy_n(x + block * kBlock, kBlock, y + block * kBlock);
   };
   const std::vector<double> ms = time_passes(1, copy);
   std::cout << "{\"gb_per_s\": "
-            << 2e-6 * from.size() * sizeof(float) / *std::min_element(ms.begin(), ms.end())
+            << 2e-6 * from.count() * sizeof(float) / *std::min_element(ms.begin(), ms.end())
             << "}\n";
 }
 
