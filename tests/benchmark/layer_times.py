@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Where a net's time goes, and how far each kind of layer is from what this machine allows.
+"""Where a net's time goes, beside what a plain way of computing it would take at this machine's rates.
 
-For each net, as the benchmark makes it: vibnet-time's milliseconds by kind of layer, beside a floor:
+For each net, as the benchmark makes it: vibnet-time's milliseconds by kind of layer, beside a yardstick:
 the longer of its FLOPs at the rate of a large matrix product (the better of OpenBLAS's and, where
 torch is there, PyTorch's), and its bytes, each blob read or written once, at the rate of a large copy.
-What needs fewer FLOPs than the definition (Winograd), or finds its bytes in a cache, can be below it.
+It is no floor: what needs fewer FLOPs than the definition (Winograd), or finds its bytes in a cache,
+is below it.
 Needs what run.py needs but for the peers, and an idle machine.
 
 example: tests/benchmark/layer_times.py --nets lenet5,resnet20 --variants dense,gated --mode train
@@ -58,7 +59,7 @@ def kind_of(layer):
 
 
 def by_kind(layers, rates):
-    """{kind: [milliseconds, FLOPs, floor's milliseconds]}"""
+    """{kind: [milliseconds, FLOPs, yardstick's milliseconds]}"""
     flop_rate, byte_rate = rates
     result = {}
     for layer in layers:
@@ -77,12 +78,12 @@ def rows_of(title, report, rates):
     kinds["all"] = [whole] + [sum(row[i] for row in kinds.values()) for i in (1, 2)]
     rows = []
     for kind in [*KINDS, OTHERS, "all"]:
-        ms, flops, floor = kinds.get(kind, (0, 0, 0))
+        ms, flops, yardstick = kinds.get(kind, (0, 0, 0))
         if ms < 0.005 * whole:
             continue
         rows.append([title, kind, tables.number(ms), "%.0f %%" % (100 * ms / whole),
-                     tables.number(flops / ms / 1e6) if flops > 0 else "", tables.number(floor),
-                     "%.2f" % (ms / floor) if floor > 0 else ""])
+                     tables.number(flops / ms / 1e6) if flops > 0 else "", tables.number(yardstick),
+                     "%.2f" % (ms / yardstick) if yardstick > 0 else ""])
         title = ""
     return rows
 
@@ -123,8 +124,8 @@ def main():
                     rows += rows_of("%s, %s, %d" % (case.title, variant, batch), report, rates)
     print("Large products: %.0f GFLOP/s; copies: %.0f GB/s, read and written.\n"
           % (rates[0] / 1e6, rates[1] / 1e6))
-    print(tables.table(["net, variant, batch", "layers", "ms", "of all", "GFLOP/s", "floor, ms",
-                        "times the floor"], rows))
+    print(tables.table(["net, variant, batch", "layers", "ms", "of all", "GFLOP/s", "yardstick, ms",
+                        "over it"], rows))
 
 
 if __name__ == "__main__":
