@@ -25,7 +25,7 @@ namespace {
 
 constexpr double kTolerance = 1e-5;
 /// Of gradients: what a gate restores is off by a rounding, and sums of it may cancel.
-constexpr double kGradientTolerance = 3e-5;
+constexpr double kGradientTolerance = 5e-5;
 
 NetOptions options_of(Phase phase, bool keeps_blobs) {
   NetOptions options;
