@@ -121,6 +121,7 @@ Graph::Graph(const NetParameter& model, NetParameter weights,
     take_weights(&layer, &stored, missing);
   }
   count_readers();
+  keep_outputs_of_test();
   find_twins();
 }
 
@@ -261,6 +262,18 @@ void Graph::find_twins() {
   for (const std::size_t l : walls) layers[l].rule = ChannelRule::wall();
 }
 
+/// What TEST makes and training alone adds up is an output of TEST, and stays as it is.
+void Graph::keep_outputs_of_test() {
+  for (GraphLayer& layer : layers) {
+    if (layer.rule.role != ChannelRule::Role::TOTAL || layer.is_in_test) continue;
+    const int bottom = layer.bottoms[0];
+    const bool is_read = std::any_of(layers.begin(), layers.end(), [bottom](const auto& other) {
+      return other.is_in_test && std::count(other.bottoms.begin(), other.bottoms.end(), bottom) > 0;
+    });
+    if (!is_read) layer.rule = ChannelRule::wall();
+  }
+}
+
 int Graph::add_blob(const std::string& name) {
   blobs.emplace_back();
   blobs.back().name = name;
@@ -284,6 +297,7 @@ void Graph::infer() {
   for (GraphLayer& layer : layers)
     if (layer.kind == Kind::INNER) shape_layer(&layer);
   count_readers();
+  keep_outputs_of_test();
   find_twins();
 }
 

@@ -202,6 +202,14 @@ TEST(CompressPhases, MakesNoOutputOfWhatTrainingAloneReads) {
   EXPECT_NE(Net(net.model, training).layer("penalty"), nullptr);
 }
 
+TEST(CompressPhases, KeepsAnOutputOfTestThatTrainingAddsUp) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 6) + convolution("b", "data", 6) + bottleneck("g", "b") +
+          layer("ib", "ReLU", "g") + penalty("ASUM") + inner_product("fc", "a", 3),
+      {{"g", {1, 4}}});
+  EXPECT_THAT(filters(net, "b"), ElementsAre(6, 4, 3, 3));
+}
+
 TEST(CompressPhases, SeesThatATotalOfZerosIsConstant) {
   const std::string begin = convolution("a", "data", 6) + bottleneck("ib", "a");
   const std::string total = layer("total", "Reduction", "ib", "reduction_param { axis: 1 }");
