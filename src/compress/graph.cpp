@@ -120,9 +120,7 @@ Graph::Graph(const NetParameter& model, NetParameter weights,
     shape_layer(&layer);
     take_weights(&layer, &stored, missing);
   }
-  count_readers();
-  keep_outputs_of_test();
-  find_twins();
+  connect();
 }
 
 /// Connects a layer to the blobs that its names stand for at this place of the file.
@@ -185,6 +183,7 @@ void Graph::shape_layer(GraphLayer* layer) {
   check_count(parameter, static_cast<int>(tops.size()), made.top_count(), "top");
   set_up_layer(pointers(&bottoms), pointers(&tops), &made);
   layer->rule = made.channel_rule(pointers(&bottoms), pointers(&tops));
+  const bool is_total = layer->rule.role == ChannelRule::Role::TOTAL;
   bool has_channels = !bottoms.empty();
   for (const Blob& blob : bottoms) has_channels = has_channels && blob.axes() > 1;
   for (std::size_t t = 0; t < layer->tops.size(); ++t) {
@@ -194,11 +193,9 @@ void Graph::shape_layer(GraphLayer* layer) {
            ", and another phase of ", to_string(top.shape));
     top.shape = tops[t].shape();
     top.has_shape = true;
-    has_channels =
-        has_channels && (tops[t].axes() > 1 || layer->rule.role == ChannelRule::Role::TOTAL);
+    has_channels = has_channels && (tops[t].axes() > 1 || is_total);
   }
-  const bool is_whole_loss =
-      has_loss_weight(layer->parameter) && layer->rule.role != ChannelRule::Role::TOTAL;
+  const bool is_whole_loss = has_loss_weight(layer->parameter) && !is_total;
   if (layer->is_double || !has_channels || is_whole_loss) layer->rule = ChannelRule::wall();
 }
 
@@ -228,6 +225,13 @@ void Graph::take_weights(GraphLayer* layer, std::map<std::string, LayerParameter
     modernize(parameter, *expected[b], &layer->blobs[b]);
   }
   found->second->clear_blobs();
+}
+
+/// What hangs on the layers around each, once all have their shapes.
+void Graph::connect() {
+  count_readers();
+  keep_outputs_of_test();
+  find_twins();
 }
 
 void Graph::find_twins() {
@@ -296,9 +300,7 @@ std::vector<std::vector<int>> Graph::find_readers() const {
 void Graph::infer() {
   for (GraphLayer& layer : layers)
     if (layer.kind == Kind::INNER) shape_layer(&layer);
-  count_readers();
-  keep_outputs_of_test();
-  find_twins();
+  connect();
 }
 
 const GraphLayer* Graph::maker_of(int blob) const {

@@ -104,6 +104,7 @@ class Graph {
   void shape_layer(GraphLayer* layer);
   void take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored,
                     Missing missing);
+  void connect();
   void keep_outputs_of_test();
   void find_twins();
   bool shares_memory(int blob) const;

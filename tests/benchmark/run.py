@@ -105,9 +105,12 @@ class Bench:
                           (row["name"], name, results[name]["parameters"], row["parameters"]))
             row["difference"] = max(row.get("difference", 0), difference)
 
-    def commands(self, folder, variant, mode, batch):
+    def files(self, variant, mode):
+        return self.workshop.path("%s.%s" % (variant, mode))
+
+    def commands(self, variant, mode, batch):
         """{who: arguments} of the contestants in this measurement."""
-        files = os.path.join(folder, "%s.%s" % (variant, mode))
+        files = self.files(variant, mode)
         stem = files + ".now"
         model, weights = stem + ".prototxt", files + ".caffemodel"
         nets.write_prototxt(nets.with_batch(nets.read_prototxt(files + ".prototxt"), batch), model)
@@ -130,7 +133,7 @@ class Bench:
         return result
 
     def new_row(self, case, variant, mode, batch):
-        weights = os.path.join(self.workshop.folder, "%s.%s.caffemodel" % (variant, mode))
+        weights = self.files(variant, mode) + ".caffemodel"
         return {"net": case.title, "variant": variant, "mode": mode, "batch": batch,
                 "name": "%s, %s, %s at batch %d" % (case.title, variant, mode, batch),
                 "parameters": nets.parameters(nets.read_weights(weights))}
@@ -139,8 +142,7 @@ class Bench:
         """All variants in turns, so that a machine's slow minutes are not one variant's."""
         variants = self.arguments.variants
         rows = {variant: self.new_row(case, variant, mode, batch) for variant in variants}
-        commands = {variant: self.commands(self.workshop.folder, variant, mode, batch)
-                    for variant in variants}
+        commands = {variant: self.commands(variant, mode, batch) for variant in variants}
         rounds = {variant: {name: [] for name in commands[variant]} for variant in variants}
         for number in range(self.arguments.rounds):
             for variant in variants:

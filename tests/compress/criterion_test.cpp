@@ -11,6 +11,7 @@
 
 #include "net/deploy.h"
 #include "net/filter.h"
+#include "support/cut_graph.h"
 #include "support/error_of.h"
 #include "support/layer_fixture.h"
 #include "support/models.h"
@@ -25,28 +26,9 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string layer(const std::string& name, const std::string& type, const std::string& bottom,
-                  const std::string& more = "", const std::string& top = "") {
-  return "layer { name: '" + name + "' type: '" + type + "' bottom: '" + bottom + "' top: '" +
-         (top.empty() ? name : top) + "' " + more + " }\n";
-}
-
 std::string in_place(const std::string& name, const std::string& type, const std::string& blob,
                      const std::string& more = "") {
   return layer(name, type, blob, more, blob);
-}
-
-std::string convolution(const std::string& name, const std::string& bottom, int outputs,
-                        const std::string& more = "") {
-  return layer(name, "Convolution", bottom,
-               "convolution_param { num_output: " + std::to_string(outputs) +
-                   " kernel_size: 3 pad: 1 " + more + " }");
-}
-
-std::string inner_product(const std::string& name, const std::string& bottom, int outputs,
-                          const std::string& more = "") {
-  return layer(name, "InnerProduct", bottom,
-               "inner_product_param { num_output: " + std::to_string(outputs) + " " + more + " }");
 }
 
 std::string normalized(const std::string& name, const std::string& bottom, int outputs) {
@@ -183,7 +165,8 @@ std::string graph() {
          in_place("a_relu", "ReLU", "a") + normalized("b", "a", 4) +
          "layer { name: 'sum' type: 'Eltwise' bottom: 'stem' bottom: 'b' top: 'sum' }\n" +
          in_place("sum_relu", "ReLU", "sum") + convolution("c", "sum", 3) +
-         convolution("d", "sum", 2) + convolution("grouped", "sum", 6, "group: 2") +
+         convolution("d", "sum", 2) +
+         convolution("grouped", "sum", 6, "kernel_size: 3 pad: 1 group: 2") +
          "layer { name: 'join' type: 'Concat' bottom: 'c' bottom: 'd' bottom: 'grouped' top: "
          "'join' }\n" +
          convolution("last", "join", 4) + in_place("last_relu", "ReLU", "last") +

@@ -12,8 +12,9 @@
 namespace vibnet {
 
 std::string layer(const std::string& name, const std::string& type, const std::string& bottoms,
-                  const std::string& more) {
-  std::string text = "layer { name: '" + name + "' type: '" + type + "' top: '" + name + "'";
+                  const std::string& more, const std::string& top) {
+  std::string text =
+      "layer { name: '" + name + "' type: '" + type + "' top: '" + (top.empty() ? name : top) + "'";
   std::size_t begin = 0;
   while (begin < bottoms.size()) {
     const std::size_t end = std::min(bottoms.find(' ', begin), bottoms.size());
@@ -29,9 +30,10 @@ std::string convolution(const std::string& name, const std::string& bottom, int 
                "convolution_param { num_output: " + std::to_string(outputs) + " " + more + " }");
 }
 
-std::string inner_product(const std::string& name, const std::string& bottom, int outputs) {
+std::string inner_product(const std::string& name, const std::string& bottom, int outputs,
+                          const std::string& more) {
   return layer(name, "InnerProduct", bottom,
-               "inner_product_param { num_output: " + std::to_string(outputs) + " }");
+               "inner_product_param { num_output: " + std::to_string(outputs) + " " + more + " }");
 }
 
 std::string bottleneck(const std::string& name, const std::string& bottom) {

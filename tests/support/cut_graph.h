@@ -9,13 +9,15 @@
 
 namespace vibnet {
 
-// The prototxt of a layer, whose top has its name; `bottoms` and `more` are apart by spaces.
+// The prototxt of a layer, whose top has its name where none is given; `bottoms` are apart by
+// spaces.
 
 std::string layer(const std::string& name, const std::string& type, const std::string& bottoms,
-                  const std::string& more = "");
+                  const std::string& more = "", const std::string& top = "");
 std::string convolution(const std::string& name, const std::string& bottom, int outputs,
                         const std::string& more = "kernel_size: 3 pad: 1");
-std::string inner_product(const std::string& name, const std::string& bottom, int outputs);
+std::string inner_product(const std::string& name, const std::string& bottom, int outputs,
+                          const std::string& more = "");
 std::string bottleneck(const std::string& name, const std::string& bottom);
 
 /// By bottleneck, the units that it keeps.
