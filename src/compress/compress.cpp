@@ -102,7 +102,8 @@ void note_kept_outputs(const Graph& graph, const Plan& plan, std::vector<std::st
       if (graph.is_output(top) && dead > 0 && dead < graph.blobs[top].channels())
         notes->push_back(title(layer.parameter) + " makes " + std::to_string(dead) +
                          " dead channel(s) of '" + graph.blobs[top].name +
-                         "', and keeps them: it is an output");
+                         "', and keeps them: it is an output" +
+                         (graph.blobs[top].readers > 0 ? " of TEST" : ""));
     }
   }
 }

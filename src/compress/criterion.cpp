@@ -70,7 +70,7 @@ class GateAdder {
 
   Run run_from(int layer) const {
     Run run{{layer}, graph_.layers[layer].tops[0]};
-    while (readers_[run.end_blob].size() == 1) {
+    while (readers_[run.end_blob].size() == 1 && !graph_.is_output(run.end_blob)) {
       const int next = readers_[run.end_blob][0];
       if (!works_by_value(graph_.layers[next])) break;
       run.layers.push_back(next);
@@ -82,7 +82,7 @@ class GateAdder {
   /// By blob, whether its channels come to an output or a loss without going through other weights.
   std::vector<bool> find_ends() const {
     std::vector<bool> ends;
-    for (const std::vector<int>& readers : readers_) ends.push_back(readers.empty());
+    for (const GraphBlob& blob : graph_.blobs) ends.push_back(blob.is_output);
     for (std::size_t i = graph_.layers.size(); i-- > 0;) {
       const GraphLayer& layer = graph_.layers[i];
       const bool leads_on = layer.kind != Kind::HEAD && layer.rule.role == Role::MIX;

@@ -9,7 +9,6 @@
 #include "compress/weights_view.h"
 #include "core/gate_rule.h"
 #include "net/deploy.h"
-#include "net/filter.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
@@ -176,8 +175,12 @@ class Cutter {
     const GraphLayer& layer = graph_.layers[l];
     const int blob = layer.bottoms[b];
     if (graph_.blobs[blob].channels() == 0) return new_of_[blob];
-    return picker_.pick(new_of_[blob], plan_.layout.blobs[blob], plan_.layout.reads[l][b],
-                        layer.parameter);
+    return picker_.pick(new_of_[blob], held(blob), plan_.layout.reads[l][b], layer.parameter);
+  }
+
+  /// What the new blob holds.
+  Channels held(int blob) const {
+    return in_order_.count(blob) > 0 ? whole(blob) : plan_.layout.blobs[blob];
   }
 
   bool renames_only(int l, const std::vector<int>& bottoms) const {
@@ -204,12 +207,12 @@ class Cutter {
 
   /// Outputs come out as they did, whatever order suited the layers before.
   void put_in_order(int top, const LayerParameter& layer) {
-    const Channels& held = plan_.layout.blobs[top];
-    if (!graph_.is_output(top) || held == whole(top)) return;
+    if (!graph_.is_output(top) || held(top) == whole(top)) return;
     const std::string& name = graph_.blobs[top].name;
     if (out_.blobs[new_of_[top]].name == name)
       out_.blobs[new_of_[top]].name = picker_.fresh_blob(name + "_parts");
-    new_of_[top] = picker_.pick(new_of_[top], held, whole(top), layer);
+    new_of_[top] = picker_.pick(new_of_[top], held(top), whole(top), layer);
+    in_order_.insert(top);
     out_.blobs[new_of_[top]].name = name;
   }
 
@@ -256,7 +259,7 @@ class Cutter {
     for (int b = 0; b < static_cast<int>(layer.bottoms.size()); ++b) {
       const Channels& read = plan_.layout.reads[l][b];
       if (read.empty()) continue;
-      terms.push_back({new_of_[layer.bottoms[b]], plan_.layout.blobs[layer.bottoms[b]], read,
+      terms.push_back({new_of_[layer.bottoms[b]], held(layer.bottoms[b]), read,
                        eltwise.coeff_size() == 0 ? 1 : eltwise.coeff(b)});
     }
     const int top = layer.tops[0];
@@ -336,12 +339,9 @@ class Cutter {
     drop_rejoined_slices(&out_);
     silence_unread(LayerParameter(), [](const GraphLayer&) { return true; });
     for (const Phase phase : {TEST, TRAIN}) {
-      const NetState state = state_in(graph_.header, phase);
       LayerParameter reader;
       reader.add_include()->set_phase(phase);
-      silence_unread(reader, [&](const GraphLayer& layer) {
-        return is_included(layer.parameter, state) || is_bypassed(layer);
-      });
+      silence_unread(reader, [phase](const GraphLayer& layer) { return is_there(layer, phase); });
     }
     out_.infer();
   }
@@ -371,6 +371,7 @@ class Cutter {
   Graph out_;
   Picker picker_;
   std::vector<int> new_of_;
+  std::set<int> in_order_;  // outputs whose new blobs are not as the layout has them
 };
 
 }  // namespace

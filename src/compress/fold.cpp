@@ -96,11 +96,11 @@ class Folder {
     producer_.assign(graph_.blobs.size(), -1);
     for (std::size_t l = 0; l < graph_.layers.size(); ++l)
       for (const int top : graph_.layers[l].tops) producer_[top] = static_cast<int>(l);
-    graph_.count_readers();
+    graph_.find_outputs();
   }
 
   bool forward(int blob, const Affine& affine, std::vector<Edit>* edits) const {
-    if (readers_[blob].empty() || graph_.blobs[blob].is_pinned) return false;
+    if (graph_.is_output(blob) || graph_.blobs[blob].is_pinned) return false;
     const std::set<int> readers(readers_[blob].begin(),
                                 readers_[blob].end());  // x, x reads it twice
     return std::all_of(readers.begin(), readers.end(),
@@ -252,13 +252,28 @@ class Folder {
     });
   }
 
+  /// No layer works in place on what is a part of the objective.
+  bool is_weighed(int blob) const {
+    return has_loss_weight(graph_.layers[producer_[blob]].parameter);
+  }
+
+  /// A net that trains refuses some layers in place on its input, and on no other blob.
+  bool is_in_input(int blob) const {
+    return std::any_of(graph_.layers.begin(), graph_.layers.end(), [&](const GraphLayer& layer) {
+      return layer.kind == Kind::SOURCE &&
+             std::any_of(layer.tops.begin(), layer.tops.end(), [&](int top) {
+               return graph_.blobs[top].name == graph_.blobs[blob].name;
+             });
+    });
+  }
+
   /// Readers of the layer's top read its bottom instead.
   void remove(int l) {
     const int bottom = graph_.layers[l].bottoms[0];
     const int top = graph_.layers[l].tops[0];
     if (is_score(top) && !is_score(bottom))
       std::swap(graph_.blobs[bottom].name, graph_.blobs[top].name);
-    else if (readers_[bottom].size() == 1)
+    else if (readers_[bottom].size() == 1 && !is_in_input(bottom) && !is_weighed(bottom))
       keep_in_place(top, graph_.blobs[bottom].name);
     for (GraphLayer& layer : graph_.layers)
       std::replace(layer.bottoms.begin(), layer.bottoms.end(), top, bottom);

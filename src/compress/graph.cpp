@@ -55,12 +55,6 @@ bool is_view(const GraphLayer& layer) {
          (type == "Slice" && layer.tops.size() == 1);
 }
 
-/// Whether a top is a part of the objective, value by value, whatever reads it.
-bool has_loss_weight(const LayerParameter& layer) {
-  return std::any_of(layer.loss_weight().begin(), layer.loss_weight().end(),
-                     [](float weight) { return weight != 0; });
-}
-
 /// What stands for the layer in the phases that leave it out.
 LayerParameter bypass_of(const LayerParameter& layer) {
   LayerParameter split;
@@ -80,6 +74,15 @@ bool is_bypassed(const GraphLayer& layer) {
   return layer.kind == Kind::INNER && !layer.is_double &&
          !(layer.is_in_test && layer.is_in_train) && parameter.bottom_size() > 0 &&
          parameter.top_size() > 0 && parameter.bottom(0) == parameter.top(0);
+}
+
+bool is_there(const GraphLayer& layer, Phase phase) {
+  return is_bypassed(layer) || (phase == TEST ? layer.is_in_test : layer.is_in_train);
+}
+
+bool has_loss_weight(const LayerParameter& layer) {
+  return std::any_of(layer.loss_weight().begin(), layer.loss_weight().end(),
+                     [](float weight) { return weight != 0; });
 }
 
 BlobProto shape_only(const Shape& shape) {
@@ -229,8 +232,7 @@ void Graph::take_weights(GraphLayer* layer, std::map<std::string, LayerParameter
 
 /// What hangs on the layers around each, once all have their shapes.
 void Graph::connect() {
-  count_readers();
-  keep_outputs_of_test();
+  find_outputs();
   find_twins();
 }
 
@@ -266,28 +268,27 @@ void Graph::find_twins() {
   for (const std::size_t l : walls) layers[l].rule = ChannelRule::wall();
 }
 
-/// What TEST makes and training alone adds up is an output of TEST, and stays as it is.
-void Graph::keep_outputs_of_test() {
-  for (GraphLayer& layer : layers) {
-    if (layer.rule.role != ChannelRule::Role::TOTAL || layer.is_in_test) continue;
-    const int bottom = layer.bottoms[0];
-    const bool is_read = std::any_of(layers.begin(), layers.end(), [bottom](const auto& other) {
-      return other.is_in_test && std::count(other.bottoms.begin(), other.bottoms.end(), bottom) > 0;
-    });
-    if (!is_read) layer.rule = ChannelRule::wall();
-  }
-}
-
 int Graph::add_blob(const std::string& name) {
   blobs.emplace_back();
   blobs.back().name = name;
   return static_cast<int>(blobs.size()) - 1;
 }
 
-void Graph::count_readers() {
+void Graph::find_outputs() {
   for (GraphBlob& blob : blobs) blob.readers = 0;
-  for (const GraphLayer& layer : layers)
-    for (const int bottom : layer.bottoms) ++blobs[bottom].readers;
+  std::vector<bool> is_made(blobs.size(), false);  // in TEST, as is_read
+  std::vector<bool> is_read(blobs.size(), false);
+  for (const GraphLayer& layer : layers) {
+    const bool is_in_test = is_there(layer, TEST);
+    for (const int bottom : layer.bottoms) {
+      ++blobs[bottom].readers;
+      if (is_in_test) is_read[bottom] = true;
+    }
+    for (const int top : layer.tops)
+      if (is_in_test) is_made[top] = true;
+  }
+  for (std::size_t b = 0; b < blobs.size(); ++b)
+    blobs[b].is_output = is_made[b] ? !is_read[b] : blobs[b].readers == 0;
 }
 
 std::vector<std::vector<int>> Graph::find_readers() const {

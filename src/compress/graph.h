@@ -19,6 +19,8 @@ struct GraphBlob {
   Shape shape;
   bool has_shape = false;
   int readers = 0;
+  /// TEST makes it, and no layer of TEST reads it; or no layer at all does.
+  bool is_output = false;
   /// Every channel is needed, and in its place: another layer makes it too, in another phase.
   bool is_pinned = false;
 
@@ -53,6 +55,10 @@ struct GraphLayer {
 /// Whether a phase has not got the layer, and there reads its bottom under the name of its top: it
 /// works in place.
 bool is_bypassed(const GraphLayer& layer);
+/// Whether a phase has the layer, or what stands for it there.
+bool is_there(const GraphLayer& layer, Phase phase);
+/// Whether a top is a part of the objective, value by value, whatever reads it.
+bool has_loss_weight(const LayerParameter& layer);
 
 /// A stored blob without values.
 BlobProto shape_only(const Shape& shape);
@@ -87,10 +93,11 @@ class Graph {
   NetWithWeights release();
 
   int add_blob(const std::string& name);
-  bool is_output(int blob) const { return blobs[blob].readers == 0; }
+  bool is_output(int blob) const { return blobs[blob].is_output; }
   /// The layer that makes a blob first; null for none.
   const GraphLayer* maker_of(int blob) const;
-  void count_readers();
+  /// Says of every blob how many layers read it, and whether it is an output.
+  void find_outputs();
   /// By blob, the layers that read it, in their order; twice where one reads it twice.
   std::vector<std::vector<int>> find_readers() const;
 
@@ -105,7 +112,6 @@ class Graph {
   void take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored,
                     Missing missing);
   void connect();
-  void keep_outputs_of_test();
   void find_twins();
   bool shares_memory(int blob) const;
   bool may_overwrite_bottom(const GraphLayer& layer) const;

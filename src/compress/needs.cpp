@@ -55,7 +55,7 @@ class NeedFinder {
   void walk() {
     needs_ = {};
     for (const GraphBlob& blob : graph_.blobs) {
-      const bool is_whole = blob.is_pinned || blob.readers == 0;
+      const bool is_whole = blob.is_pinned || blob.is_output;
       needs_.blobs.emplace_back(blob.channels(), is_whole ? Need::VALUE : Need::NONE);
     }
     needs_.living.assign(graph_.layers.size(), false);
@@ -68,7 +68,7 @@ class NeedFinder {
   bool is_blob_needed(int blob) const {
     const GraphBlob& b = graph_.blobs[blob];
     if (b.channels() > 0) return any_needed(needs_.blobs[blob]);
-    return b.readers == 0 || b.is_pinned || opaque_[blob];
+    return b.is_output || b.is_pinned || opaque_[blob];
   }
 
   void visit(int l) {
@@ -79,9 +79,9 @@ class NeedFinder {
       edges.emplace_back(graph_.blobs[bottom].channels(), Need::NONE);
     if (layer.kind == Kind::INNER && layer.twins >= 0) add_twins_tops(layer);
     const bool is_silence = layer.parameter.type() == "Silence";
-    needs_.living[l] =
-        layer.kind != Kind::INNER || std::any_of(layer.tops.begin(), layer.tops.end(),
-                                                 [this](int top) { return is_blob_needed(top); });
+    needs_.living[l] = layer.kind != Kind::INNER || has_loss_weight(layer.parameter) ||
+                       std::any_of(layer.tops.begin(), layer.tops.end(),
+                                   [this](int top) { return is_blob_needed(top); });
     if (!needs_.living[l] || is_silence) return;
     if (layer.kind == Kind::HEAD || layer.rule.role == Role::WALL)
       need_bottoms_from(0, layer, &edges);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/filter.h"
+
 namespace vibnet {
 namespace {
 
@@ -48,7 +50,7 @@ int find_rejoining(const Graph& graph, int slice, const std::vector<std::vector<
   for (const int top : s.tops)
     if (readers[top].size() != 1) return -1;
   const std::vector<int>& of_top = readers[c.tops[0]];
-  const bool is_needed = graph.blobs[c.tops[0]].is_pinned || of_top.empty() ||
+  const bool is_needed = graph.blobs[c.tops[0]].is_pinned || graph.is_output(c.tops[0]) ||
                          std::any_of(of_top.begin(), of_top.end(),
                                      [&](int reader) { return is_bypassed(graph.layers[reader]); });
   return is_needed ? -1 : concat;
@@ -75,6 +77,8 @@ GraphLayer& Picker::add(const LayerParameter& parameter, const std::vector<int>&
   GraphLayer layer;
   layer.parameter = parameter;
   layer.bottoms = bottoms;
+  layer.is_in_test = is_included(parameter, state_in(graph_->header, TEST));
+  layer.is_in_train = is_included(parameter, state_in(graph_->header, TRAIN));
   for (const std::string& top : tops) layer.tops.push_back(graph_->add_blob(top));
   graph_->layers.push_back(std::move(layer));
   return graph_->layers.back();
@@ -230,6 +234,7 @@ int Picker::sum_parts(const std::vector<Term>& terms, const Channels& top,
 void drop_rejoined_slices(Graph* graph) {
   for (int s = 0; s < static_cast<int>(graph->layers.size()); ++s) {
     if (graph->layers[s].parameter.type() != "Slice") continue;
+    graph->find_outputs();
     const std::vector<std::vector<int>> readers = graph->find_readers();
     const int c = find_rejoining(*graph, s, readers);
     if (c < 0) continue;

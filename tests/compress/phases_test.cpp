@@ -78,8 +78,24 @@ TEST(CompressPhases, FoldsNothingIntoWhatOnePhaseLeavesOut) {
       options.fold_batchnorm = folds;
       const CompressedNet net = compress(model, weights, options);
       EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << middle;
+      EXPECT_LE(difference_in_training(model, weights, net), 1e-4) << middle;
     }
   }
+}
+
+TEST(CompressPhases, PutsNothingInPlaceOnAnInputThatTrainingCouldNot) {
+  const auto in_place = [](const std::string& type, const std::string& blob) {
+    return "layer { name: '" + blob + type + "' type: '" + type + "' bottom: '" + blob +
+           "' top: '" + blob + "' }";
+  };
+  const CompressedNet net =
+      compress_graph(bottleneck("g", "data") + in_place("Scale", "g") + in_place("ELU", "g") +
+                         bottleneck("h", "g") + in_place("ReLU", "h") + inner_product("fc", "h", 3),
+                     {{"g", {0, 1, 2, 3}}, {"h", {0, 1, 2, 3}}});
+  EXPECT_THAT(names_of(net.deploy), ElementsAre("data", "gScale", "gELU", "hReLU", "fc"));
+  NetOptions training;
+  training.phase = TRAIN;
+  EXPECT_NO_THROW(Net(net.model, training));
 }
 
 TEST(CompressPhases, ChecksTheLayersThatOnlyTrainingHas) {
@@ -107,6 +123,7 @@ TEST(CompressPhases, CutsAWhollyDeadHeadOfTraining) {
   set_bottleneck("dead", std::vector<float>(5, 1), std::vector<bool>(5, false), &weights);
   const CompressedNet net = compress(model, weights, {});
   EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4);
+  EXPECT_LE(difference_in_training(model, weights, net), 1e-4);
   EXPECT_THAT(filters(net, "aux"), ElementsAre(1, 16)) << "a place that a constant needs";
 }
 
@@ -188,6 +205,24 @@ TEST(CompressPhases, KeepsWhatALossWeightAddsUp) {
   EXPECT_THAT(filters(read, "a"), ElementsAre(6, 4, 3, 3));
 }
 
+TEST(CompressPhases, KeepsWhatALossWeightAddsUpThoughItsReadersAreDead) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 6) + convolution("b", "data", 6) +
+          layer("weighed", "AbsVal", "b", "loss_weight: 0.1") + bottleneck("dead", "weighed") +
+          layer("sum", "Eltwise", "a dead") + inner_product("fc", "sum", 3),
+      {{"dead", {}}});
+  EXPECT_NE(find_layer(net.model, "weighed"), nullptr);
+  EXPECT_EQ(find_layer(net.model, "dead"), nullptr);
+  EXPECT_THAT(names_of(net.deploy), ElementsAre("data", "a", "fc"));
+}
+
+TEST(CompressPhases, PutsNothingInPlaceOnWhatALossWeightAddsUp) {
+  const std::string relu = "layer { name: 'relu' type: 'ReLU' bottom: 'g' top: 'g' }";
+  compress_graph(convolution("a", "data", 6) + layer("weighed", "AbsVal", "a", "loss_weight: 0.1") +
+                     bottleneck("g", "weighed") + relu + inner_product("fc", "g", 3),
+                 {{"g", {0, 1, 2, 3, 4, 5}}});
+}
+
 TEST(CompressPhases, MakesNoOutputOfWhatTrainingAloneReads) {
   // The branch is dead, and a penalty stands before its gate.
   const CompressedNet net = compress_graph(
@@ -208,6 +243,43 @@ TEST(CompressPhases, KeepsAnOutputOfTestThatTrainingAddsUp) {
           layer("ib", "ReLU", "g") + penalty("ASUM") + inner_product("fc", "a", 3),
       {{"g", {1, 4}}});
   EXPECT_THAT(filters(net, "b"), ElementsAre(6, 4, 3, 3));
+}
+
+/// Two branches, whose units compression takes in another order, joined and read by `reader`.
+NetParameter joined_branches(const std::string& reader) {
+  const std::string filler = " weight_filler { type: 'msra' }";
+  const std::string first = convolution("a", "data", 6, "kernel_size: 3" + filler);
+  const std::string second = convolution("b", "data", 6, "kernel_size: 3" + filler);
+  return net_of(input_of({2, 4, 6, 6}) + first + bottleneck("ga", "a") + second +
+                bottleneck("gb", "b") + layer("sum", "Eltwise", "ga gb") +
+                layer("mixed", "ShuffleChannel", "sum", "shuffle_channel_param { group: 2 }") +
+                layer("halves", "Scale", "mixed") + reader);
+}
+
+TEST(CompressPhases, LeavesAnOutputOfTestThatTrainingReadsAsItIs) {
+  const std::string train = " include { phase: TRAIN }";
+  const std::string filler = " weight_filler { type: 'msra' }";
+  const std::string product = layer("fc", "InnerProduct", "halves",
+                                    "inner_product_param { num_output: 3" + filler + " }" + train);
+  const std::string relu = layer("relu", "ReLU", "halves", train);
+  const std::string gate = layer("gate", "InformationBottleneck", "halves", train);
+  for (const std::string& reader : {product, relu, gate}) {
+    const NetParameter model = joined_branches(reader);
+    NetParameter weights = weights_of_training(model);
+    set_bottleneck("ga", std::vector<float>(6, 1), {true, false, true, false, false, false},
+                   &weights);
+    set_bottleneck("gb", std::vector<float>(6, 1), {false, true, false, false, false, false},
+                   &weights);
+    for (const bool folds : {false, true}) {
+      CompressOptions options;
+      options.fold_batchnorm = folds;
+      const CompressedNet net = compress(model, weights, options);
+      EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << reader;
+      EXPECT_LE(difference_in_training(model, weights, net), 1e-4) << reader;
+      EXPECT_THAT(filters(net, "a"), ElementsAre(5, 4, 3, 3)) << "with what is 0 in both";
+      EXPECT_THAT(filters(net, "b"), ElementsAre(1, 4, 3, 3));
+    }
+  }
 }
 
 TEST(CompressPhases, SeesThatATotalOfZerosIsConstant) {

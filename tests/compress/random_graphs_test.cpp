@@ -115,6 +115,7 @@ void compress_graph(std::uint32_t seed, Reached* reached) {
             to_prototxt(compressed.deploy));
   if (std::getenv("VIBNET_SEED") != nullptr) std::cout << to_prototxt(compressed.model);
   EXPECT_LE(difference_of_outputs(model, weights, compressed), kTolerance);
+  EXPECT_LE(difference_in_training(model, weights, compressed), kTolerance);
   for (const NetParameter* net : {&compressed.model, &compressed.deploy, &compressed.weights})
     EXPECT_FALSE(has_gates(*net));
   NetOptions training;

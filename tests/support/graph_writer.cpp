@@ -70,7 +70,7 @@ Streams GraphWriter::add(const std::string& type, const std::string& parameter,
   for (const Stream& bottom : bottoms) may_overwrite_[bottom.name] = false;
   Streams streams;
   for (int i = 0; i < tops; ++i) {
-    may_overwrite_[names[i]] = !is_view(type);
+    may_overwrite_[names[i]] = !is_view(type) && parameter.find("loss_weight") == std::string::npos;
     streams.push_back({names[i], shapes[i]});
   }
   return streams;

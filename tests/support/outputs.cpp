@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <stdexcept>
 
+#include "net/filter.h"
 #include "support/layer_fixture.h"
 #include "support/trained_net.h"
 #include "vibnet/net.h"
@@ -70,10 +72,14 @@ NamedValues outputs_of(const NetParameter& model, const NetParameter& weights,
                                to_string(given.shape));
     std::copy(given.values.begin(), given.values.end(), blob->mutable_cpu_data());
   }
-  net.forward();
+  const float objective = net.forward();
   NamedValues outputs;
+  std::set<const Blob*> losses;
+  for (const Net::Loss& loss : net.losses()) losses.insert(loss.blob);
+  if (!losses.empty()) outputs["objective"] = {{1}, {objective}};
   for (const std::string& name : net.output_names()) {
     const Blob* blob = net.blob(name);
+    if (losses.count(blob) > 0) continue;
     outputs[name] = {blob->shape(), {blob->cpu_data(), blob->cpu_data() + blob->count()}};
   }
   return outputs;
@@ -90,6 +96,10 @@ NetParameter without_heads(const NetParameter& model) {
   return with_batch(make_deploy(model, {}), {}, &inputs);
 }
 
+NetParameter training_form(const NetParameter& model) {
+  return single_phase(model, state_in(model, TRAIN));
+}
+
 double difference_of_outputs(const NetParameter& model, const NetParameter& weights,
                              const CompressedNet& compressed) {
   NamedValues inputs = noise_for(model, 1);
@@ -98,6 +108,13 @@ double difference_of_outputs(const NetParameter& model, const NetParameter& weig
   const NamedValues expected = outputs_of(without_heads(model), weights, inputs);
   const NetParameter deploy = with_batch(compressed.deploy, compressed.report.kept_inputs, &inputs);
   return std::max(of_model, difference(expected, outputs_of(deploy, compressed.weights, inputs)));
+}
+
+double difference_in_training(const NetParameter& model, const NetParameter& weights,
+                              const CompressedNet& compressed) {
+  const NamedValues inputs = noise_for(model, 1);
+  return difference(outputs_of(training_form(model), weights, inputs),
+                    outputs_of(training_form(compressed.model), compressed.weights, inputs));
 }
 
 double difference(const NamedValues& expected, const NamedValues& found) {

@@ -21,7 +21,8 @@ using NamedValues = std::map<std::string, BlobValues>;
 /// Gaussian values for every Input top of the net's TEST phase, the same for the same key.
 NamedValues noise_for(const NetParameter& model, std::uint64_t key);
 
-/// The net's outputs in TEST with these values in its Input tops.
+/// The net's outputs in TEST with these values in its Input tops; in place of its losses their
+/// weighted sum, "objective".
 NamedValues outputs_of(const NetParameter& model, const NetParameter& weights,
                        const NamedValues& inputs);
 
@@ -35,9 +36,16 @@ double difference(const NamedValues& expected, const NamedValues& found);
 /// A net of Input layers in its form for deployment, its batch as it is.
 NetParameter without_heads(const NetParameter& model);
 
+/// The layers of TRAIN as layers of every phase, so that they run without noise.
+NetParameter training_form(const NetParameter& model);
+
 /// The larger of the differences between a masked net of Input layers and what compression made of
 /// it, with their heads, and in their forms for deployment at the masked net's batch.
 double difference_of_outputs(const NetParameter& model, const NetParameter& weights,
                              const CompressedNet& compressed);
+
+/// The same of their forms of training, for which all weights must be there.
+double difference_in_training(const NetParameter& model, const NetParameter& weights,
+                              const CompressedNet& compressed);
 
 }  // namespace vibnet

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <random>
 
+#include "support/outputs.h"
 #include "support/random_layers.h"
 #include "support/random_weights.h"
 #include "support/trained_net.h"
@@ -50,11 +51,19 @@ class GraphDrawer {
     const int index = draw_.below(static_cast<int>(open_.size()));
     const Stream x = open_[index];
     const bool stays_open = draw_.chance(0.15) && open_.size() < 4;
+    made_.push_back(x);
     if (!stays_open) open_.erase(open_.begin() + index);
-    for (const Stream& made : x.shape.size() == 4   ? grow_map(x)
+    for (const Stream& made : draw_.chance(0.02)    ? Streams{weighed(x)}
+                              : x.shape.size() == 4 ? grow_map(x)
                               : x.shape.size() == 2 ? grow_vector(x)
                                                     : grow_other(x))
       open_.push_back(made);
+  }
+
+  /// What weighs in the objective, and is read.
+  Stream weighed(const Stream& x) {
+    return draw_.apply(draw_.one_of<std::string>({"AbsVal", "Sigmoid", "ReLU"}), "loss_weight: 0.1",
+                       {x});
   }
 
   Streams grow_map(const Stream& x) {
@@ -343,6 +352,11 @@ class GraphDrawer {
 
   /// Joins what is open to one to three outputs, most of them vectors.
   void finish() {
+    if (draw_.chance(0.2)) add_head_of_training(made_[draw_.below(static_cast<int>(made_.size()))]);
+    if (open_.size() > 1 && draw_.chance(0.3)) {  // an output of TEST, which trains
+      add_head_of_training(open_.back());
+      open_.pop_back();
+    }
     const std::size_t outputs = draw_.one_of<std::size_t>({1, 1, 1, 2, 3});
     while (open_.size() > outputs) {
       const Stream x = open_.back();
@@ -363,6 +377,29 @@ class GraphDrawer {
     draw_.writer().add(
         "Reduction",
         "reduction_param { operation: " + operation + " axis: " + axis + " coeff: 0.01 }", {x});
+  }
+
+  /// Layers that are in TRAIN alone, to a loss or an output of theirs.
+  void add_head_of_training(Stream x) {
+    const std::string train = "include { phase: TRAIN }";
+    const auto add = [&](const std::string& type, const std::string& parameter) {
+      x = draw_.writer().add(type, train + parameter, {x})[0];
+    };
+    if (draw_.chance(0.4)) add(draw_.one_of<std::string>({"ReLU", "Scale", "TanH"}), "");
+    if (draw_.chance(0.5)) add("InnerProduct", " inner_product_param { num_output: 4 }");
+    if (draw_.chance(0.3)) add("InformationBottleneck", "");
+    const std::string loss = " loss_weight: 0.1";
+    switch (draw_.below(4)) {
+      case 0:
+        return add("Reduction", loss + " reduction_param { operation: ASUM }");
+      case 1:
+        return add("AbsVal", loss);
+      case 2:
+        x = draw_.writer().add("EuclideanLoss", train, {x, draw_.writer().add_input(x.shape)})[0];
+        return;
+      default:
+        return;
+    }
   }
 
   Stream join(const Stream& a, const Stream& b) {
@@ -394,6 +431,7 @@ class GraphDrawer {
 
   RandomLayers draw_;
   Streams open_;
+  Streams made_;  // all that something was made of
 };
 
 }  // namespace
@@ -409,7 +447,7 @@ NetParameter random_graph_weights(const RandomGraph& graph, std::uint32_t seed) 
   masks.negative = seed % 3 == 0 ? 0.3 : 0;
   masks.zero = seed % 5 == 0 ? 0.1 : 0;
   masks.may_die = graph.may_die;
-  return random_weights_with_masks(net_of(graph.prototxt), seed, masks);
+  return random_weights_with_masks(training_form(net_of(graph.prototxt)), seed, masks);
 }
 
 }  // namespace vibnet
