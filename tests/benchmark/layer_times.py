@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Where a net's time goes, beside what a plain way of computing it would take at this machine's rates.
+"""Where a net's time goes, beside the least that it could take at this machine's rates.
 
-For each net, as the benchmark makes it: vibnet-time's milliseconds by kind of layer, beside a yardstick:
-the longer of its FLOPs at the rate of a large matrix product (the better of OpenBLAS's and, where
-torch is there, PyTorch's), and its bytes, each blob read or written once, at the rate of a large copy.
-It is no floor: what needs fewer FLOPs than the definition (Winograd), or finds its bytes in a cache,
-is below it.
+For each net, as the benchmark makes it: vibnet-time's milliseconds by kind of layer, beside a floor: the
+longer of its FLOPs at the rate of a large matrix product (the better of OpenBLAS's and, where torch
+is there, PyTorch's), and its bytes, each blob read or written once, at the rate of a large copy. A
+convolution with a stride of 1 has the FLOPs of Winograd's F(4 x 4), its transforms for nothing. What
+finds its bytes in a cache can be below the floor.
 Needs what run.py needs but for the peers, and an idle machine.
 
 example: tests/benchmark/layer_times.py --nets lenet5,resnet20 --variants dense,gated --mode train
@@ -58,8 +58,19 @@ def kind_of(layer):
     return next((kind for kind, types in KINDS.items() if layer["type"] in types), OTHERS)
 
 
-def by_kind(layers, rates):
-    """{kind: [milliseconds, FLOPs, yardstick's milliseconds]}"""
+def winograd_savings(model):
+    """{convolution: by how much F(4 x 4) divides its multiplications}"""
+    savings = {}
+    for layer in nets.read_prototxt(model).layer:
+        parameter = layer.convolution_param
+        if layer.type in KINDS["convolution"] and all(s == 1 for s in nets.pair(parameter, "stride", 1)):
+            height, width = nets.pair(parameter, "kernel_size", 1)
+            savings[layer.name] = 16 * height * width / ((height + 3) * (width + 3))
+    return savings
+
+
+def by_kind(layers, rates, savings):
+    """{kind: [milliseconds, FLOPs by the definition, the floor's milliseconds]}"""
     flop_rate, byte_rate = rates
     result = {}
     for layer in layers:
@@ -68,22 +79,22 @@ def by_kind(layers, rates):
             flops, moved = layer[way + "_flops"], layer[way + "_bytes"]
             row[0] += layer[way + "_ms"]
             row[1] += flops
-            row[2] += max(flops / flop_rate, moved / byte_rate)
+            row[2] += max(flops / savings.get(layer["name"], 1) / flop_rate, moved / byte_rate)
     return result
 
 
-def rows_of(title, report, rates):
-    kinds = by_kind([layer for layer in report["layers"] if "with" not in layer], rates)
+def rows_of(title, report, rates, savings):
+    kinds = by_kind([layer for layer in report["layers"] if "with" not in layer], rates, savings)
     whole = report["forward_backward_ms"]
     kinds["all"] = [whole] + [sum(row[i] for row in kinds.values()) for i in (1, 2)]
     rows = []
     for kind in [*KINDS, OTHERS, "all"]:
-        ms, flops, yardstick = kinds.get(kind, (0, 0, 0))
+        ms, flops, floor = kinds.get(kind, (0, 0, 0))
         if ms < 0.005 * whole:
             continue
         rows.append([title, kind, tables.number(ms), "%.0f %%" % (100 * ms / whole),
-                     tables.number(flops / ms / 1e6) if flops > 0 else "", tables.number(yardstick),
-                     "%.2f" % (ms / yardstick) if yardstick > 0 else ""])
+                     tables.number(flops / ms / 1e6) if flops > 0 else "", tables.number(floor),
+                     "%.2f" % (ms / floor) if floor > 0 else ""])
         title = ""
     return rows
 
@@ -121,10 +132,11 @@ def main():
                         workshop.tool("vibnet-time"), "--model", model, "--json", "--batch", str(batch),
                         "--phase", "TRAIN" if arguments.mode == "train" else "TEST",
                         "--iterations", str(arguments.iterations))
-                    rows += rows_of("%s, %s, %d" % (case.title, variant, batch), report, rates)
+                    rows += rows_of("%s, %s, %d" % (case.title, variant, batch), report, rates,
+                                    winograd_savings(model))
     print("Large products: %.0f GFLOP/s; copies: %.0f GB/s, read and written.\n"
           % (rates[0] / 1e6, rates[1] / 1e6))
-    print(tables.table(["net, variant, batch", "layers", "ms", "of all", "GFLOP/s", "yardstick, ms",
+    print(tables.table(["net, variant, batch", "layers", "ms", "of all", "GFLOP/s", "floor, ms",
                         "over it"], rows))
 
 

@@ -59,6 +59,18 @@ def write_prototxt(net, path):
         f.write(text_format.MessageToString(net))
 
 
+def pair(parameter, name, default):
+    """(height, width) of kernel_size, pad or stride."""
+    short = "kernel" if name == "kernel_size" else name
+    if parameter.HasField(short + "_h"):
+        return getattr(parameter, short + "_h"), getattr(parameter, short + "_w")
+    value = getattr(parameter, name)
+    if isinstance(value, int):
+        return (value, value) if parameter.HasField(name) else (default, default)
+    values = list(value) or [default]
+    return values[0], values[-1]
+
+
 def read_weights(path):
     try:
         with open(path, "rb") as f:

@@ -49,25 +49,13 @@ class Scale(nn.Module):
         return scaled if self.bias is None else scaled + self.bias.view(shape)
 
 
-def _pair(parameter, name, default):
-    """(height, width) of kernel_size, pad or stride."""
-    short = "kernel" if name == "kernel_size" else name
-    if parameter.HasField(short + "_h"):
-        return getattr(parameter, short + "_h"), getattr(parameter, short + "_w")
-    value = getattr(parameter, name)
-    if isinstance(value, int):
-        return (value, value) if parameter.HasField(name) else (default, default)
-    values = list(value) or [default]
-    return values[0], values[-1]
-
-
 def _convolution(layer, blobs):
     p = layer.convolution_param
     out, in_of_group = blobs[0].shape[:2]
     if any(dilation != 1 for dilation in p.dilation):
         raise ValueError(layer.name + ": dilation is not translated")
-    return nn.Conv2d(in_of_group * p.group, out, blobs[0].shape[2:], _pair(p, "stride", 1),
-                     _pair(p, "pad", 0), groups=p.group, bias=len(blobs) > 1)
+    return nn.Conv2d(in_of_group * p.group, out, blobs[0].shape[2:], nets.pair(p, "stride", 1),
+                     nets.pair(p, "pad", 0), groups=p.group, bias=len(blobs) > 1)
 
 
 def _pooling(layer):
@@ -75,7 +63,7 @@ def _pooling(layer):
     if p.global_pooling:
         return nn.AdaptiveMaxPool2d(1) if p.pool == 0 else nn.AdaptiveAvgPool2d(1)
     kind = nn.MaxPool2d if p.pool == 0 else nn.AvgPool2d
-    return kind(_pair(p, "kernel_size", 1), _pair(p, "stride", 1), _pair(p, "pad", 0),
+    return kind(nets.pair(p, "kernel_size", 1), nets.pair(p, "stride", 1), nets.pair(p, "pad", 0),
                 ceil_mode=p.round_mode == 0)
 
 
