@@ -1,7 +1,7 @@
 #include "layers/accuracy_layer.h"
 
 #include "layers/labelled_layer_gpu.h"
-#include "layers/loops_gpu.h"
+#include "math/loops_gpu.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {

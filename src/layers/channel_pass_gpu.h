@@ -7,7 +7,7 @@
 
 #include "layers/channel_pass.h"
 #include "layers/gate_rules_gpu.h"
-#include "layers/loops_gpu.h"
+#include "math/loops_gpu.h"
 
 namespace vibnet {
 

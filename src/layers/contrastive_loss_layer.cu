@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "layers/loops_gpu.h"
+#include "math/loops_gpu.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {

@@ -1,7 +1,7 @@
 #include "layers/crop_layer.h"
 
-#include "layers/loops_gpu.h"
 #include "layers/strided_view.h"
+#include "math/loops_gpu.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {

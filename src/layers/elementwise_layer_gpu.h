@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "layers/elementwise_layer.h"
-#include "layers/loops_gpu.h"
+#include "math/loops_gpu.h"
 
 namespace vibnet {
 

@@ -1,7 +1,7 @@
 #include "layers/embed_layer.h"
 
-#include "layers/loops_gpu.h"
 #include "layers/wrong_row.h"
+#include "math/loops_gpu.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {

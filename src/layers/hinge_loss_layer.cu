@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "layers/labelled_layer_gpu.h"
-#include "layers/loops_gpu.h"
+#include "math/loops_gpu.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "layers/loops_gpu.h"
+#include "math/loops_gpu.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {

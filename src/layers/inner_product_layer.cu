@@ -1,7 +1,7 @@
 #include "layers/inner_product_layer.h"
 
-#include "layers/loops_gpu.h"
 #include "math/gemm_gpu.h"
+#include "math/loops_gpu.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {

@@ -3,8 +3,8 @@
 // For .cu files only.
 
 #include "layers/labelled_layer.h"
-#include "layers/loops_gpu.h"
 #include "layers/wrong_row.h"
+#include "math/loops_gpu.h"
 
 namespace vibnet {
 

@@ -4,9 +4,9 @@
 
 #include <vector>
 
-#include "layers/loops_gpu.h"
 #include "layers/recurrent_layer.h"
 #include "math/gemm_gpu.h"
+#include "math/loops_gpu.h"
 
 namespace vibnet {
 

@@ -1,6 +1,6 @@
 #include "layers/sigmoid_cross_entropy_loss_layer.h"
 
-#include "layers/loops_gpu.h"
+#include "math/loops_gpu.h"
 #include "math/sigmoid.h"
 #include "vibnet/registry.h"
 

@@ -1,6 +1,6 @@
 #include "layers/silence_layer.h"
 
-#include "layers/loops_gpu.h"
+#include "math/loops_gpu.h"
 #include "vibnet/registry.h"
 
 namespace vibnet {

@@ -4,7 +4,7 @@
 #include <cfloat>
 
 #include "layers/labelled_layer_gpu.h"
-#include "layers/loops_gpu.h"
+#include "math/loops_gpu.h"
 #include "math/softmax_gpu.h"
 #include "vibnet/registry.h"
 

@@ -12,11 +12,11 @@
 #include <utility>
 #include <vector>
 
-#include "core/block_sum.h"
 #include "core/cuda.h"
 #include "core/cudnn.h"
 #include "core/gpu_runtime.h"
 #include "math/channels_last.h"
+#include "math/loops_gpu.h"
 #include "math/scratch_gpu.h"
 #include "vibnet/device.h"
 #include "vibnet/error.h"
@@ -446,22 +446,6 @@ class FasterConvolution : public ConvolutionKernel {
   mutable std::optional<bool> is_last_[3];
 };
 
-__global__ void add_bias(int count, int channels, int values, const float* bias, float* y) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < count) y[i] += bias[i / values % channels];
-}
-
-/// A block for each channel.
-__global__ void add_channel_sums(int samples, int channels, int values, const float* dy,
-                                 float* sums) {
-  const int channel = blockIdx.x;
-  float sum = 0;
-  for (int i = threadIdx.x; i < samples * values; i += kThreadsPerBlock)
-    sum += dy[(i / values * channels + channel) * values + i % values];
-  sum = sum_over_block<kThreadsPerBlock>(sum);
-  if (threadIdx.x == 0) sums[channel] += sum;
-}
-
 }  // namespace
 
 std::unique_ptr<ConvolutionKernel> make_convolution_gpu(const Convolution& convolution) {
@@ -479,15 +463,19 @@ std::unique_ptr<ConvolutionKernel> make_convolution_gpu(const Convolution& convo
 }
 
 void add_bias_gpu(int samples, int channels, int values, const float* bias, float* y) {
-  const int count = samples * channels * values;
-  if (count == 0) return;
-  add_bias<<<blocks_for(count), kThreadsPerBlock>>>(count, channels, values, bias, y);
-  check_launch("add_bias");
+  for_each_gpu(samples * channels * values,
+               [=] __device__(int i) { y[i] += bias[i / values % channels]; });
 }
 
 void add_bias_gradient_gpu(int samples, int channels, int values, const float* dy, float* d_bias) {
-  add_channel_sums<<<channels, kThreadsPerBlock>>>(samples, channels, values, dy, d_bias);
-  check_launch("add_channel_sums");
+  sum_rows_gpu(
+      channels, samples * values,
+      [=] __device__(int channel, int i) {
+        return Sums{dy[(i / values * channels + channel) * values + i % values], 0};
+      },
+      [=] __device__(int channel, const Sums& sums) {
+        d_bias[channel] += static_cast<float>(sums.first);
+      });
 }
 
 }  // namespace vibnet

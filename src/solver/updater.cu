@@ -4,7 +4,6 @@
 #include <tuple>
 #include <utility>
 
-#include "core/block_sum.h"
 #include "core/cuda.h"
 #include "core/gpu_runtime.h"
 #include "vibnet/synced_memory.h"
@@ -70,12 +69,27 @@ __global__ void clear_gradients(Entries entries) {
   each_value(entries, [](const Entry& entry, int i) { entry.gradient[i] = 0; });
 }
 
+/// The sum of a value of each of the block's kThreadsPerBlock threads, for all of them; in the same
+/// order in every run.
+__device__ double sum_over_block(double value) {
+  __shared__ double parts[kThreadsPerBlock];
+  parts[threadIdx.x] = value;
+  for (int half = kThreadsPerBlock / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+  }
+  __syncthreads();
+  const double sum = parts[0];
+  __syncthreads();
+  return sum;
+}
+
 __global__ void sum_squares(Entries entries, double* sums) {
   double sum = 0;
   each_value(entries, [&](const Entry& entry, int i) {
     sum += double(entry.gradient[i]) * entry.gradient[i];
   });
-  sum = sum_over_block<kThreadsPerBlock>(sum);
+  sum = sum_over_block(sum);
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
@@ -83,7 +97,7 @@ __global__ void sum_squares(Entries entries, double* sums) {
 __global__ void find_scale(int count, const double* sums, double clip, float* scale) {
   double sum = 0;
   for (int i = threadIdx.x; i < count; i += kThreadsPerBlock) sum += sums[i];
-  sum = sum_over_block<kThreadsPerBlock>(sum);
+  sum = sum_over_block(sum);
   if (threadIdx.x != 0) return;
   const double norm = sqrt(sum);
   *scale = norm > clip ? static_cast<float>(clip / norm) : 1;

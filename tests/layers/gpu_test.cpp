@@ -80,6 +80,10 @@ const std::vector<GradientCase> kMoreCases = {
     {"ScaleOfFewChannels",
      "type: 'Scale' scale_param { filler { type: 'gaussian' } bias_term: true }",
      {{3, 2, 150, 150}}},
+    {"ConvolutionToFewChannels",
+     "type: 'Convolution' convolution_param { num_output: 2 kernel_size: 1 "
+     "weight_filler { type: 'gaussian' } bias_filler { type: 'gaussian' } }",
+     {{3, 2, 150, 150}}},
     {"BiasOfFewChannels", "type: 'Bias'", {{3, 2, 150, 150}}},
     {"PReLUOfFewChannels", "type: 'PReLU'", {{3, 2, 150, 150}}},
     {"EuclideanLossOfMany", "type: 'EuclideanLoss'", {{5, 11000}, {5, 11000}}},
