@@ -5,8 +5,20 @@
 #include "vibnet.pb.h"
 #include "vibnet/communicator.h"
 #include "vibnet/device.h"
+#include "vibnet/host_device.h"
 
 namespace vibnet {
+
+/// Counts forward passes over a whole run, an iteration being `passes` of them.
+VIBNET_HOST_DEVICE inline std::int64_t batch_number(std::int64_t iteration, int passes, int pass) {
+  return iteration * passes + pass;
+}
+
+/// The number of the first of so many samples that a rank has of a batch.
+VIBNET_HOST_DEVICE inline std::int64_t first_sample_number(std::int64_t batch, int ranks, int rank,
+                                                           int samples) {
+  return (batch * ranks + rank) * samples;
+}
 
 /// Where a net stands in its run; the net owns it, its layers read it. Whatever a layer draws or
 /// reads next is a function of this alone, so a run can be taken up at any iteration.
@@ -25,11 +37,10 @@ struct Context {
   /// Who shares each batch: a rank has its samples in one piece, in the order of the ranks.
   Communicator* ranks = &one_rank();
 
-  /// Counts forward passes over the whole run.
-  std::int64_t batch() const { return iteration * passes + pass; }
-  /// The number of the first of so many samples that this rank has of a batch.
+  std::int64_t batch() const { return batch_number(iteration, passes, pass); }
+  /// This rank's.
   std::int64_t first_sample(std::int64_t batch, int samples) const {
-    return (batch * ranks->size() + ranks->rank()) * samples;
+    return first_sample_number(batch, ranks->size(), ranks->rank(), samples);
   }
 };
 

@@ -10,7 +10,7 @@ namespace vibnet {
 
 /// What a kernel asks of its net's context that is another in each pass.
 struct Step {
-  std::uint64_t iteration;
+  std::int64_t iteration;
   int pass;
   float kl_weight;
 };
@@ -26,7 +26,7 @@ class StepOnGpu {
         passes_(context.passes) {}
 
   static Step of(const Context& context) {
-    return {static_cast<std::uint64_t>(context.iteration), context.pass, context.kl_weight};
+    return {context.iteration, context.pass, context.kl_weight};
   }
   /// The device's step that this thread's work is for, null for that of the context.
   static const Step*& recorded_for() {
@@ -36,12 +36,12 @@ class StepOnGpu {
 
   __device__ Step get() const { return now_ != nullptr ? *now_ : step_; }
   /// As the context's.
-  __device__ std::uint64_t batch() const {
+  __device__ std::int64_t batch() const {
     const Step step = get();
-    return step.iteration * passes_ + step.pass;
+    return batch_number(step.iteration, passes_, step.pass);
   }
-  __device__ std::uint32_t first_sample(std::uint64_t batch, int samples) const {
-    return static_cast<std::uint32_t>((batch * ranks_ + rank_) * samples);
+  __device__ std::uint32_t first_sample(std::int64_t batch, int samples) const {
+    return static_cast<std::uint32_t>(first_sample_number(batch, ranks_, rank_, samples));
   }
 
  private:
