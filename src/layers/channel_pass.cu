@@ -1,5 +1,6 @@
 #include "layers/channel_pass.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -11,8 +12,8 @@ namespace vibnet {
 namespace {
 
 /// A pass's layers by value. What is done to each of them is unrolled, so that what a thread has of
-/// it stays in registers.
-template <int kMembers>
+/// it stays in registers. Formulas take more of these: only chains that have one pay for it.
+template <int kMembers, bool kHasFormula>
 struct Chain {
   PassMember members[kMembers];
   /// The one that is a gate, or -1.
@@ -32,23 +33,28 @@ struct Chain {
       if (i == gate) of[i].factor = factor.value;
   }
   __device__ float value(int i, const Coefficients& of, float x) const {
+    if (is_formula(i)) return members[i].formula.value(x);
     if (members[i].kind != PassMember::Kind::RECTIFIER)
       return (x - of.center) * of.factor + of.shift;
     return x > 0 ? fminf(x, members[i].rectifier.ceiling) : of.factor * x;
   }
   /// dL/dx of dL/dy.
   __device__ float gradient(int i, const Coefficients& of, float x, float dy) const {
+    if (is_formula(i)) return dy * members[i].formula.slope(x);
     const bool is_rectified = members[i].kind == PassMember::Kind::RECTIFIER && x > 0;
     if (!is_rectified) return of.factor * dy;
     return x < members[i].rectifier.ceiling ? dy : 0;
+  }
+  __device__ bool is_formula(int i) const {
+    return kHasFormula && members[i].kind == PassMember::Kind::FORMULA;
   }
 };
 
 /// Calls body(unit, factor) for each of a thread's units, with the factor that the gate has drawn
 /// for it, once for the block.
-template <int kMembers, typename Body>
+template <int kMembers, bool kHasFormula, typename Body>
 __device__ void each_unit(const Partition& cut, const PartitionPlace& place,
-                          const Chain<kMembers>& chain, const Body& body) {
+                          const Chain<kMembers, kHasFormula>& chain, const Body& body) {
   __shared__ GateFactor drawn[kPassThreads];
   const int units = kPassThreads / cut.channels;
   const int end = cut.first_unit(place.part + 1);
@@ -69,10 +75,11 @@ __device__ void each_unit(const Partition& cut, const PartitionPlace& place,
   }
 }
 
-template <int kMembers, int kWidth>
+template <int kMembers, bool kHasFormula, int kWidth>
 __global__ void __launch_bounds__(kPassThreads)
     pass_forward(const __grid_constant__ Partition cut,
-                 const __grid_constant__ Chain<kMembers> chain, const float* x, float* y) {
+                 const __grid_constant__ Chain<kMembers, kHasFormula> chain, const float* x,
+                 float* y) {
   const PartitionPlace place(cut);
   Coefficients of[kMembers];
   chain.find_coefficients(place, of);
@@ -93,9 +100,9 @@ __global__ void __launch_bounds__(kPassThreads)
 }
 
 /// Has the members make gradients of what the threads have summed.
-template <int kMembers>
+template <int kMembers, bool kHasFormula>
 __device__ void finish(const Partition& cut, const PartitionPlace& place,
-                       const Chain<kMembers>& chain, const float (&products)[kMembers],
+                       const Chain<kMembers, kHasFormula>& chain, const float (&products)[kMembers],
                        const float (&sums)[kMembers], Sums* of_parts) {
   Sums own[kMembers];
 #pragma unroll
@@ -122,10 +129,11 @@ struct Gradient {
 };
 
 /// Takes the sums over each channel, or writes dx, or does both.
-template <int kMembers, int kWidth, bool kSums>
+template <int kMembers, bool kHasFormula, int kWidth, bool kSums>
 __global__ void __launch_bounds__(kPassThreads)
     pass_backward(const __grid_constant__ Partition cut,
-                  const __grid_constant__ Chain<kMembers> chain, const Gradient gradient) {
+                  const __grid_constant__ Chain<kMembers, kHasFormula> chain,
+                  const Gradient gradient) {
   const PartitionPlace place(cut);
   Coefficients of[kMembers];
   chain.find_coefficients(place, of);
@@ -213,8 +221,7 @@ class ChannelPassGPU : public ChannelPass {
       members.push_back(
           members_[i]->backward_member(i == 0 ? propagate_down : std::vector<bool>{true}, bottom));
       has_sums = has_sums || members.back().has_sums;
-      reads_x =
-          reads_x || members.back().has_sums || members.back().kind == PassMember::Kind::RECTIFIER;
+      reads_x = reads_x || members.back().has_sums || bends(members.back());
     }
     float* dx = propagate_down[0] ? bottom[0]->mutable_gpu_diff() : nullptr;
     const bool finishes = dx != nullptr && layers_[0]->finishes_blocks();
@@ -234,26 +241,40 @@ class ChannelPassGPU : public ChannelPass {
   }
 
  private:
+  static bool is_formula(const PassMember& member) {
+    return member.kind == PassMember::Kind::FORMULA;
+  }
+  /// Whether the slope hangs on x.
+  static bool bends(const PassMember& member) {
+    return member.kind == PassMember::Kind::RECTIFIER || is_formula(member);
+  }
+
   /// Calls launch(chain) with these members as a chain of that many.
   template <typename Launch>
   static void with_chain(const std::vector<PassMember>& members, const Launch& launch) {
+    const bool has_formula = std::any_of(members.begin(), members.end(), is_formula);
+    has_formula ? with_chain<true>(members, launch) : with_chain<false>(members, launch);
+  }
+
+  template <bool kHasFormula, typename Launch>
+  static void with_chain(const std::vector<PassMember>& members, const Launch& launch) {
     switch (members.size()) {
       case 1:
-        return launch_chain<1>(members, launch);
+        return launch_chain<1, kHasFormula>(members, launch);
       case 2:
-        return launch_chain<2>(members, launch);
+        return launch_chain<2, kHasFormula>(members, launch);
       case 3:
-        return launch_chain<3>(members, launch);
+        return launch_chain<3, kHasFormula>(members, launch);
       case 4:
-        return launch_chain<4>(members, launch);
+        return launch_chain<4, kHasFormula>(members, launch);
       default:
-        return launch_chain<5>(members, launch);
+        return launch_chain<5, kHasFormula>(members, launch);
     }
   }
 
-  template <int kMembers, typename Launch>
+  template <int kMembers, bool kHasFormula, typename Launch>
   static void launch_chain(const std::vector<PassMember>& members, const Launch& launch) {
-    Chain<kMembers> chain;
+    Chain<kMembers, kHasFormula> chain;
     for (int i = 0; i < kMembers; ++i) {
       chain.members[i] = members[i];
       if (members[i].is_gate()) chain.gate = i;
@@ -261,23 +282,25 @@ class ChannelPassGPU : public ChannelPass {
     launch(chain);
   }
 
-  template <int kMembers>
-  static void launch_forward(const Partition& cut, const Chain<kMembers>& chain, const float* x,
-                             float* y) {
+  template <int kMembers, bool kHasFormula>
+  static void launch_forward(const Partition& cut, const Chain<kMembers, kHasFormula>& chain,
+                             const float* x, float* y) {
     if (cut.width == 4)
-      pass_forward<kMembers, 4><<<cut.blocks(), kPassThreads>>>(cut, chain, x, y);
+      pass_forward<kMembers, kHasFormula, 4><<<cut.blocks(), kPassThreads>>>(cut, chain, x, y);
     else
-      pass_forward<kMembers, 1><<<cut.blocks(), kPassThreads>>>(cut, chain, x, y);
+      pass_forward<kMembers, kHasFormula, 1><<<cut.blocks(), kPassThreads>>>(cut, chain, x, y);
     check_launch("pass_forward");
   }
 
-  template <bool kSums, int kMembers>
-  static void launch_backward(const Partition& cut, const Chain<kMembers>& chain,
+  template <bool kSums, int kMembers, bool kHasFormula>
+  static void launch_backward(const Partition& cut, const Chain<kMembers, kHasFormula>& chain,
                               const Gradient& gradient) {
     if (cut.width == 4)
-      pass_backward<kMembers, 4, kSums><<<cut.blocks(), kPassThreads>>>(cut, chain, gradient);
+      pass_backward<kMembers, kHasFormula, 4, kSums>
+          <<<cut.blocks(), kPassThreads>>>(cut, chain, gradient);
     else
-      pass_backward<kMembers, 1, kSums><<<cut.blocks(), kPassThreads>>>(cut, chain, gradient);
+      pass_backward<kMembers, kHasFormula, 1, kSums>
+          <<<cut.blocks(), kPassThreads>>>(cut, chain, gradient);
     check_launch("pass_backward");
   }
 

@@ -3,10 +3,22 @@
 // For .cu files only.
 
 #include <cmath>
+#include <variant>
 #include <vector>
 
+#include "layers/absval_layer.h"
+#include "layers/bnll_layer.h"
 #include "layers/channel_pass.h"
+#include "layers/clip_layer.h"
+#include "layers/elu_layer.h"
+#include "layers/exp_layer.h"
 #include "layers/gate_rules_gpu.h"
+#include "layers/hard_swish_layer.h"
+#include "layers/log_layer.h"
+#include "layers/power_layer.h"
+#include "layers/sigmoid_layer.h"
+#include "layers/swish_layer.h"
+#include "layers/tanh_layer.h"
 #include "math/loops_gpu.h"
 
 namespace vibnet {
@@ -89,6 +101,32 @@ struct RectifierMember {
   }
 };
 
+/// An ElementwiseLayer.
+struct FormulaMember {
+  std::variant<AbsValFormula, BNLLFormula, ClipFormula, ELUFormula, ExpFormula, HardSwishFormula,
+               LogFormula, PowerFormula, SigmoidFormula, SwishFormula, TanHFormula>
+      formula;
+
+  __device__ float value(float x) const {
+    return with(formula, [=](const auto& own) { return own.value(x); });
+  }
+  __device__ float slope(float x) const {
+    return with(formula, [=](const auto& own) { return own.slope(x, own.value(x)); });
+  }
+
+ private:
+  /// As std::visit, which calls by a table that is the host's.
+  template <typename... Formulas, typename Body>
+  __device__ static float with(const std::variant<Formulas...>& formula, const Body& body) {
+    float result = 0;
+    ((std::holds_alternative<Formulas>(formula)
+          ? void(result = body(*std::get_if<Formulas>(&formula)))
+          : void()),
+     ...);
+    return result;
+  }
+};
+
 /// A gate, whose factor hangs on the sample too: at() does not tell it.
 template <typename Rule>
 struct GateMember {
@@ -112,7 +150,15 @@ struct GateMember {
 
 /// One of a pass's layers, as its kernels take it.
 struct PassMember {
-  enum class Kind { LINEAR, RUNNING_STATS, BATCH_STATS, RECTIFIER, BOTTLENECK, HARD_CONCRETE };
+  enum class Kind {
+    LINEAR,
+    RUNNING_STATS,
+    BATCH_STATS,
+    RECTIFIER,
+    FORMULA,
+    BOTTLENECK,
+    HARD_CONCRETE
+  };
 
   Kind kind;
   /// Whether backward shall call finish().
@@ -122,6 +168,7 @@ struct PassMember {
     RunningStatsMember running_stats;
     BatchStatsMember batch_stats;
     RectifierMember rectifier;
+    FormulaMember formula;
     GateMember<BottleneckRule> bottleneck;
     GateMember<HardConcreteRule> hard_concrete;
   };
@@ -131,6 +178,7 @@ struct PassMember {
   PassMember(const RunningStatsMember& m) : kind(Kind::RUNNING_STATS), running_stats(m) {}
   PassMember(const BatchStatsMember& m) : kind(Kind::BATCH_STATS), batch_stats(m) {}
   PassMember(const RectifierMember& m) : kind(Kind::RECTIFIER), rectifier(m) {}
+  PassMember(const FormulaMember& m) : kind(Kind::FORMULA), formula(m) {}
   PassMember(const GateMember<BottleneckRule>& m) : kind(Kind::BOTTLENECK), bottleneck(m) {}
   PassMember(const GateMember<HardConcreteRule>& m) : kind(Kind::HARD_CONCRETE), hard_concrete(m) {}
 

@@ -4,16 +4,27 @@
 
 #include <vector>
 
+#include "layers/channel_pass_gpu.h"
 #include "layers/elementwise_layer.h"
 #include "math/loops_gpu.h"
 
 namespace vibnet {
 
-/// An ElementwiseLayer on the GPU, by the same formula.
+/// An ElementwiseLayer on the GPU, by the same formula. Where it joins no pass it is a kernel of
+/// its own, which knows the one formula.
 template <typename Formula>
-class ElementwiseLayerGPU : public ElementwiseLayer<Formula> {
+class ElementwiseLayerGPU : public ElementwiseLayer<Formula>, public GpuMember {
  public:
   using ElementwiseLayer<Formula>::ElementwiseLayer;
+
+  GpuMember* gpu_member() override { return this; }
+  PassMember forward_member(const Blobs& /*bottom*/) override {
+    return FormulaMember{this->formula()};
+  }
+  PassMember backward_member(const std::vector<bool>& /*propagate_down*/,
+                             const Blobs& bottom) override {
+    return forward_member(bottom);
+  }
 
   void forward(const Blobs& bottom, const Blobs& top) override {
     this->keep_x(bottom, top);

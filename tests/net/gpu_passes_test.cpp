@@ -37,13 +37,24 @@ const std::map<char, std::string> kLayers = {
      "mu_filler { type: 'gaussian' mean: 1 std: 0.5 } log_sigma2_filler { value: -2 } }"},
     {'H',
      "type: 'HardConcrete' hard_concrete_param { gamma: 0.01 "
-     "log_alpha_filler { type: 'gaussian' } }"}};
+     "log_alpha_filler { type: 'gaussian' } }"},
+    {'a', "type: 'AbsVal'"},
+    {'n', "type: 'BNLL'"},
+    {'c', "type: 'Clip' clip_param { min: -0.6 max: 0.9 }"},
+    {'e', "type: 'ELU' elu_param { alpha: 0.7 }"},
+    {'x', "type: 'Exp' exp_param { base: 2 scale: 0.5 shift: 0.1 }"},
+    {'h', "type: 'HardSwish'"},
+    {'l', "type: 'Log' log_param { scale: 2 shift: 0.5 }"},
+    {'o', "type: 'Power' power_param { power: 2 scale: 0.5 shift: 0.3 }"},
+    {'s', "type: 'Sigmoid'"},
+    {'w', "type: 'Swish' swish_param { beta: 1.5 }"},
+    {'t', "type: 'TanH'"}};
 
 /// The chain behind a layer that joins no pass, which keeps the first in place off the input.
 NetParameter chain(const std::string& letters, const Shape& shape, bool in_place) {
   std::string text = input_of(shape) +
-                     "layer { name: 'maker' type: 'Power' bottom: 'data' top: 'made' "
-                     "power_param { scale: 1.5 } }";
+                     "layer { name: 'maker' type: 'Tile' bottom: 'data' top: 'made' "
+                     "tile_param { tiles: 1 } }";
   std::string bottom = "made";
   for (std::size_t i = 0; i < letters.size(); ++i) {
     const bool is_gate = letters[i] == 'I' || letters[i] == 'H';
@@ -135,6 +146,12 @@ TEST_F(GpuPasses, OfEachChainComputeWhatItsLayersDo) {
   for (const char* letters :
        {"BS", "RI", "bR", "BSR", "GSI", "SPI", "BSRI", "GSRI", "BpbH", "SbrPI", "BSR6H", "GrSpb"})
     expect_same_as_apart(letters, {5, 3, 6, 6});
+}
+
+TEST_F(GpuPasses, OfEachFormulaComputeWhatTheirLayersDo) {
+  for (const char* letters : {"BSw", "hS", "eSI", "wP", "BtboI", "Gsnla", "PxcH"})
+    expect_same_as_apart(letters, {5, 3, 6, 6});
+  expect_same_as_apart("eSwI", {9, 1, 13, 11});
 }
 
 TEST_F(GpuPasses, OfEachShapeComputeWhatTheirLayersDo) {
