@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "core/gpu_runtime.h"
 #include "data/image.h"
 #include "data/prefetcher.h"
 #include "data/window_crop.h"
@@ -45,6 +46,8 @@ class WindowDataLayer : public DatasetLayer {
   void forward(const Blobs& /*bottom*/, const Blobs& top) override try {
     prefetcher_->take(context_.batch(), &batch_);
     batch_.copy_to(top);
+  } catch (const GpuOutOfMemory&) {
+    throw;  // the net says more of it
   } catch (const Error& error) {
     fail(error.what());
   }
