@@ -27,7 +27,7 @@ class Bytes {
   double on_gpu_ = 0;
 };
 
-/// What is left aside for workspaces and the gaps between memories.
+/// What is left aside for workspaces, batches read ahead and the gaps between memories.
 constexpr double kUsable = 0.9;
 
 }  // namespace

@@ -69,7 +69,9 @@ class PassesGPU : public Passes {
       add_losses();
       gradient_sum != nullptr ? gradient_sum->backward(net_) : net_->backward();
     };
-    // A sum over ranks is no work of this stream alone, and cannot be recorded.
+    // Several ranks sum through the host, or by NCCL, which launches from a thread of its own as it
+    // must not block: untried within a capture, so none is made. The update stays out as well: it
+    // would save two of an iteration's nine calls, and display and steering look before it.
     net->context().ranks->size() > 1 ? work() : recorded_->run(what_for(), work);
   }
 
