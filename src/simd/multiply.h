@@ -24,6 +24,8 @@ constexpr int kDepth = 256;
 constexpr int kRowsToCopyFor = 4 * kTileRows;
 /// Terms that are asked for ahead of their use, as weights stream past a small product.
 constexpr int kAhead = 32;
+/// Terms from which on it costs a tile little to ask for what it will write.
+constexpr int kTermsToAskFor = 128;
 
 /// Of a row of C, where it ends within the vectors.
 template <int VECTORS>
@@ -124,10 +126,21 @@ VIBNET_INLINE void sum_tile(const Product& p, int row, int more, Vector (&sums)[
   }
 }
 
+/// Brings the tile of C to the cache, to be written.
+template <int ROWS, int VECTORS>
+VIBNET_INLINE void ask_for_tile(const Product& p, int row) {
+  float* c = p.c + row * p.c_row;
+#pragma GCC unroll 16
+  for (int r = 0; r < ROWS; ++r, c += p.c_row)
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) __builtin_prefetch(c + v * kWidth, 1);
+}
+
 /// The tile of C from a row on, its sums kept in registers.
 template <bool ASKS, int ROWS, int VECTORS>
 void multiply_tile(const Product& p, int row, int more) {
   Vector sums[ROWS][VECTORS] = {};
+  if (!p.adds && p.depth >= kTermsToAskFor) ask_for_tile<ROWS, VECTORS>(p, row);
   if (p.column_bias != nullptr)
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r)
