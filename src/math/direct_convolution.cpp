@@ -12,6 +12,7 @@ namespace vibnet {
 namespace {
 
 constexpr int kMostChannels = 4;
+constexpr int kMostStride = 4;
 /// Of results that are copied for the sums by taps: a part of the first-level cache.
 constexpr int kFloatsAtOnce = 4096;
 /// Filters from which on the unfolded way sums the weights' gradient faster.
@@ -25,7 +26,8 @@ bool DirectConvolution::takes(const Convolution& c) {
   return c.groups == 1 && c.window.axes.size() == 2 && c.window.channels <= kMostChannels &&
          c.places() > 0 && c.window.axes[1].outputs() >= kLanes &&
          std::all_of(c.window.axes.begin(), c.window.axes.end(), [](const WindowAxis& axis) {
-           return axis.stride == 1 && axis.pad <= axis.size;
+           return axis.stride <= kMostStride && axis.pad <= axis.size &&
+                  axis.reach() <= axis.size + 2 * axis.pad;
          });
 }
 
@@ -33,33 +35,45 @@ DirectConvolution::DirectConvolution(const Convolution& convolution)
     : convolution_(convolution),
       rows_(convolution.window.axes[0]),
       columns_(convolution.window.axes[1]),
-      height_(rows_.size + 2 * rows_.pad),
-      width_(columns_.size + 2 * columns_.pad),
+      height_((rows_.outputs() - 1) * rows_.stride + static_cast<int>(rows_.reach())),
+      width_(parts(columns_.size + 2 * columns_.pad, columns_.stride)),
       unfolded_(convolution) {
   for (int c = 0; c < convolution.window.channels; ++c)
     for (int kh = 0; kh < rows_.kernel; ++kh)
-      for (int kw = 0; kw < columns_.kernel; ++kw)
-        offsets_.push_back((std::ptrdiff_t{c} * height_ + kh * rows_.dilation) * width_ +
-                           kw * columns_.dilation);
+      for (int kw = 0; kw < columns_.kernel; ++kw) {
+        const int column = kw * columns_.dilation;
+        const int plane = c * columns_.stride + column % columns_.stride;
+        offsets_.push_back((std::ptrdiff_t{plane} * height_ + kh * rows_.dilation) * width_ +
+                           column / columns_.stride);
+      }
 }
 
 /// Floats of a map's padded planes, with room behind them.
 std::ptrdiff_t DirectConvolution::padded_size() const {
-  return std::ptrdiff_t{convolution_.window.channels} * height_ * width_ + kLanes;
+  return std::ptrdiff_t{convolution_.window.channels} * columns_.stride * height_ * width_ + kLanes;
 }
 
 /// What some rows of windows see of a map, with zeros around and behind it. Returns where the first
 /// of them begins.
 const float* DirectConvolution::pad(const float* map, Rows windows, float* padded) const {
-  const int seen = windows.end - windows.begin + static_cast<int>(rows_.reach()) - 1;
-  const int above = std::clamp(rows_.pad - windows.begin, 0, seen);
-  const int row = windows.begin + above - rows_.pad;
+  const int first = windows.begin * rows_.stride;
+  const int seen =
+      (windows.end - windows.begin - 1) * rows_.stride + static_cast<int>(rows_.reach());
+  const int above = std::clamp(rows_.pad - first, 0, seen);
+  const int row = first + above - rows_.pad;
   const int height = std::clamp(rows_.size - row, 0, seen - above);
-  float* to = padded + std::ptrdiff_t{windows.begin} * width_;
-  kernels().pad_planes({convolution_.window.channels, map + std::ptrdiff_t{row} * columns_.size,
-                        std::ptrdiff_t{rows_.size} * columns_.size, columns_.size, 1, above, height,
-                        seen - above - height, columns_.pad, columns_.size, to,
-                        std::ptrdiff_t{height_} * width_, width_});
+  float* to = padded + std::ptrdiff_t{first} * width_;
+  // In the order of memory, as what is written behind a plane is the next one's.
+  for (int plane = 0; plane < convolution_.window.channels * columns_.stride; ++plane) {
+    const int phase = plane % columns_.stride;
+    const int head = parts(std::max(0, columns_.pad - phase), columns_.stride);
+    const int column = head * columns_.stride + phase - columns_.pad;
+    const int count = parts(std::max(0, columns_.size - column), columns_.stride);
+    const float* from = map + std::ptrdiff_t{plane / columns_.stride} * rows_.size * columns_.size;
+    kernels().pad_planes({1, from + std::ptrdiff_t{row} * columns_.size + column, 0, columns_.size,
+                          columns_.stride, above, height, seen - above - height, head, count,
+                          to + std::ptrdiff_t{plane} * height_ * width_, 0, width_});
+  }
   std::fill_n(padded + padded_size() - kLanes, kLanes, 0.0f);
   return to;
 }
@@ -76,12 +90,13 @@ void DirectConvolution::forward(const float* maps, const float* weights, const E
     const Rows windows{outputs * part / row_parts, outputs * (part + 1) / row_parts};
     const float* map = maps + sample * convolution_.map_size();
     const float* from = is_padded() ? pad(map, windows, scratch(padded_size()))
-                                    : map + std::ptrdiff_t{windows.begin} * width_;
+                                    : map + windows.begin * window_row();
     const std::ptrdiff_t at =
         sample * convolution_.result_size() + std::ptrdiff_t{windows.begin} * columns_.outputs();
-    kernels().weighted_sums({from, width_, offsets_.data(), weights, taps(), convolution_.filters,
-                             epilogue.from(0, at), windows.end - windows.begin, columns_.outputs(),
-                             results + at, columns_.outputs(), convolution_.places()});
+    kernels().weighted_sums({from, window_row(), offsets_.data(), weights, taps(),
+                             convolution_.filters, epilogue.from(0, at),
+                             windows.end - windows.begin, columns_.outputs(), results + at,
+                             columns_.outputs(), convolution_.places()});
   });
 }
 
@@ -104,7 +119,7 @@ void DirectConvolution::sum_taps(const float* padded, const float* results, int 
     if (copies)
       kernels().pad_planes({filters, some, places, columns_.outputs(), 1, 0, rows, 0, 0,
                             columns_.outputs(), copy, copy_size, row});
-    kernels().tap_sums({padded + std::ptrdiff_t{begin} * width_, width_, offsets_.data(), taps(),
+    kernels().tap_sums({padded + begin * window_row(), window_row(), offsets_.data(), taps(),
                         copies ? copy : some, copies ? copy_size : places, rows, row, sums});
   }
 }

@@ -9,10 +9,10 @@
 
 namespace vibnet {
 
-/// A convolution of few channels at a stride of 1, as a net's first is: places side by side are
-/// summed where the planes stand, for many filters at once, and nothing is unfolded. Gradients by
-/// the maps, which such a layer seldom needs, and by the weights of many filters come by the
-/// unfolded way.
+/// A convolution of few channels, as a net's first is: places side by side are summed where the
+/// planes stand, for many filters at once, and nothing is unfolded. At a stride, the columns that a
+/// tap sees stand side by side too, in planes of their own. Gradients by the maps, which such a
+/// layer seldom needs, and by the weights of many filters come by the unfolded way.
 class DirectConvolution : public ConvolutionKernel {
  public:
   /// Whether the convolution is one of those, with rows that fill a vector.
@@ -30,7 +30,10 @@ class DirectConvolution : public ConvolutionKernel {
 
  private:
   int taps() const { return static_cast<int>(offsets_.size()); }
-  bool is_padded() const { return rows_.pad > 0 || columns_.pad > 0; }
+  /// Whether the maps are not the padded planes as they stand.
+  bool is_padded() const { return rows_.pad > 0 || columns_.pad > 0 || columns_.stride > 1; }
+  /// Floats of padded planes from a row of windows to the next.
+  std::ptrdiff_t window_row() const { return std::ptrdiff_t{rows_.stride} * width_; }
   std::ptrdiff_t padded_size() const;
   const float* pad(const float* map, Rows windows, float* padded) const;
   void sum_taps(const float* padded, const float* results, int filter, float* copy,
@@ -39,7 +42,7 @@ class DirectConvolution : public ConvolutionKernel {
   const Convolution convolution_;
   const WindowAxis rows_;
   const WindowAxis columns_;
-  /// Of a padded plane.
+  /// Of a padded plane, of which a channel has one for each column of a stride.
   const int height_;
   const int width_;
   /// Where each tap is from the first on, in padded planes.

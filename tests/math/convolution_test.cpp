@@ -334,7 +334,14 @@ INSTANTIATE_TEST_SUITE_P(
                     convolution_of(1, 1, 2, 11, axis(3, 7, 6), axis(77, 7, 3)),
                     // So wide that the results are taken in parts.
                     convolution_of(1, 1, 1, 6, axis(7, 3), axis(1100, 3, 1)),
-                    convolution_of(0, 1, 3, 4, axis(9, 3), axis(20, 3))));
+                    convolution_of(0, 1, 3, 4, axis(9, 3), axis(20, 3)),
+                    convolution_of(2, 1, 3, 13, axis(33, 3, 1, 2), axis(35, 3, 1, 2)),
+                    convolution_of(1, 1, 3, 50, axis(40, 7, 3, 2), axis(66, 7, 3, 2)),
+                    convolution_of(9, 1, 1, 5, axis(9, 2, 0, 3), axis(60, 5, 2, 3)),
+                    convolution_of(2, 1, 4, 7, axis(11, 3, 2, 1, 2), axis(70, 3, 4, 4, 3)),
+                    convolution_of(1, 1, 3, 16, axis(20, 11, 0, 4), axis(83, 11, 2, 4)),
+                    convolution_of(2, 1, 2, 3, axis(9, 3, 1, 2), axis(40, 1, 0, 2)),
+                    convolution_of(3, 1, 3, 6, axis(8, 3), axis(34, 3, 1, 2))));
 
 INSTANTIATE_TEST_SUITE_P(
     Depthwise, ConvolutionTest,
