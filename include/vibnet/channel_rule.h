@@ -13,7 +13,7 @@ struct ChannelRule {
     SUM,   // EACH, by adding them up: a bottom's zero channel may be left out of the sum
     MIX,   // the weights, blobs()[0], join the channels of a group to new ones
     MOVE,  // each channel of a top is one channel, or a part of one, of a bottom
-    TOTAL  // all channels of the bottom are added up: zeros may be left out
+    TOTAL  // Reduction's: all channels of the bottom are added up: zeros may be left out
   };
   /// Which constant channels of the bottoms come out constant (one value at all places).
   enum class Constants {
@@ -41,6 +41,8 @@ struct ChannelRule {
   int channel_blobs = 0;
   /// Whether training moves what a zero becomes: a learned shift, or running means.
   bool has_shift = false;
+  /// TOTAL: divided by the number of channels, those left out among them.
+  bool is_mean = false;
   /// MIX.
   int groups = 1;
   Weights weights = Weights::OUTPUT_INPUT_KERNEL;
@@ -50,9 +52,10 @@ struct ChannelRule {
   std::vector<std::vector<Source>> sources;
 
   static ChannelRule wall() { return {}; }
-  static ChannelRule total() {
+  static ChannelRule total(bool is_mean) {
     ChannelRule rule;
     rule.role = Role::TOTAL;
+    rule.is_mean = is_mean;
     return rule;
   }
   static ChannelRule each(Constants constants, Homogeneous homogeneous) {

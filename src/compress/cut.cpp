@@ -281,6 +281,7 @@ class Cutter {
       free_axis_1(layer, static_cast<int>(graph_.blobs[layer.bottoms[0]].shape.size()),
                   cut->mutable_reshape_param());
     if (cut->type() == "Slice") state_slices(l, cut);
+    if (layer.rule.is_mean && !is_whole) keep_mean(l, cut->mutable_reduction_param());
     return keep_channels(layer, read, layer.blobs);
   }
 
@@ -321,6 +322,13 @@ class Cutter {
     cut->clear_param();
     if (scales_ != nullptr) scales_->insert(cut->name());
     return {blob_of(factors)};
+  }
+
+  /// A mean of fewer channels times what makes it the mean of all.
+  void keep_mean(int l, ReductionParameter* reduction) const {
+    const auto left = static_cast<float>(plan_.layout.reads[l][0].size());
+    const int all = graph_.blobs[graph_.layers[l].bottoms[0]].channels();
+    reduction->set_coeff(reduction->coeff() * left / static_cast<float>(all));
   }
 
   void state_slices(int l, LayerParameter* slice) const {

@@ -23,8 +23,7 @@ ChannelRule ReductionLayer::channel_rule(const Blobs& bottom, const Blobs& /*top
   using Homogeneous = ChannelRule::Homogeneous;
   const ReductionParameter::ReductionOp operation = parameter().operation();
   const bool is_mean = operation == ReductionParameter::MEAN;
-  if (bottom[0]->canonical_axis(parameter().axis()) < 2)
-    return is_mean ? ChannelRule::wall() : ChannelRule::total();
+  if (bottom[0]->canonical_axis(parameter().axis()) < 2) return ChannelRule::total(is_mean);
   // A sum over places is not what one place gives.
   return ChannelRule::each(is_mean ? Constants::ANY : Constants::ZERO,
                            operation == ReductionParameter::SUMSQ  ? Homogeneous::NEVER

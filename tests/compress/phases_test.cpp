@@ -164,7 +164,7 @@ std::string penalty(const std::string& operation) {
 TEST(CompressPhases, LeavesZerosOutOfASumOfTraining) {
   NetOptions training;
   training.phase = TRAIN;
-  for (const std::string operation : {"SUM", "ASUM", "SUMSQ"}) {
+  for (const std::string operation : {"SUM", "ASUM", "SUMSQ", "MEAN"}) {
     const CompressedNet net = compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a") +
                                                  penalty(operation) + inner_product("fc", "ib", 3),
                                              {{"ib", {1, 4}}});
@@ -175,13 +175,24 @@ TEST(CompressPhases, LeavesZerosOutOfASumOfTraining) {
   }
 }
 
+TEST(CompressPhases, KeepsAMeanThatOfAllChannels) {
+  const CompressedNet net = compress_graph(
+      convolution("a", "data", 6) + bottleneck("ib", "a") +
+          layer("mean", "Reduction", "ib", "reduction_param { operation: MEAN axis: 1 coeff: 3 }") +
+          layer("all", "Reduction", "ib", "reduction_param { operation: MEAN }"),
+      {{"ib", {1, 4, 5}}});
+  EXPECT_THAT(filters(net, "a"), ElementsAre(3, 4, 3, 3));
+}
+
 TEST(CompressPhases, NamesTheWallsThatOnlyTrainingHas) {
-  const CompressedNet net = compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a") +
-                                               penalty("MEAN") + inner_product("fc", "ib", 3),
-                                           {{"ib", {1, 4}}});
+  const CompressedNet net =
+      compress_graph(convolution("a", "data", 6) + bottleneck("ib", "a") +
+                         layer("penalty", "Softmax", "ib", "include { phase: TRAIN }") +
+                         inner_product("fc", "ib", 3),
+                     {{"ib", {1, 4}}});
   EXPECT_THAT(filters(net, "a"), ElementsAre(6, 4, 3, 3));
   EXPECT_THAT(net.report.notes,
-              ElementsAre(AllOf(HasSubstr("layer 'penalty' (Reduction) keeps 4 dead channel(s)"),
+              ElementsAre(AllOf(HasSubstr("layer 'penalty' (Softmax) keeps 4 dead channel(s)"),
                                 HasSubstr("cut a prototxt without it for deployment"))));
 }
 
