@@ -206,7 +206,7 @@ std::vector<int> find_outputs(const Graph& graph) {
     if (layer.kind != GraphLayer::Kind::INNER) continue;
     for (const int top : layer.tops) {
       if (learns) is_learned[top] = true;
-      if (is_there(layer, TEST) && graph.is_output(top)) is_output[top] = true;
+      if (graph.is_output(top) && graph.blobs[top].is_in_test) is_output[top] = true;
     }
   }
   std::vector<int> outputs;

@@ -1,6 +1,7 @@
 #include "compress/cut.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
@@ -36,12 +37,10 @@ struct BlobUse {
   std::set<int> made, read;
 };
 
-/// By the layers that are there.
-template <typename IsThere>
-BlobUse use_of(const Graph& graph, const IsThere& is_there) {
+BlobUse use_of(const Graph& graph, Phase phase) {
   BlobUse use;
   for (const GraphLayer& layer : graph.layers) {
-    if (!is_there(layer)) continue;
+    if (!graph.is_there(layer, phase)) continue;
     use.made.insert(layer.tops.begin(), layer.tops.end());
     use.read.insert(layer.bottoms.begin(), layer.bottoms.end());
   }
@@ -164,7 +163,7 @@ class Cutter {
     }
     if (renames_only(l, bottoms)) {
       for (const int top : layer.tops)
-        if (!plan_.layout.blobs[top].empty()) alias(top, bottoms[0], layer.parameter);
+        if (!plan_.layout.blobs[top].empty()) alias(top, bottoms[0], layer);
       return;
     }
     copy(l, bottoms);
@@ -195,23 +194,41 @@ class Cutter {
     return type == "Concat" || type == "Split" || (type == "Slice" && parts == 1);
   }
 
-  /// The top is another blob already. An output has to keep its name.
-  void alias(int top, int blob, const LayerParameter& layer) {
+  /// What the net is for comes out under its name.
+  bool keeps_name(int top) const { return graph_.is_output(top) || graph_.blobs[top].is_score; }
+
+  /// The top is another blob already.
+  void alias(int top, int blob, const GraphLayer& layer) {
+    const bool is_new = std::count(new_of_.begin(), new_of_.end(), blob) == 0;
     new_of_[top] = blob;
-    if (graph_.is_output(top) && plan_.layout.blobs[top] == whole(top))
-      new_of_[top] = picker_.add_one("Split", layer.name(), {blob}, graph_.blobs[top].name, layer);
+    const bool stays = keeps_name(top) && plan_.layout.blobs[top] == whole(top);
+    const std::string& name = graph_.blobs[top].name;
+    if (stays && is_new)
+      out_.blobs[blob].name = name;
+    else if (stays)
+      new_of_[top] =
+          picker_.add_one("Split", layer.parameter.name(), {blob}, name, phases_of(layer));
     put_in_order(top, layer);
+  }
+
+  /// A layer of the phases that have the layer's top. What is bypassed in a phase is there under
+  /// the same name.
+  LayerParameter phases_of(const GraphLayer& layer) const {
+    if (!is_bypassed(layer)) return layer.parameter;
+    const GraphBlob& bottom = graph_.blobs[layer.bottoms[0]];
+    const bool is_everywhere = bottom.is_in_test && bottom.is_in_train;
+    return is_everywhere ? LayerParameter() : phases_of(*graph_.maker_of(layer.bottoms[0]));
   }
 
   Channels whole(int blob) const { return all_channels(graph_.blobs[blob].channels()); }
 
   /// Outputs come out as they did, whatever order suited the layers before.
-  void put_in_order(int top, const LayerParameter& layer) {
-    if (!graph_.is_output(top) || held(top) == whole(top)) return;
+  void put_in_order(int top, const GraphLayer& layer) {
+    if (!keeps_name(top) || held(top) == whole(top)) return;
     const std::string& name = graph_.blobs[top].name;
     if (out_.blobs[new_of_[top]].name == name)
       out_.blobs[new_of_[top]].name = picker_.fresh_blob(name + "_parts");
-    new_of_[top] = picker_.pick(new_of_[top], held(top), whole(top), layer);
+    new_of_[top] = picker_.pick(new_of_[top], held(top), whole(top), phases_of(layer));
     in_order_.insert(top);
     out_.blobs[new_of_[top]].name = name;
   }
@@ -226,6 +243,9 @@ class Cutter {
     added.is_in_train = layer.is_in_train;
     added.is_double = layer.is_double;
     added.bottoms = bottoms;
+    // Of a head that one phase has: where it reads a blob of both now, the other still has no part.
+    if (is_bypassed(layer) && !(graph_.is_there(layer, TEST) && graph_.is_there(layer, TRAIN)))
+      added.parameter.set_bottom(0, out_.blobs[bottoms[0]].name);
     for (const int top : layer.tops) {
       const bool is_left_out = layer.rule.role == Role::MOVE && plan_.layout.blobs[top].empty();
       if (is_left_out) continue;
@@ -238,10 +258,8 @@ class Cutter {
       added.tops.push_back(new_of_[top]);
     }
     out_.layers.push_back(std::move(added));
-    // What is bypassed in a phase is there under the same name.
-    const LayerParameter phases = is_bypassed(layer) ? LayerParameter() : layer.parameter;
     for (const int top : layer.tops)
-      if (!plan_.layout.blobs[top].empty() && layer.kind == Kind::INNER) put_in_order(top, phases);
+      if (!plan_.layout.blobs[top].empty() && layer.kind == Kind::INNER) put_in_order(top, layer);
   }
 
   void silence(int l) {
@@ -263,7 +281,7 @@ class Cutter {
                        eltwise.coeff_size() == 0 ? 1 : eltwise.coeff(b)});
     }
     const int top = layer.tops[0];
-    alias(top, picker_.sum_parts(terms, plan_.layout.blobs[top], layer.parameter), layer.parameter);
+    alias(top, picker_.sum_parts(terms, plan_.layout.blobs[top], layer.parameter), layer);
   }
 
   /// The weights that stay; `cut` gets the sizes that go with them.
@@ -345,29 +363,41 @@ class Cutter {
 
   void finish() {
     drop_rejoined_slices(&out_);
-    silence_unread(LayerParameter(), [](const GraphLayer&) { return true; });
-    for (const Phase phase : {TEST, TRAIN}) {
-      LayerParameter reader;
-      reader.add_include()->set_phase(phase);
-      silence_unread(reader, [phase](const GraphLayer& layer) { return is_there(layer, phase); });
-    }
+    out_.find_outputs();
+    const std::set<int> in_test = find_unread(TEST);
+    const std::set<int> in_train = find_unread(TRAIN);
+    std::vector<int> both, test, train;
+    std::set_intersection(in_test.begin(), in_test.end(), in_train.begin(), in_train.end(),
+                          std::back_inserter(both));
+    std::set_difference(in_test.begin(), in_test.end(), in_train.begin(), in_train.end(),
+                        std::back_inserter(test));
+    std::set_difference(in_train.begin(), in_train.end(), in_test.begin(), in_test.end(),
+                        std::back_inserter(train));
+    picker_.silence("unread", both, LayerParameter());
+    picker_.silence("unread", test, only_in(TEST));
+    picker_.silence("unread", train, only_in(TRAIN));
     out_.infer();
   }
 
-  /// What nothing reads any more must not become an output of the net that has these layers.
-  template <typename IsThere>
-  void silence_unread(const LayerParameter& reader, const IsThere& is_there) {
-    const BlobUse before = use_of(graph_, is_there);
-    const BlobUse now = use_of(out_, is_there);
-    std::set<int> silent;
+  static LayerParameter only_in(Phase phase) {
+    LayerParameter layer;
+    layer.add_include()->set_phase(phase);
+    return layer;
+  }
+
+  /// What a phase has, and nothing of it reads any more: it must not become an output.
+  std::set<int> find_unread(Phase phase) const {
+    const BlobUse before = use_of(graph_, phase);
+    const BlobUse now = use_of(out_, phase);
+    std::set<int> unread;
     std::set<int> outputs;
     for (std::size_t b = 0; b < graph_.blobs.size(); ++b) {
       const int blob = static_cast<int>(b);
       if (now.made.count(new_of_[b]) == 0 || now.read.count(new_of_[b]) > 0) continue;
-      (before.read.count(blob) > 0 ? silent : outputs).insert(new_of_[b]);
+      (before.read.count(blob) > 0 ? unread : outputs).insert(new_of_[b]);
     }
-    for (const int output : outputs) silent.erase(output);
-    picker_.silence("unread", {silent.begin(), silent.end()}, reader);
+    for (const int output : outputs) unread.erase(output);
+    return unread;
   }
 
   const Graph& graph_;

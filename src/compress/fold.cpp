@@ -244,14 +244,6 @@ class Folder {
     set_bias(bias, layer);
   }
 
-  /// What a head reads is an output of the net deployed, and keeps its name.
-  bool is_score(int blob) const {
-    return std::any_of(readers_[blob].begin(), readers_[blob].end(), [this](int reader) {
-      const GraphLayer& layer = graph_.layers[reader];
-      return layer.kind == Kind::HEAD && layer.parameter.type() != "Silence";
-    });
-  }
-
   /// No layer works in place on what is a part of the objective.
   bool is_weighed(int blob) const {
     return has_loss_weight(graph_.layers[producer_[blob]].parameter);
@@ -271,7 +263,7 @@ class Folder {
   void remove(int l) {
     const int bottom = graph_.layers[l].bottoms[0];
     const int top = graph_.layers[l].tops[0];
-    if (is_score(top) && !is_score(bottom))
+    if (graph_.blobs[top].is_score && !graph_.blobs[bottom].is_score)
       std::swap(graph_.blobs[bottom].name, graph_.blobs[top].name);
     else if (readers_[bottom].size() == 1 && !is_in_input(bottom) && !is_weighed(bottom))
       keep_in_place(top, graph_.blobs[bottom].name);

@@ -1,6 +1,7 @@
 #include "compress/graph.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -74,10 +75,6 @@ bool is_bypassed(const GraphLayer& layer) {
   return layer.kind == Kind::INNER && !layer.is_double &&
          !(layer.is_in_test && layer.is_in_train) && parameter.bottom_size() > 0 &&
          parameter.top_size() > 0 && parameter.bottom(0) == parameter.top(0);
-}
-
-bool is_there(const GraphLayer& layer, Phase phase) {
-  return is_bypassed(layer) || (phase == TEST ? layer.is_in_test : layer.is_in_train);
 }
 
 bool has_loss_weight(const LayerParameter& layer) {
@@ -199,7 +196,7 @@ void Graph::shape_layer(GraphLayer* layer) {
     has_channels = has_channels && (tops[t].axes() > 1 || is_total);
   }
   const bool is_whole_loss = has_loss_weight(layer->parameter) && !is_total;
-  if (layer->is_double || !has_channels || is_whole_loss) layer->rule = ChannelRule::wall();
+  if (!has_channels || is_whole_loss) layer->rule = ChannelRule::wall();
 }
 
 void Graph::take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored,
@@ -233,7 +230,16 @@ void Graph::take_weights(GraphLayer* layer, std::map<std::string, LayerParameter
 /// What hangs on the layers around each, once all have their shapes.
 void Graph::connect() {
   find_outputs();
+  wall_off_makers_of_one();
   find_twins();
+}
+
+/// Of two layers that make one blob, in different phases, each makes it as the other does: whole.
+void Graph::wall_off_makers_of_one() {
+  for (GraphLayer& layer : layers)
+    if (layer.kind == Kind::INNER && std::any_of(layer.tops.begin(), layer.tops.end(),
+                                                 [this](int top) { return blobs[top].is_pinned; }))
+      layer.rule = ChannelRule::wall();
 }
 
 void Graph::find_twins() {
@@ -274,21 +280,41 @@ int Graph::add_blob(const std::string& name) {
   return static_cast<int>(blobs.size()) - 1;
 }
 
+bool Graph::is_there(const GraphLayer& layer, Phase phase) const {
+  if (phase == TEST ? layer.is_in_test : layer.is_in_train) return true;
+  if (!is_bypassed(layer)) return false;
+  const GraphBlob& bottom = blobs[layer.bottoms[0]];
+  return phase == TEST ? bottom.is_in_test : bottom.is_in_train;
+}
+
 void Graph::find_outputs() {
-  for (GraphBlob& blob : blobs) blob.readers = 0;
-  std::vector<bool> is_made(blobs.size(), false);  // in TEST, as is_read
-  std::vector<bool> is_read(blobs.size(), false);
+  for (GraphBlob& blob : blobs)
+    blob.readers = 0, blob.is_in_test = blob.is_in_train = blob.is_score = false;
+  // What a layer would make in place is, where a phase leaves the layer out, its bottom.
+  std::vector<int> in_test(blobs.size());
+  std::iota(in_test.begin(), in_test.end(), 0);
+  std::vector<bool> is_read(blobs.size(), false);  // in TEST
   for (const GraphLayer& layer : layers) {
+    const bool is_score = layer.kind == Kind::HEAD && layer.parameter.type() != "Silence";
     const bool is_in_test = is_there(layer, TEST);
     for (const int bottom : layer.bottoms) {
       ++blobs[bottom].readers;
-      if (is_in_test) is_read[bottom] = true;
+      if (is_score) blobs[bottom].is_score = true;
+      if (layer.is_in_test) is_read[in_test[bottom]] = true;
     }
-    for (const int top : layer.tops)
-      if (is_in_test) is_made[top] = true;
+    for (const int top : layer.tops) {
+      if (is_in_test) blobs[top].is_in_test = true;
+      if (is_there(layer, TRAIN)) blobs[top].is_in_train = true;
+    }
+    if (is_in_test && !layer.is_in_test) in_test[layer.tops[0]] = in_test[layer.bottoms[0]];
   }
-  for (std::size_t b = 0; b < blobs.size(); ++b)
-    blobs[b].is_output = is_made[b] ? !is_read[b] : blobs[b].readers == 0;
+  std::vector<int> last(blobs.size());  // of those that are one in TEST
+  for (std::size_t b = 0; b < blobs.size(); ++b) last[in_test[b]] = static_cast<int>(b);
+  for (std::size_t b = 0; b < blobs.size(); ++b) {
+    const int one = in_test[b];
+    blobs[b].is_output = blobs[b].is_in_test ? !is_read[one] && last[one] == static_cast<int>(b)
+                                             : blobs[b].readers == 0;
+  }
 }
 
 std::vector<std::vector<int>> Graph::find_readers() const {
@@ -362,7 +388,20 @@ std::vector<std::string> Graph::choose_names() const {
   return chosen;
 }
 
+/// Whether a phase reads what a layer that it leaves out would make in place, or puts it out.
+bool Graph::needs_bypass(const GraphLayer& layer) const {
+  const Phase phase = layer.is_in_test ? TRAIN : TEST;
+  const int top = layer.tops[0];
+  if (phase == TEST && is_output(top)) return true;
+  return std::any_of(layers.begin(), layers.end(), [&](const GraphLayer& reader) {
+    if (std::count(reader.bottoms.begin(), reader.bottoms.end(), top) == 0) return false;
+    return (phase == TEST ? reader.is_in_test : reader.is_in_train) ||
+           (is_bypassed(reader) && needs_bypass(reader));
+  });
+}
+
 NetWithWeights Graph::release() {
+  find_outputs();
   const std::vector<std::string> names = choose_names();
   NetWithWeights net{header, header};
   for (GraphLayer& layer : layers) {
@@ -377,7 +416,7 @@ NetWithWeights Graph::release() {
     const bool is_stored = has_values(layer);
     for (BlobProto& blob : layer.blobs)
       if (is_stored) with_weights->add_blobs()->Swap(&blob);
-    if (!is_bypassed(layer) || out->bottom(0) == out->top(0)) continue;
+    if (!is_bypassed(layer) || out->bottom(0) == out->top(0) || !needs_bypass(layer)) continue;
     *net.model.add_layer() = bypass_of(*out);
     *net.weights.add_layer() = bypass_of(*out);
   }

@@ -19,8 +19,12 @@ struct GraphBlob {
   Shape shape;
   bool has_shape = false;
   int readers = 0;
-  /// TEST makes it, and no layer of TEST reads it; or no layer at all does.
+  bool is_in_test = false;
+  bool is_in_train = false;
+  /// TEST has it, and no layer of TEST reads it; or no layer at all does.
   bool is_output = false;
+  /// A loss or Accuracy reads it: an output of the net deployed.
+  bool is_score = false;
   /// Every channel is needed, and in its place: another layer makes it too, in another phase.
   bool is_pinned = false;
 
@@ -55,8 +59,6 @@ struct GraphLayer {
 /// Whether a phase has not got the layer, and there reads its bottom under the name of its top: it
 /// works in place.
 bool is_bypassed(const GraphLayer& layer);
-/// Whether a phase has the layer, or what stands for it there.
-bool is_there(const GraphLayer& layer, Phase phase);
 /// Whether a top is a part of the objective, value by value, whatever reads it.
 bool has_loss_weight(const LayerParameter& layer);
 
@@ -94,9 +96,11 @@ class Graph {
 
   int add_blob(const std::string& name);
   bool is_output(int blob) const { return blobs[blob].is_output; }
+  /// Whether a phase has the layer, or what stands for it there; as of find_outputs().
+  bool is_there(const GraphLayer& layer, Phase phase) const;
   /// The layer that makes a blob first; null for none.
   const GraphLayer* maker_of(int blob) const;
-  /// Says of every blob how many layers read it, and whether it is an output.
+  /// Says of every blob which phases have it, how many layers read it, and what it is read for.
   void find_outputs();
   /// By blob, the layers that read it, in their order; twice where one reads it twice.
   std::vector<std::vector<int>> find_readers() const;
@@ -112,9 +116,11 @@ class Graph {
   void take_weights(GraphLayer* layer, std::map<std::string, LayerParameter*>* stored,
                     Missing missing);
   void connect();
+  void wall_off_makers_of_one();
   void find_twins();
   bool shares_memory(int blob) const;
   bool may_overwrite_bottom(const GraphLayer& layer) const;
+  bool needs_bypass(const GraphLayer& layer) const;
   std::vector<std::string> choose_names() const;
 
   std::shared_ptr<Context> context_;

@@ -293,6 +293,110 @@ TEST(CompressPhases, LeavesAnOutputOfTestThatTrainingReadsAsItIs) {
   }
 }
 
+constexpr char kTrain[] = " include { phase: TRAIN }";
+constexpr char kTest[] = " include { phase: TEST }";
+
+std::string filters_of(const std::string& name, const std::string& bottom,
+                       const std::string& more = "") {
+  return layer(name, "Convolution", bottom,
+               "convolution_param { num_output: 6 kernel_size: 3 pad: 1 weight_filler { type: "
+               "'msra' } }" +
+                   more);
+}
+
+std::string scores_of(const std::string& name, const std::string& bottom,
+                      const std::string& more = "") {
+  return layer(name, "InnerProduct", bottom,
+               "inner_product_param { num_output: 3 weight_filler { type: 'msra' } }" + more);
+}
+
+std::string in_place(const std::string& name, const std::string& type, const std::string& blob,
+                     const std::string& more) {
+  return "layer { name: '" + name + "' type: '" + type + "' bottom: '" + blob + "' top: '" + blob +
+         "' " + more + " }";
+}
+
+/// Compares what TEST and what TRAIN computes, and has both phases load the result.
+CompressedNet compress_of_phases(const std::string& layers, const Kept& kept) {
+  const NetParameter model = net_of(input_of({2, 4, 6, 6}) + layers);
+  NetParameter weights = weights_of_training(model);
+  for (const auto& [name, units] : kept) {
+    std::vector<bool> keeps(6, false);
+    for (const int unit : units) keeps[unit] = true;
+    set_bottleneck(name, std::vector<float>(6, 0.8F), keeps, &weights);
+  }
+  const CompressedNet net = compress(model, weights, {});
+  EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << layers;
+  EXPECT_LE(difference_in_training(model, weights, net), 1e-4) << layers;
+  NetOptions training;
+  training.phase = TRAIN;
+  Net(net.model, training).copy_weights(net.weights, "weights", Missing::FAIL);
+  return net;
+}
+
+std::string gated(const std::string& name, const std::string& bottom,
+                  const std::string& more = "") {
+  return filters_of(name, bottom, more) + layer("g" + name, "InformationBottleneck", name, more);
+}
+
+TEST(CompressPhases, KeepsTheOrderOfWhatTwoLayersMakeInTwoPhases) {
+  const std::string sum =
+      gated("a", "data") + gated("b", "data") + layer("sum", "Eltwise", "ga gb");
+  const auto both = [](const std::string& name, const std::string& type, const std::string& more) {
+    return "layer { name: '" + name + "' type: '" + type + "' bottom: 'sum' top: 'd'" + more + " }";
+  };
+  for (const std::string& pair : {both("drop", "TanH", kTrain) + both("pass", "AbsVal", kTest),
+                                  both("pass", "AbsVal", kTest) + both("drop", "TanH", kTrain)})
+    compress_of_phases(sum + pair + scores_of("fc", "d"), {{"ga", {0, 2}}, {"gb", {1}}});
+}
+
+TEST(CompressPhases, MakesNoOutputOfTestOfWhatTrainingHasInPlace) {
+  const std::string head = gated("x", "ga", kTrain) + gated("z", "ga", kTrain) +
+                           layer("sx", "Eltwise", "gx gz", kTrain) +
+                           in_place("relu", "ReLU", "sx", kTrain) + scores_of("fx", "sx", kTrain);
+  const CompressedNet net = compress_of_phases(gated("a", "data") + head + scores_of("fc", "ga"),
+                                               {{"ga", {0, 1, 2, 3}}, {"gx", {0, 3}}, {"gz", {1}}});
+  EXPECT_THAT(filters(net, "x"), ElementsAre(2, 4, 3, 3));
+  const CompressedNet without_branch = compress_of_phases(
+      gated("a", "data") + head + scores_of("fc", "ga"), {{"gx", {}}, {"gz", {1}}});
+  EXPECT_THAT(Net(without_branch.model, NetOptions()).output_names(), ElementsAre("fc"));
+  const CompressedNet dropped = compress_of_phases(
+      gated("a", "data") +
+          layer("ft", "Pooling", "ga",
+                "pooling_param { global_pooling: true }" + std::string(kTest)) +
+          in_place("drop", "Power", "ga", std::string(kTrain) + " power_param { scale: 3 }") +
+          scores_of("fx", "ga", kTrain),
+      {{"ga", {0, 3}}});
+  EXPECT_THAT(Net(dropped.model, NetOptions()).output_names(), ElementsAre("ft"));
+}
+
+TEST(CompressPhases, SilencesInThePhaseThatHasTheBlob) {
+  const std::string weighed =
+      layer("w", "AbsVal", "b", std::string("loss_weight: 0.1") + kTrain) +
+      layer("gw", "InformationBottleneck", "w", kTrain) + filters_of("c", "ga", kTrain) +
+      layer("sum", "Eltwise", "c gw", kTrain) + scores_of("fx", "sum", kTrain);
+  const CompressedNet head = compress_of_phases(
+      gated("a", "data") + filters_of("b", "ga", kTrain) + weighed + scores_of("fc", "ga"),
+      {{"ga", {0, 1, 2, 3}}, {"gw", {}}});
+  EXPECT_NE(find_layer(head.model, "w"), nullptr);
+  const CompressedNet net = compress_of_phases(
+      gated("a", "data") + scores_of("fc", "ga") + layer("drop", "Dropout", "fc", kTrain) +
+          "layer { name: 'silence' type: 'Silence' bottom: 'drop' include { phase: TRAIN } }",
+      {{"ga", {0, 3}}});
+  EXPECT_THAT(Net(net.model, NetOptions()).output_names(), ElementsAre("fc"));
+}
+
+TEST(CompressPhases, KeepsTheNameOfScores) {
+  const std::string target =
+      "layer { name: 't' type: 'Input' top: 't' input_param { shape { dim: 2 dim: 6 dim: 6 dim: 6 "
+      "} } }";
+  const CompressedNet net = compress_of_phases(target + gated("a", "data") + gated("b", "data") +
+                                                   layer("sum", "Eltwise", "ga gb") +
+                                                   layer("loss", "EuclideanLoss", "sum t"),
+                                               {{"ga", {0, 3}}, {"gb", {1}}});
+  EXPECT_THAT(Net(net.deploy, NetOptions()).output_names(), ElementsAre("sum"));
+}
+
 TEST(CompressPhases, SeesThatATotalOfZerosIsConstant) {
   const std::string begin = convolution("a", "data", 6) + bottleneck("ib", "a");
   const std::string total = layer("total", "Reduction", "ib", "reduction_param { axis: 1 }");

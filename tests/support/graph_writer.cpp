@@ -49,7 +49,7 @@ std::vector<Shape> GraphWriter::write(const std::string& type, const std::string
   std::string layer = "layer { name: '" + last_layer_ + "' type: '" + type + "'";
   for (const Stream& bottom : bottoms) layer += " bottom: '" + bottom.name + "'";
   for (const std::string& top : tops) layer += " top: '" + top + "'";
-  layer += (parameter.empty() ? "" : " " + parameter) + " }\n";
+  layer += (parameter.empty() ? "" : " " + parameter) + (rule_.empty() ? "" : " " + rule_) + " }\n";
   text_ += layer;
   return top_shapes(layer, bottoms);
 }
@@ -81,6 +81,17 @@ Stream GraphWriter::add_in_place(const std::string& type, const std::string& par
   name_for(type);
   write(type, parameter, {bottom}, {bottom.name});
   return bottom;
+}
+
+Stream GraphWriter::add_by_phase(const std::string& in_train, const std::string& in_test,
+                                 const Stream& bottom) {
+  const std::string top = name_for(in_train);
+  write(in_train, "include { phase: TRAIN }", {bottom}, {top});
+  name_for(in_test);
+  write(in_test, "include { phase: TEST }", {bottom}, {top});
+  may_overwrite_[bottom.name] = false;
+  may_overwrite_[top] = true;
+  return {top, bottom.shape};
 }
 
 bool GraphWriter::may_overwrite(const Stream& stream) const {

@@ -24,8 +24,14 @@ class GraphWriter {
               int tops = 1);
   /// A layer whose top is its bottom.
   Stream add_in_place(const std::string& type, const std::string& parameter, const Stream& bottom);
+  /// One layer in TRAIN and another in TEST, of these types, that make one blob.
+  Stream add_by_phase(const std::string& in_train, const std::string& in_test,
+                      const Stream& bottom);
   /// Whether a layer may work in place on the blob: nothing else reads it, or the memory it is in.
   bool may_overwrite(const Stream& stream) const;
+
+  /// The rule of all layers from now on, as "include { phase: TRAIN }".
+  void set_rule(const std::string& rule) { rule_ = rule; }
 
   const std::string& text() const { return text_; }
   /// The name of the layer written last.
@@ -39,6 +45,7 @@ class GraphWriter {
 
   std::string text_;
   std::string last_layer_;
+  std::string rule_;
   int layers_ = 0;
   std::map<std::string, bool> may_overwrite_;
 };

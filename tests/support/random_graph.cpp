@@ -54,6 +54,7 @@ class GraphDrawer {
     made_.push_back(x);
     if (!stays_open) open_.erase(open_.begin() + index);
     for (const Stream& made : draw_.chance(0.02)    ? Streams{weighed(x)}
+                              : draw_.chance(0.02)  ? Streams{by_phase(x)}
                               : x.shape.size() == 4 ? grow_map(x)
                               : x.shape.size() == 2 ? grow_vector(x)
                                                     : grow_other(x))
@@ -64,6 +65,13 @@ class GraphDrawer {
   Stream weighed(const Stream& x) {
     return draw_.apply(draw_.one_of<std::string>({"AbsVal", "Sigmoid", "ReLU"}), "loss_weight: 0.1",
                        {x});
+  }
+
+  Stream by_phase(const Stream& x) {
+    const auto type = [this] {
+      return draw_.one_of<std::string>({"ReLU", "TanH", "Sigmoid", "AbsVal", "ELU"});
+    };
+    return draw_.bottlenecks(draw_.writer().add_by_phase(type(), type(), x), 0.6);
   }
 
   Streams grow_map(const Stream& x) {
@@ -380,26 +388,22 @@ class GraphDrawer {
   }
 
   /// Layers that are in TRAIN alone, to a loss or an output of theirs.
-  void add_head_of_training(Stream x) {
-    const std::string train = "include { phase: TRAIN }";
-    const auto add = [&](const std::string& type, const std::string& parameter) {
-      x = draw_.writer().add(type, train + parameter, {x})[0];
-    };
-    if (draw_.chance(0.4)) add(draw_.one_of<std::string>({"ReLU", "Scale", "TanH"}), "");
-    if (draw_.chance(0.5)) add("InnerProduct", " inner_product_param { num_output: 4 }");
-    if (draw_.chance(0.3)) add("InformationBottleneck", "");
-    const std::string loss = " loss_weight: 0.1";
-    switch (draw_.below(4)) {
-      case 0:
-        return add("Reduction", loss + " reduction_param { operation: ASUM }");
-      case 1:
-        return add("AbsVal", loss);
-      case 2:
-        x = draw_.writer().add("EuclideanLoss", train, {x, draw_.writer().add_input(x.shape)})[0];
-        return;
-      default:
-        return;
-    }
+  void add_head_of_training(const Stream& x) {
+    draw_.writer().set_rule("include { phase: TRAIN }");
+    Stream y = draw_.chance(0.5) ? draw_.decorate(x) : draw_.neuron(x);
+    if (draw_.chance(0.4) && y.shape.size() % 2 == 0) y = residual_block(y);
+    if (draw_.chance(0.5)) y = draw_.bottleneck(draw_.decorate(draw_.inner_product(y, 4)));
+    const int loss = draw_.below(5);
+    if (loss == 0)
+      draw_.apply("Reduction", "loss_weight: 0.1 reduction_param { operation: ASUM }", {y});
+    if (loss == 1) y = weighed(y);
+    if (loss == 2) y = draw_.bottleneck(y);
+    draw_.writer().set_rule("");
+    if (loss < 3) return;
+    const Stream target = draw_.writer().add_input(y.shape);
+    draw_.writer().set_rule("include { phase: TRAIN }");
+    draw_.writer().add("EuclideanLoss", "", {y, target});
+    draw_.writer().set_rule("");
   }
 
   Stream join(const Stream& a, const Stream& b) {

@@ -23,7 +23,8 @@ NetParameter for_training(const NetParameter& model, InPlace in_place) {
   net.clear_layer();
   net.set_force_backward(true);
   std::map<std::string, std::string> names;
-  for (LayerParameter layer : model.layer()) {
+  const NetParameter form = training_form(model);
+  for (LayerParameter layer : form.layer()) {
     const bool is_in_place =
         layer.bottom_size() > 0 && layer.top_size() > 0 && layer.bottom(0) == layer.top(0);
     for (std::string& bottom : *layer.mutable_bottom())
@@ -32,7 +33,6 @@ NetParameter for_training(const NetParameter& model, InPlace in_place) {
       names[layer.top(0)] = layer.name();
       layer.set_top(0, layer.name());
     }
-    layer.clear_include();
     if (layer.type() == "Dropout") layer.mutable_dropout_param()->set_dropout_ratio(0);
     if (layer.type() == "BatchNorm") layer.mutable_batch_norm_param()->set_eps(0.1F);
     *net.add_layer() = layer;
