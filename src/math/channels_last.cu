@@ -74,7 +74,7 @@ class ChannelsLast : public ConvolutionKernel {
         weights_{channels_, of.window.channels, of.window.taps() / of.window.channels} {}
 
   std::size_t bytes() const {
-    return (maps_.values() + results_.values() + weights_.values()) * sizeof(float);
+    return (aligned(maps_) + aligned(results_) + aligned(weights_)) * sizeof(float);
   }
 
   void forward(const float* maps, const float* weights, const Epilogue& epilogue,
@@ -109,6 +109,12 @@ class ChannelsLast : public ConvolutionKernel {
   }
 
  private:
+  /// The values and what lies behind them, since cuDNN reads and writes several of them at once.
+  static std::size_t aligned(const Matrices& matrices) {
+    constexpr std::size_t kAlignment = 64;
+    return (matrices.values() + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
   struct Turned {
     float* maps;
     float* results;
@@ -117,7 +123,7 @@ class ChannelsLast : public ConvolutionKernel {
 
   Turned turned() const {
     auto* values = static_cast<float*>(outer_scratch_gpu(bytes()));
-    return {values, values + maps_.values(), values + maps_.values() + results_.values()};
+    return {values, values + aligned(maps_), values + aligned(maps_) + aligned(results_)};
   }
 
   std::unique_ptr<ConvolutionKernel> turned_;
