@@ -173,7 +173,9 @@ Algorithm first_of(const std::vector<Result>& results, const char* what) {
   for (const Result& result : results) {
     if (result.status != CUDNN_STATUS_SUCCESS || result.memory > gpu_math().workspace) continue;
     if (gpu_math().deterministic && result.determinism != CUDNN_DETERMINISTIC) continue;
-    return {static_cast<int>(result.algo), result.memory, result.mathType};
+    // Of CUDNN_DEFAULT_MATH, which results name too, TF32 is a part.
+    return {static_cast<int>(result.algo), result.memory,
+            gpu_math().tf32 ? result.mathType : CUDNN_FMA_MATH};
   }
   fail("GPU: cuDNN has no ", what, " of this shape within ", gpu_math().workspace,
        " bytes of workspace");
@@ -185,7 +187,9 @@ Algorithm choose(const char* what, const List& list) {
   constexpr int kMost = 16;
   std::vector<Result> results(kMost);
   int count = 0;
-  check_cudnn(list(kMost, &count, results.data()), what);
+  const cudnnStatus_t status = list(kMost, &count, results.data());
+  cudaGetLastError();  // of a trial that failed
+  check_cudnn(status, what);
   results.resize(count);
   return first_of(results, what);
 }
@@ -370,6 +374,8 @@ double seconds_of(const std::function<void()>& work) try {
   gpu_runtime()->synchronize();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 } catch (const Error&) {
+  gpu_runtime()->synchronize();  // throws where nothing works any more
+  cudaGetLastError();
   return HUGE_VAL;
 }
 
