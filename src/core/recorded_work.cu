@@ -1,5 +1,7 @@
 #include "core/recorded_work.h"
 
+#include <glog/logging.h>
+
 #include "core/cuda.h"
 
 namespace vibnet {
@@ -20,7 +22,8 @@ void RecordedWork::run(const std::vector<std::uint64_t>& what_for,
   if (executable_ != nullptr && what_for == what_for_ && uses_.repeat()) return launch();
   const cudaGraph_t graph = record(work);
   if (graph == nullptr) {
-    ++failures_;
+    LOG_IF(WARNING, ++failures_ == kMostFailures)
+        << "no CUDA graph can be made of a pass, which is slower without: " << why_not_;
     return work();
   }
   failures_ = 0;
@@ -41,13 +44,22 @@ cudaGraph_t RecordedWork::record(const std::function<void()>& work) {
   bool is_recorded = true;
   try {
     uses_.record(work);
-  } catch (const Error&) {
+  } catch (const Error& error) {
     is_recorded = false;  // what is wrong in earnest is wrong again when the work is done
+    why_not_ = error.what();
+  } catch (...) {
+    end_recording(false);
+    throw;
   }
+  return end_recording(is_recorded);
+}
+
+cudaGraph_t RecordedWork::end_recording(bool is_recorded) {
   cudaGraph_t graph = nullptr;
   const cudaError_t status = cudaStreamEndCapture(cudaStreamPerThread, &graph);
   cudaGetLastError();
   if (is_recorded && status == cudaSuccess) return graph;
+  if (is_recorded) why_not_ = cudaGetErrorString(status);
   if (graph != nullptr) cudaGraphDestroy(graph);
   return nullptr;
 }
