@@ -3,12 +3,25 @@
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 
+#include <string>
+
+#include "core/gpu_runtime.h"
 #include "vibnet/error.h"
 
 namespace vibnet {
 
+/// `asked`: see GpuOutOfMemory.
+[[noreturn]] inline void fail_out_of_memory(const std::string& asked) {
+  cudaGetLastError();
+  std::size_t free = 0;
+  std::size_t total = 0;
+  cudaMemGetInfo(&free, &total);
+  throw GpuOutOfMemory(asked, free, total);
+}
+
 /// Throws Error with CUDA's own words when a call failed.
 inline void check_cuda(cudaError_t status, const char* call) {
+  if (status == cudaErrorMemoryAllocation) fail_out_of_memory(std::string("bytes for ") + call);
   if (status != cudaSuccess) fail("GPU: ", call, ": ", cudaGetErrorString(status));
 }
 
@@ -16,6 +29,7 @@ inline void check_cuda(cudaError_t status, const char* call) {
 inline void check_launch(const char* kernel) { check_cuda(cudaGetLastError(), kernel); }
 
 inline void check_cublas(cublasStatus_t status, const char* call) {
+  if (status == CUBLAS_STATUS_ALLOC_FAILED) fail_out_of_memory(std::string("bytes for ") + call);
   if (status != CUBLAS_STATUS_SUCCESS) fail("GPU: ", call, ": ", cublasGetStatusString(status));
 }
 

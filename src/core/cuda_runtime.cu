@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "core/cuda.h"
@@ -46,25 +48,13 @@ class CudaRuntime : public GpuRuntime {
   void* allocate(std::size_t bytes) override {
     release_the_rest();
     void* pointer = nullptr;
-    const cudaError_t status = cudaMalloc(&pointer, bytes);
-    if (status == cudaErrorMemoryAllocation) {
-      cudaGetLastError();
-      std::size_t free = 0;
-      std::size_t total = 0;
-      cudaMemGetInfo(&free, &total);
-      throw GpuOutOfMemory(bytes, free, total);
-    }
+    const cudaError_t status = cudaMalloc(&pointer, std::max<std::size_t>(bytes, 1));
+    if (status == cudaErrorMemoryAllocation) fail_out_of_memory(std::to_string(bytes) + " bytes");
     check_cuda(status, "cudaMalloc");
     return pointer;
   }
 
-  // Any other failure means the process is ending or lost the device: nothing is left to be done.
-  void release(void* pointer) override {
-    if (cudaFree(pointer) != cudaErrorStreamCaptureUnsupported) return;
-    cudaGetLastError();
-    const std::lock_guard<std::mutex> lock(mutex_);
-    unreleased_.push_back(pointer);
-  }
+  void release(void* pointer) override { release({pointer, cudaFree}); }
 
   void* allocate_pinned(std::size_t bytes) override {
     void* pointer = nullptr;
@@ -72,19 +62,23 @@ class CudaRuntime : public GpuRuntime {
     cudaGetLastError();
     return nullptr;
   }
-  void release_pinned(void* pointer) override { cudaFreeHost(pointer); }
+  void release_pinned(void* pointer) override { release({pointer, cudaFreeHost}); }
 
   void fill_zero(void* pointer, std::size_t bytes) override {
+    if (bytes == 0) return;
     check_cuda(cudaMemsetAsync(pointer, 0, bytes, cudaStreamPerThread), "cudaMemset");
   }
   void copy_to_device(void* device, const void* host, std::size_t bytes) override {
+    if (bytes == 0) return;
     check_cuda(cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice), "copy to the device");
     synchronize();  // where memory is not pinned, cudaMemcpy returns before all is there
   }
   void copy_to_host(void* host, const void* device, std::size_t bytes) override {
+    if (bytes == 0) return;
     check_cuda(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost), "copy to the host");
   }
   void copy_on_device(void* to, const void* from, std::size_t bytes) override {
+    if (bytes == 0) return;
     check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cudaStreamPerThread),
                "copy on the device");
   }
@@ -107,6 +101,11 @@ class CudaRuntime : public GpuRuntime {
   }
 
  private:
+  struct Memory {
+    void* pointer;
+    cudaError_t (*free)(void*);
+  };
+
   static int attribute(cudaDeviceAttr attribute, int index) {
     int value = 0;
     check_cuda(cudaDeviceGetAttribute(&value, attribute, index), "cudaDeviceGetAttribute");
@@ -117,18 +116,30 @@ class CudaRuntime : public GpuRuntime {
     cudaGetLastError();
     return status;
   }
+  /// What CUDA says to calls that it refuses to a thread that records.
+  static bool is_refused(cudaError_t status) {
+    return status == cudaErrorStreamCaptureUnsupported ||
+           status == cudaErrorStreamCaptureInvalidated || status == cudaErrorStreamCaptureImplicit;
+  }
+  // Any other failure means the process is ending or lost the device: nothing is left to be done.
+  void release(const Memory& memory) {
+    if (!is_refused(memory.free(memory.pointer))) return;
+    cudaGetLastError();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    unreleased_.push_back(memory);
+  }
   void release_the_rest() {
-    std::vector<void*> pointers;
+    std::vector<Memory> memories;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      pointers.swap(unreleased_);
+      memories.swap(unreleased_);
     }
-    for (void* pointer : pointers) release(pointer);
+    for (const Memory& memory : memories) release(memory);
   }
 
   std::mutex mutex_;
-  /// What a thread has tried to release while it was recording, which CUDA refuses.
-  std::vector<void*> unreleased_;
+  /// What a thread has tried to release while it was recording.
+  std::vector<Memory> unreleased_;
 };
 
 CudaRuntime cuda_runtime;

@@ -16,10 +16,9 @@ thread_local Device current;
 
 }  // namespace
 
-GpuOutOfMemory::GpuOutOfMemory(std::size_t asked, std::size_t free, std::size_t total)
-    : Error("the GPU is out of memory: " + std::to_string(asked) + " bytes were asked for and " +
-            std::to_string(free) + " of " + std::to_string(total) + " are free"),
-      asked_(asked),
+GpuOutOfMemory::GpuOutOfMemory(const std::string& asked, std::size_t free, std::size_t total)
+    : Error("the GPU is out of memory: " + asked + " were asked for and " + std::to_string(free) +
+            " of " + std::to_string(total) + " are free"),
       free_(free) {}
 
 GpuRuntime* gpu_runtime() { return registered_runtime(); }

@@ -8,15 +8,15 @@
 
 namespace vibnet {
 
-/// What allocate() throws when the device's memory is full.
+/// What allocate() throws when the device's memory is full, and so do the calls that take some
+/// themselves.
 class GpuOutOfMemory : public Error {
  public:
-  GpuOutOfMemory(std::size_t asked, std::size_t free, std::size_t total);
-  std::size_t asked() const { return asked_; }
+  /// `asked`: the bytes asked for, in words.
+  GpuOutOfMemory(const std::string& asked, std::size_t free, std::size_t total);
   std::size_t free() const { return free_; }
 
  private:
-  std::size_t asked_;
   std::size_t free_;
 };
 

@@ -3,9 +3,11 @@
 
 #include <string>
 
+#include "core/gpu_runtime.h"
 #include "support/error_of.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
+#include "vibnet/synced_memory.h"
 
 namespace vibnet {
 namespace {
@@ -29,6 +31,18 @@ TEST(GpuMemory, WhatDoesNotFitNamesTheLayerAndABatchThatWould) {
                          "^layer 'relu[0-9]+' \\(ReLU\\): the GPU is out of memory: 2000000000 "
                          "bytes were asked for and [0-9]+ of [0-9]+ are free; the batch is 1000, "
                          "and one of [0-9]+ would fit$"));
+}
+
+TEST(GpuMemory, OfNoBytesHasAPlace) {
+  if (gpu_count() == 0) GTEST_SKIP() << "no GPU here";
+  use_device({DeviceType::GPU, 0});
+  SyncedMemory none(0);
+  const void* place = none.mutable_gpu_data();
+  EXPECT_NE(place, nullptr);
+  EXPECT_EQ(none.cpu_data(), none.cpu_data());
+  none.clear();
+  EXPECT_EQ(none.gpu_data(), place);
+  EXPECT_EQ(error_of([] { gpu_runtime()->synchronize(); }), "");
 }
 
 }  // namespace
