@@ -8,7 +8,7 @@
 
 namespace vibnet {
 
-void Batch::copy_to(const Blobs& top) {
+void Batch::copy_to(const Blobs& top, const Device& device) {
   if (raw.is_empty()) {
     top[0]->reshape_like(data);
     top[0]->copy_data(data);
@@ -19,7 +19,7 @@ void Batch::copy_to(const Blobs& top) {
     top[1]->reshape_like(labels);
     top[1]->copy_data(labels);
   }
-  if (thread_uses_gpu()) gpu_runtime()->set_mark(&is_read);
+  if (device.type == DeviceType::GPU) gpu_runtime()->set_mark(&is_read);
 }
 
 Prefetcher::Prefetcher(Read read, int depth, const Device& device)

@@ -28,8 +28,9 @@ struct Batch {
   /// Where a GPU is done with reading it.
   std::shared_ptr<void> is_read;
 
-  /// Shapes and fills the tops: the data, and the labels if there is a second one.
-  void copy_to(const Blobs& top);
+  /// Shapes and fills the tops, which a net on this device reads: the data, and the labels if there
+  /// is a second one.
+  void copy_to(const Blobs& top, const Device& device);
 };
 
 /// Reads batches ahead in a thread of its own, to the device: after batch i is taken, i + 1 and on.

@@ -82,7 +82,7 @@ void RecordLayer::read(std::int64_t index, Batch* batch) {
 
 void RecordLayer::forward(const Blobs& /*bottom*/, const Blobs& top) try {
   prefetcher_->take(context_.batch(), &batch_);
-  batch_.copy_to(top);
+  batch_.copy_to(top, context_.device);
 } catch (const GpuOutOfMemory&) {
   throw;  // the net says more of it
 } catch (const Error& error) {

@@ -45,7 +45,7 @@ class WindowDataLayer : public DatasetLayer {
 
   void forward(const Blobs& /*bottom*/, const Blobs& top) override try {
     prefetcher_->take(context_.batch(), &batch_);
-    batch_.copy_to(top);
+    batch_.copy_to(top, context_.device);
   } catch (const GpuOutOfMemory&) {
     throw;  // the net says more of it
   } catch (const Error& error) {

@@ -182,13 +182,14 @@ TEST_F(GpuSolverTest, ALossThatIsNotFiniteEndsTheRunAtMostAnIterationLater) {
   EXPECT_NE(error.find("iteration 2: the loss is "), std::string::npos) << error;
 }
 
-/// Counts the times that this thread waits for its GPU, and those that it has memory zeroed.
+/// Counts the times that this thread waits for its GPU, has memory zeroed and sets a mark.
 class CountingRuntime : public GpuRuntime {
  public:
   CountingRuntime() : counted_(gpu_runtime()) { register_gpu_runtime(this); }
   ~CountingRuntime() override { register_gpu_runtime(counted_); }
   int waits() const { return waits_; }
   int fills() const { return fills_; }
+  int marks() const { return marks_; }
 
   int device_count() override { return counted_->device_count(); }
   std::string why_none() override { return counted_->why_none(); }
@@ -213,7 +214,10 @@ class CountingRuntime : public GpuRuntime {
   void copy_on_device(void* to, const void* from, std::size_t bytes) override {
     counted_->copy_on_device(to, from, bytes);
   }
-  void set_mark(std::shared_ptr<void>* mark) override { counted_->set_mark(mark); }
+  void set_mark(std::shared_ptr<void>* mark) override {
+    marks_ += std::this_thread::get_id() == thread_;
+    counted_->set_mark(mark);
+  }
   void wait_for(const void* mark) override { counted_->wait_for(mark); }
   void synchronize() override {
     count();
@@ -227,6 +231,7 @@ class CountingRuntime : public GpuRuntime {
   std::thread::id thread_ = std::this_thread::get_id();
   int waits_ = 0;
   int fills_ = 0;
+  int marks_ = 0;
 };
 
 /// The host has a memory zeroed in each pass that it runs: Crop's backward asks for it.
@@ -289,6 +294,16 @@ TEST_F(GpuSolverTest, NetsThatSteeringMakesOnTheCpuLeaveTheThreadItsGpu) {
   Solver solver(parameter("type: 'SGD' kl_cost: FLOPS iter_size: 4"), "solver", kGpu);
   solver.step(2);
   EXPECT_TRUE(thread_uses_gpu());
+}
+
+/// Behind each batch, and behind the loss.
+TEST_F(GpuSolverTest, SaysWhereABatchIsReadThoughTheThreadMadeANetOnTheCpu) {
+  Solver gpu(parameter("type: 'SGD' iter_size: 2"), "solver", kGpu);
+  const Solver cpu(parameter("type: 'SGD'"), "solver", Device());
+  EXPECT_FALSE(thread_uses_gpu());
+  const CountingRuntime runtime;
+  gpu.step(1);
+  EXPECT_EQ(runtime.marks(), 3);
 }
 
 TEST_F(GpuSolverTest, GoesOnWithACompactedNet) {
