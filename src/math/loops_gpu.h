@@ -53,10 +53,6 @@ constexpr int kMostSumThreads = 512;
 constexpr int kValuesOfPart = 8192;
 constexpr int kMostParts = 1024;
 
-/// The sums of the parts of rows, on their way from one kernel to the next: one for all, since a
-/// device works for one thread.
-static __device__ Sums sums_of_parts[kMostParts];
-
 /// A block for each part of each row.
 template <typename OfThread, typename Finish>
 __global__ void __launch_bounds__(kMostSumThreads)
@@ -74,10 +70,12 @@ __global__ void __launch_bounds__(kMostSumThreads)
 }
 
 struct KeepSumOfPart {
+  Sums* sums_of_parts;
   __device__ void operator()(int block, const Sums& sum) const { sums_of_parts[block] = sum; }
 };
 
 struct SumParts {
+  const Sums* sums_of_parts;
   int parts;
   __device__ Sums operator()(int row, int thread, int threads) const {
     Sums sums{};
@@ -104,8 +102,9 @@ void sum_by_threads_gpu(int rows, int size, const OfThread& of_thread, const Fin
   if (rows == 0) return;
   const int parts = std::max(1, std::min(size / kValuesOfPart, kMostParts / rows));
   if (parts == 1) return launch_sums(rows, 1, size, of_thread, finish);
-  launch_sums(rows, parts, size, of_thread, KeepSumOfPart{});
-  launch_sums(rows, 1, parts, SumParts{parts}, finish);
+  auto* sums_of_parts = static_cast<Sums*>(sums_gpu(kMostParts * sizeof(Sums)));
+  launch_sums(rows, parts, size, of_thread, KeepSumOfPart{sums_of_parts});
+  launch_sums(rows, 1, parts, SumParts{sums_of_parts, parts}, finish);
 }
 
 template <typename Value>

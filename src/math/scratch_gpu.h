@@ -12,6 +12,9 @@ void* scratch_gpu(std::size_t bytes);
 void* outer_scratch_gpu(std::size_t bytes);
 void free_outer_scratch_gpu();
 
+/// More of it, for the sums that one kernel leaves to the next.
+void* sums_gpu(std::size_t bytes);
+
 /// Counters of the calling thread's stream, which are 0 between its kernels: who counts sees to it.
 constexpr int kCounters = 1024;
 unsigned* counters_gpu();
