@@ -138,8 +138,8 @@ Blobs bottoms_of(LayerFixture* fixture) {
   return bottoms;
 }
 
-Context context_of(Phase phase, DeviceType device) {
-  Context context = training_context({device, 0});
+Context context_of(Phase phase, DeviceType device, int index = 0) {
+  Context context = training_context({device, index});
   context.phase = phase;
   return context;
 }
@@ -155,8 +155,8 @@ struct Result {
   }
 };
 
-Result run(const GradientCase& one, Phase phase, DeviceType device) {
-  LayerFixture fixture(one.prototxt, one.bottoms, one.tops, context_of(phase, device));
+Result run(const GradientCase& one, Phase phase, DeviceType device, int index = 0) {
+  LayerFixture fixture(one.prototxt, one.bottoms, one.tops, context_of(phase, device, index));
   if (one.prepare) one.prepare(&fixture);
   Layer& layer = fixture.layer();
   fixture.forward();
@@ -200,6 +200,15 @@ class Gpu : public testing::Test {
   }
 };
 
+bool is_convolution(const GradientCase& one) {
+  return type_of(one).find("onvolution") != std::string::npos;
+}
+
+/// A clock may choose convolutions that round otherwise, by Winograd or Fourier.
+float tolerance_of(const GradientCase& one) {
+  return is_convolution(one) && !gpu_math().deterministic ? 1e-4f : kNear;
+}
+
 void expect_the_cpus_results(const GradientCase& one) {
   for (const Phase phase : {TRAIN, TEST}) {
     SCOPED_TRACE(Phase_Name(phase));
@@ -207,7 +216,7 @@ void expect_the_cpus_results(const GradientCase& one) {
     const Result gpu = run(one, phase, DeviceType::GPU);
     ASSERT_EQ(cpu.names, gpu.names);
     for (std::size_t i = 0; i < cpu.names.size(); ++i)
-      expect_near(cpu.values[i], gpu.values[i], cpu.names[i]);
+      expect_near(cpu.values[i], gpu.values[i], cpu.names[i], tolerance_of(one));
   }
 }
 
@@ -225,16 +234,35 @@ TEST_F(Gpu, ComputesWhatTheCpuComputes) {
 TEST_F(Gpu, ConvolutionsComputeTheSameWithChannelsLast) {
   setenv("VIBNET_CONVOLUTION", "channels_last", 1);
   for_each_case([&](const GradientCase& one) {
-    const std::string type = type_of(one);
-    if (type.find("onvolution") != std::string::npos) expect_the_cpus_results(one);
+    if (is_convolution(one)) expect_the_cpus_results(one);
   });
   unsetenv("VIBNET_CONVOLUTION");
 }
 
+TEST_F(Gpu, DeterministicConvolutionsAreNearer) {
+  gpu_math().deterministic = true;
+  for_each_case([&](const GradientCase& one) {
+    if (is_convolution(one)) expect_the_cpus_results(one);
+  });
+  gpu_math().deterministic = false;
+}
+
 TEST_F(Gpu, TwoRunsAreEqualBitForBit) {
+  gpu_math().deterministic = true;
   for_each_case([](const GradientCase& one) {
     EXPECT_EQ(run(one, TRAIN, DeviceType::GPU).values, run(one, TRAIN, DeviceType::GPU).values);
   });
+  gpu_math().deterministic = false;
+}
+
+TEST_F(Gpu, ASecondOneComputesTheSameInOneThread) {
+  if (gpu_count() == 1) GTEST_SKIP() << "one GPU here";
+  gpu_math().deterministic = true;
+  for_each_case([](const GradientCase& one) {
+    const Result first = run(one, TRAIN, DeviceType::GPU, 0);
+    EXPECT_EQ(first.values, run(one, TRAIN, DeviceType::GPU, 1).values);
+  });
+  gpu_math().deterministic = false;
 }
 
 TEST_F(Gpu, WorksInPlaceAsApart) {

@@ -16,14 +16,16 @@ inline std::vector<float> values_of(const float* values, const Blob& blob) {
   return {values, values + blob.count()};
 }
 
-/// To 1e-5 of the largest value, or of 1.
+constexpr float kNear = 1e-5f;
+
+/// To `tolerance` of the largest value, or of 1.
 inline void expect_near(const std::vector<float>& expected, const std::vector<float>& found,
-                        const std::string& what) {
+                        const std::string& what, float tolerance = kNear) {
   ASSERT_EQ(expected.size(), found.size()) << what;
   float largest = 1;
   for (const float value : expected) largest = std::max(largest, std::fabs(value));
   for (std::size_t i = 0; i < expected.size(); ++i)
-    ASSERT_NEAR(expected[i], found[i], 1e-5f * largest) << what << ", value " << i;
+    ASSERT_NEAR(expected[i], found[i], tolerance * largest) << what << ", value " << i;
 }
 
 }  // namespace vibnet
