@@ -1,5 +1,6 @@
 #include "data/raw_batch.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace vibnet {
@@ -34,12 +35,15 @@ void RawBatch::put(int i, const Datum& datum, const Placement& placement, const 
   used_ += size;
 }
 
-/// Behind what is there, where a float may begin. Grows as if the samples left were of this size.
+/// Behind what is there, where a float may begin. Grows as if the samples left were of this size,
+/// and by half at least: to give memory back stops a GPU.
 unsigned char* RawBatch::room_for(std::size_t size, int samples_left) {
   constexpr std::size_t kAlignment = alignof(float);
   used_ = (used_ + kAlignment - 1) / kAlignment * kAlignment;
   if (bytes_ == nullptr || used_ + size > bytes_->bytes()) {
-    auto grown = std::make_unique<SyncedMemory>(used_ + samples_left * (size + kAlignment));
+    const std::size_t half_more = bytes_ == nullptr ? 0 : bytes_->bytes() + bytes_->bytes() / 2;
+    auto grown = std::make_unique<SyncedMemory>(
+        std::max(half_more, used_ + samples_left * (size + kAlignment)));
     if (used_ > 0) std::memcpy(grown->mutable_cpu_data(), bytes_->cpu_data(), used_);
     bytes_ = std::move(grown);
   }
