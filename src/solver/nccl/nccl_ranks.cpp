@@ -1,8 +1,11 @@
 #include <cuda_runtime.h>
+#include <errno.h>
 #include <nccl.h>
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
+#include <iostream>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -18,6 +21,8 @@ using Clock = std::chrono::steady_clock;
 
 /// How often the others are looked for.
 constexpr auto kPeriod = 200ms;
+/// How long the process has to end by itself once one has ended.
+constexpr auto kTimeToEnd = 5s;
 
 void check(cudaError_t status, const char* call) {
   if (status != cudaSuccess) fail("GPU: ", call, ": ", cudaGetErrorString(status));
@@ -29,7 +34,8 @@ void check(ncclResult_t status, const char* call) {
 
 /// Ranks that sum on their GPUs, on a stream of its own; the rest they do as before. A kernel that
 /// waits for a rank that has ended waits for ever, and who waits for the kernel does too: so a
-/// thread looks whether all are there, and if not, ends what NCCL has begun.
+/// thread looks whether all are there, and if not, ends what NCCL has begun. Calls of CUDA's and
+/// NCCL's that wait meanwhile may go on to do so: then the process ends from that thread.
 class NcclRanks : public Communicator {
  public:
   explicit NcclRanks(Communicator* ranks) : ranks_(ranks) {
@@ -100,13 +106,13 @@ class NcclRanks : public Communicator {
   }
 
   void watch() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    while (!ends_.wait_for(lock, kPeriod, [this] { return is_ending_; })) try {
+    std::unique_lock<std::mutex> watch(end_mutex_);
+    while (!ends_.wait_for(watch, kPeriod, [this] { return is_ending_; })) try {
         check_others();
-        ncclResult_t status = ncclSuccess;
-        check(ncclCommGetAsyncError(sums_, &status), "ncclCommGetAsyncError");
-        if (status != ncclInProgress) check(status, "a sum over ranks");
+        check_sums();
       } catch (const Error& error) {
+        end_in_time(error.what());
+        const std::lock_guard<std::mutex> lock(mutex_);
         failure_ = error.what();
         ncclCommAbort(sums_);
         sums_ = nullptr;
@@ -114,9 +120,26 @@ class NcclRanks : public Communicator {
       }
   }
 
+  /// Unless the other thread is in begin(), which finds its errors itself.
+  void check_sums() {
+    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    if (!lock) return;
+    ncclResult_t status = ncclSuccess;
+    check(ncclCommGetAsyncError(sums_, &status), "ncclCommGetAsyncError");
+    if (status != ncclInProgress) check(status, "a sum over ranks");
+  }
+
+  static void end_in_time(const std::string& failure) {
+    std::thread([failure] {
+      std::this_thread::sleep_for(kTimeToEnd);
+      std::cerr << program_invocation_short_name << ": " << failure << std::endl;
+      std::_Exit(1);
+    }).detach();
+  }
+
   void end_watch() {
     {
-      const std::lock_guard<std::mutex> lock(mutex_);
+      const std::lock_guard<std::mutex> lock(end_mutex_);
       is_ending_ = true;
     }
     ends_.notify_all();
@@ -127,9 +150,11 @@ class NcclRanks : public Communicator {
   cudaStream_t stream_ = nullptr;
   cudaEvent_t event_ = nullptr;
   /// What follows is the watcher's too.
-  std::mutex mutex_;
+  std::mutex end_mutex_;
   std::condition_variable ends_;
   bool is_ending_ = false;
+  /// Held while NCCL is called.
+  std::mutex mutex_;
   /// What the watcher has found.
   std::string failure_;
   ncclComm_t sums_ = nullptr;
