@@ -1,5 +1,6 @@
 #include "solver/passes.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -16,7 +17,8 @@
 namespace vibnet {
 namespace {
 
-constexpr int kTerms = 32;
+constexpr int kWarp = 32;
+constexpr int kTerms = kWarp;
 
 /// Parts of the objective: the sum of some values on the device, times a weight.
 struct Terms {
@@ -28,17 +30,26 @@ struct Terms {
   bool is_kl[kTerms] = {};
 };
 
-/// A warp, with a lane for each term. The first terms of an iteration's first pass begin its loss.
-__global__ void add_terms(Terms terms, bool are_first, const Step* step, double* loss) {
-  const int lane = threadIdx.x;
-  const bool begins = are_first && step->pass == 0;
-  double sum = 0;
-  if (lane < terms.count) {
-    const double weight = terms.weights[lane] * (terms.is_kl[lane] ? step->kl_weight : 1);
-    for (int i = 0; i < terms.sizes[lane]; ++i) sum += weight * terms.values[lane][i];
-  }
-  for (int distance = kTerms / 2; distance > 0; distance /= 2)
+/// For the warp's first lane.
+__device__ double sum_over_warp(double sum) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2)
     sum += __shfl_down_sync(0xffffffffu, sum, distance);
+  return sum;
+}
+
+/// A warp for each term. The first terms of an iteration's first pass begin its loss.
+__global__ void add_terms(Terms terms, bool are_first, const Step* step, double* loss) {
+  __shared__ double sums[kTerms];
+  const int term = static_cast<int>(threadIdx.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  double sum = 0;
+  for (int i = lane; i < terms.sizes[term]; i += kWarp) sum += terms.values[term][i];
+  sum = sum_over_warp(sum);
+  if (lane == 0) sums[term] = sum * terms.weights[term] * (terms.is_kl[term] ? step->kl_weight : 1);
+  __syncthreads();
+  if (term > 0) return;
+  sum = sum_over_warp(lane < terms.count ? sums[lane] : 0);
+  const bool begins = are_first && step->pass == 0;
   if (lane == 0) *loss = begins ? sum : *loss + sum;
 }
 
@@ -152,9 +163,9 @@ class PassesGPU : public Passes {
       add(loss.blob->gpu_data(), loss.blob->count(), loss.weight, false);
     for (GateLayer* gate : net_->gates()) add(gate->kl_on_gpu(), 1, gate->own_gamma(), true);
     for (const Terms& terms : all) {
-      add_terms<<<1, kTerms>>>(terms, &terms == all.data(),
-                               static_cast<const Step*>(step_.gpu_data()),
-                               static_cast<double*>(sum_.mutable_gpu_data()));
+      add_terms<<<1, std::max(1, terms.count) * kWarp>>>(
+          terms, &terms == all.data(), static_cast<const Step*>(step_.gpu_data()),
+          static_cast<double*>(sum_.mutable_gpu_data()));
       check_launch("add_terms");
     }
   }
