@@ -39,7 +39,13 @@ bool MemoryUses::repeat() const {
   return true;
 }
 
-void MemoryUses::note_gpu(SyncedMemory* memory, bool writes) {
+void MemoryUses::undo() {
+  is_on_gpu_alone_ = false;
+  for (const Use& use : uses_)
+    if (use.was_clear) use.memory->clear();
+}
+
+void MemoryUses::note_gpu(SyncedMemory* memory, const void* place, bool was_clear, bool writes) {
   if (recording == nullptr) return;
   auto& uses = recording->uses_;
   const auto use =
@@ -47,13 +53,23 @@ void MemoryUses::note_gpu(SyncedMemory* memory, bool writes) {
   if (use != uses.end())
     use->writes = use->writes || writes;
   else
-    uses.push_back({memory, writes, memory->is_clear()});
+    uses.push_back({memory, place, writes, was_clear});
 }
 
 void MemoryUses::note_cpu() {
   if (recording != nullptr) recording->is_on_gpu_alone_ = false;
 }
 
-void MemoryUses::note_change() { ++changes; }
+void MemoryUses::note_allocation() { ++changes; }
+
+/// Whose memory it was may be no more.
+void MemoryUses::note_release(const void* place) {
+  ++changes;
+  if (recording == nullptr) return;
+  auto& uses = recording->uses_;
+  uses.erase(
+      std::remove_if(uses.begin(), uses.end(), [=](const Use& use) { return use.place == place; }),
+      uses.end());
+}
 
 }  // namespace vibnet

@@ -18,16 +18,20 @@ class MemoryUses {
   /// nothing, where the work has to be recorded anew: where GPU memory has come or gone since, a
   /// memory was cleared that was not then, or the work asked for anything on the host.
   bool repeat() const;
+  /// For work that was recorded and will not be done: what was clear before it is so again.
+  void undo();
 
   /// What SyncedMemory tells whoever records in this thread.
-  static void note_gpu(SyncedMemory* memory, bool writes);
+  static void note_gpu(SyncedMemory* memory, const void* place, bool was_clear, bool writes);
   static void note_cpu();
-  /// What it tells everyone: GPU memory has come or gone.
-  static void note_change();
+  /// What it tells everyone.
+  static void note_allocation();
+  static void note_release(const void* place);
 
  private:
   struct Use {
     SyncedMemory* memory;
+    const void* place;
     bool writes;
     bool was_clear;
   };

@@ -61,6 +61,7 @@ cudaGraph_t RecordedWork::end_recording(bool is_recorded) {
   if (is_recorded && status == cudaSuccess) return graph;
   if (is_recorded) why_not_ = cudaGetErrorString(status);
   if (graph != nullptr) cudaGraphDestroy(graph);
+  uses_.undo();
   return nullptr;
 }
 

@@ -72,10 +72,10 @@ std::shared_ptr<void> allocate_on_cpu(std::size_t bytes) {
 std::shared_ptr<void> allocate_on_gpu(std::size_t bytes) {
   void* pointer = gpu_runtime()->allocate(bytes);
   count_allocated(bytes);
-  MemoryUses::note_change();
+  MemoryUses::note_allocation();
   return {pointer, [bytes](void* p) {
             gpu_runtime()->release(p);
-            MemoryUses::note_change();
+            MemoryUses::note_release(p);
             current_bytes -= bytes;
           }};
 }
@@ -134,14 +134,16 @@ void* SyncedMemory::overwritten_cpu_data() {
 }
 
 const void* SyncedMemory::gpu_data() {
-  MemoryUses::note_gpu(this, false);
+  const bool was_clear = is_clear();
   to_gpu();
+  MemoryUses::note_gpu(this, gpu_.get(), was_clear, false);
   return gpu_.get();
 }
 
 void* SyncedMemory::mutable_gpu_data() {
-  MemoryUses::note_gpu(this, true);
+  const bool was_clear = is_clear();
   to_gpu();
+  MemoryUses::note_gpu(this, gpu_.get(), was_clear, true);
   head_ = Head::AT_GPU;
   stamp_ = next_stamp();
   return gpu_.get();

@@ -1,9 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 #include "core/gpu_runtime.h"
+#include "core/memory_uses.h"
 #include "support/error_of.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
@@ -43,6 +45,30 @@ TEST(GpuMemory, OfNoBytesHasAPlace) {
   none.clear();
   EXPECT_EQ(none.gpu_data(), place);
   EXPECT_EQ(error_of([] { gpu_runtime()->synchronize(); }), "");
+}
+
+/// As where a recording fails: the zeros that were recorded have not been written.
+TEST(GpuMemory, IsClearAgainWhereItsUseIsUndone) {
+  if (gpu_count() == 0) GTEST_SKIP() << "no GPU here";
+  use_device({DeviceType::GPU, 0});
+  SyncedMemory cleared(8);
+  SyncedMemory kept(8);
+  cleared.gpu_data();
+  kept.gpu_data();
+  cleared.clear();
+  auto gone = std::make_unique<SyncedMemory>(8);
+  MemoryUses uses;
+  uses.record([&] {
+    gone->gpu_data();
+    cleared.mutable_gpu_data();
+    kept.mutable_gpu_data();
+    gone.reset();
+  });
+  EXPECT_FALSE(cleared.is_clear());
+  uses.undo();
+  EXPECT_TRUE(cleared.is_clear());
+  EXPECT_FALSE(kept.is_clear());
+  EXPECT_FALSE(uses.repeat());
 }
 
 }  // namespace
