@@ -1,12 +1,14 @@
 // Times a net in one process, for run.py: prints one JSON object.
 //
-//   step_time train|infer NET.prototxt WEIGHTS.caffemodel SECONDS DATA SCORES
+//   step_time [DEVICE] train|infer NET.prototxt WEIGHTS.caffemodel SECONDS DATA SCORES
 //   step_time gemm
 //   step_time copy
 //
+// DEVICE is --device gpu, or --device gpu --tf32; without it, the CPU works.
 // DATA holds the float32 values of the net's inputs, one input after another; SCORES gets those of
 // its first output. A pass is all of a step: the inputs copied in, then forward, backward and
-// update, or forward and the scores copied out.
+// update, or forward and the scores copied out. A GPU may end a training step in the time of the
+// next, so there the mean says more than the least.
 
 #include <cblas.h>
 
@@ -24,6 +26,7 @@
 
 #include "process_memory.h"
 #include "vibnet/blob.h"
+#include "vibnet/device.h"
 #include "vibnet/error.h"
 #include "vibnet/net.h"
 #include "vibnet/proto_io.h"
@@ -118,11 +121,12 @@ class Losses : public vibnet::SolverObserver {
   std::vector<double> values;
 };
 
-Result train(const std::vector<std::string>& arguments, double seconds, const Values& data) {
+Result train(const std::vector<std::string>& arguments, const vibnet::Device& device,
+             double seconds, const Values& data) {
   vibnet::SolverParameter parameter;
   vibnet::parse_prototxt(kSolver, "solver", &parameter);
   parameter.set_net(arguments[1]);
-  vibnet::Solver solver(parameter, "solver", vibnet::Device());
+  vibnet::Solver solver(parameter, "solver", device);
   solver.copy_weights(arguments[2]);
   const auto pass = [&] {
     set_inputs(data, &solver.net());
@@ -135,8 +139,10 @@ Result train(const std::vector<std::string>& arguments, double seconds, const Va
   return {time_passes(seconds, pass), losses.values, flops_of(solver.net(), true)};
 }
 
-Result infer(const std::vector<std::string>& arguments, double seconds, const Values& data) {
+Result infer(const std::vector<std::string>& arguments, const vibnet::Device& device,
+             double seconds, const Values& data) {
   vibnet::NetOptions options;
+  options.device = device;
   options.fills_parameters = false;
   options.keeps_blobs = false;
   vibnet::Net net(vibnet::read_net_prototxt(arguments[1]), options);
@@ -194,7 +200,19 @@ void print_copy() {
             << "}\n";
 }
 
-int run(const std::vector<std::string>& arguments) {
+/// Takes `--device D` and `--tf32` off the front.
+vibnet::Device take_device(std::vector<std::string>* arguments) {
+  vibnet::Device device;
+  if (arguments->size() > 1 && arguments->front() == "--device") {
+    device = vibnet::parse_device((*arguments)[1]);
+    arguments->erase(arguments->begin(), arguments->begin() + 2);
+  }
+  vibnet::gpu_math().tf32 = !arguments->empty() && arguments->front() == "--tf32";
+  if (vibnet::gpu_math().tf32) arguments->erase(arguments->begin());
+  return device;
+}
+
+int run(std::vector<std::string> arguments) {
   const std::size_t before = vibnet::peak_resident_bytes();
   if (arguments == std::vector<std::string>{"gemm"}) {
     print_gemm();
@@ -204,15 +222,17 @@ int run(const std::vector<std::string>& arguments) {
     print_copy();
     return 0;
   }
+  const vibnet::Device device = take_device(&arguments);
   const bool trains = !arguments.empty() && arguments[0] == "train";
   if (arguments.size() != 6 || (!trains && arguments[0] != "infer")) {
-    std::cerr << "usage: step_time train|infer NET WEIGHTS SECONDS DATA SCORES\n"
+    std::cerr << "usage: step_time [--device gpu [--tf32]] train|infer NET WEIGHTS SECONDS DATA "
+                 "SCORES\n"
               << "       step_time gemm|copy\n";
     return 2;
   }
   const double seconds = seconds_in(arguments[3]);
   const Values data = read_values(arguments[4]);
-  const Result result = (trains ? train : infer)(arguments, seconds, data);
+  const Result result = (trains ? train : infer)(arguments, device, seconds, data);
   std::cout << "{";
   print_list("ms", result.ms);
   print_list("losses", result.losses);
