@@ -24,7 +24,7 @@ except ImportError as error:
 CORES = len(os.sched_getaffinity(0))
 WARM_UP = 3
 LEAST_PASSES = 3
-RATE, MOMENTUM, DECAY, KL_WEIGHT = 0.003, 0.9, 0.0005, 1e-6  # as in step_time.cpp
+RATE, MOMENTUM, DECAY, KL_WEIGHT = 0.0003, 0.9, 0.0005, 1e-6  # as in step_time.cpp
 
 
 def time_passes(seconds, run):

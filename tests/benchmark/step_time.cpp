@@ -37,7 +37,7 @@ namespace {
 constexpr int kWarmUp = 3;
 constexpr int kLeastPasses = 3;
 constexpr const char* kSolver =
-    "base_lr: 0.003 momentum: 0.9 weight_decay: 0.0005 kl_weight: 1e-6 lr_policy: 'fixed' "
+    "base_lr: 0.0003 momentum: 0.9 weight_decay: 0.0005 kl_weight: 1e-6 lr_policy: 'fixed' "
     "random_seed: 1 display: 1";
 
 using Values = std::vector<float>;
