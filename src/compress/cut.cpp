@@ -363,7 +363,7 @@ class Cutter {
 
   void finish() {
     drop_rejoined_slices(&out_);
-    out_.find_outputs();
+    out_.find_uses();
     const std::set<int> in_test = find_unread(TEST);
     const std::set<int> in_train = find_unread(TRAIN);
     std::vector<int> both, test, train;

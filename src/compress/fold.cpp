@@ -96,7 +96,7 @@ class Folder {
     producer_.assign(graph_.blobs.size(), -1);
     for (std::size_t l = 0; l < graph_.layers.size(); ++l)
       for (const int top : graph_.layers[l].tops) producer_[top] = static_cast<int>(l);
-    graph_.find_outputs();
+    graph_.find_uses();
   }
 
   bool forward(int blob, const Affine& affine, std::vector<Edit>* edits) const {

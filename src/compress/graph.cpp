@@ -229,7 +229,7 @@ void Graph::take_weights(GraphLayer* layer, std::map<std::string, LayerParameter
 
 /// What hangs on the layers around each, once all have their shapes.
 void Graph::connect() {
-  find_outputs();
+  find_uses();
   wall_off_makers_of_one();
   find_twins();
 }
@@ -287,7 +287,7 @@ bool Graph::is_there(const GraphLayer& layer, Phase phase) const {
   return phase == TEST ? bottom.is_in_test : bottom.is_in_train;
 }
 
-void Graph::find_outputs() {
+void Graph::find_uses() {
   for (GraphBlob& blob : blobs)
     blob.readers = 0, blob.is_in_test = blob.is_in_train = blob.is_score = false;
   // What a layer would make in place is, where a phase leaves the layer out, its bottom.
@@ -401,7 +401,7 @@ bool Graph::needs_bypass(const GraphLayer& layer) const {
 }
 
 NetWithWeights Graph::release() {
-  find_outputs();
+  find_uses();
   const std::vector<std::string> names = choose_names();
   NetWithWeights net{header, header};
   for (GraphLayer& layer : layers) {

@@ -96,12 +96,12 @@ class Graph {
 
   int add_blob(const std::string& name);
   bool is_output(int blob) const { return blobs[blob].is_output; }
-  /// Whether a phase has the layer, or what stands for it there; as of find_outputs().
+  /// Whether a phase has the layer, or what stands for it there; as of find_uses().
   bool is_there(const GraphLayer& layer, Phase phase) const;
   /// The layer that makes a blob first; null for none.
   const GraphLayer* maker_of(int blob) const;
   /// Says of every blob which phases have it, how many layers read it, and what it is read for.
-  void find_outputs();
+  void find_uses();
   /// By blob, the layers that read it, in their order; twice where one reads it twice.
   std::vector<std::vector<int>> find_readers() const;
 

@@ -234,7 +234,7 @@ int Picker::sum_parts(const std::vector<Term>& terms, const Channels& top,
 void drop_rejoined_slices(Graph* graph) {
   for (int s = 0; s < static_cast<int>(graph->layers.size()); ++s) {
     if (graph->layers[s].parameter.type() != "Slice") continue;
-    graph->find_outputs();
+    graph->find_uses();
     const std::vector<std::vector<int>> readers = graph->find_readers();
     const int c = find_rejoining(*graph, s, readers);
     if (c < 0) continue;

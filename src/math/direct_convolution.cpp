@@ -15,8 +15,9 @@ constexpr int kMostChannels = 4;
 constexpr int kMostStride = 4;
 /// Of results that are copied for the sums by taps: a part of the first-level cache.
 constexpr int kFloatsAtOnce = 4096;
-/// Filters from which on the unfolded way sums the weights' gradient faster.
+/// Filters from which on the unfolded way sums the weights' gradient faster, and at a stride.
 constexpr int kManyFilters = 48;
+constexpr int kManyFiltersAtStride = 16;
 /// Parts of the samples, each with sums of its own, however many threads there are.
 constexpr int kShares = 8;
 
@@ -127,7 +128,9 @@ void DirectConvolution::sum_taps(const float* padded, const float* results, int 
 /// Each thread takes some samples, or of few some filters.
 void DirectConvolution::backward_weights(const float* maps, const float* results, bool adds,
                                          float* weights) const {
-  if (convolution_.samples == 0 || convolution_.filters >= kManyFilters)
+  const bool is_dense = rows_.stride == 1 && columns_.stride == 1;
+  const int many = is_dense ? kManyFilters : kManyFiltersAtStride;
+  if (convolution_.samples == 0 || convolution_.filters >= many)
     return unfolded_.backward_weights(maps, results, adds, weights);
   const int groups = parts(convolution_.filters, kTapFilters);
   const int share = parts(convolution_.samples, kShares);

@@ -31,7 +31,9 @@ class DirectConvolution : public ConvolutionKernel {
  private:
   int taps() const { return static_cast<int>(offsets_.size()); }
   /// Whether the maps are not the padded planes as they stand.
-  bool is_padded() const { return rows_.pad > 0 || columns_.pad > 0 || columns_.stride > 1; }
+  bool is_padded() const {
+    return columns_.pad > 0 || columns_.stride > 1 || rows_.pad > 0 || height_ != rows_.size;
+  }
   /// Floats of padded planes from a row of windows to the next.
   std::ptrdiff_t window_row() const { return std::ptrdiff_t{rows_.stride} * width_; }
   std::ptrdiff_t padded_size() const;
@@ -42,7 +44,7 @@ class DirectConvolution : public ConvolutionKernel {
   const Convolution convolution_;
   const WindowAxis rows_;
   const WindowAxis columns_;
-  /// Of a padded plane, of which a channel has one for each column of a stride.
+  /// Of a padded plane, as far as windows see it; a channel has one for each column of a stride.
   const int height_;
   const int width_;
   /// Where each tap is from the first on, in padded planes.

@@ -3,7 +3,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "math/parallel.h"
 #include "math/scratch.h"
@@ -28,6 +27,8 @@ constexpr int kFiltersAPlace = 4;
 constexpr int kFewPlaces = 2 * kLanes;
 /// Places, of all samples, from which on a product repays that its weights are packed for it.
 constexpr int kPlacesToPackFor = 256;
+/// Weights up to which a second copy of them is no matter.
+constexpr std::ptrdiff_t kMostPacked = 1 << 22;
 
 /// Whether the products of a pointwise convolution leave fewer lanes empty where the places are
 /// rows and the filters columns, what it costs to turn the results about counted.
@@ -102,7 +103,8 @@ void UnfoldedConvolution::prepare(const float* weights, float* prepared) const {
 }
 
 bool UnfoldedConvolution::repays_packing() const {
-  return convolution_.samples * convolution_.places() >= kPlacesToPackFor;
+  return convolution_.samples * convolution_.places() >= kPlacesToPackFor &&
+         static_cast<std::ptrdiff_t>(convolution_.weights()) <= kMostPacked;
 }
 
 std::size_t UnfoldedConvolution::packed_size(const Filters& filters) const {

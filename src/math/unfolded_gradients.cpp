@@ -15,9 +15,11 @@
 namespace vibnet {
 namespace {
 
-/// About how many sums of weight gradients are made side by side, of so many taps or channels.
+/// About how many sums of weight gradients are made side by side, of so many taps or channels; of
+/// fewer taps where there are few pieces.
 constexpr int kSums = 16;
 constexpr int kTapStep = 192;
+constexpr int kFewTapStep = 48;
 constexpr int kChannelStep = 4;
 
 }  // namespace
@@ -44,15 +46,16 @@ void UnfoldedConvolution::backward_data(const float* results, const float* weigh
   const int kernel = taps_ / channels;
   const int plane = window.values() / channels;
   const int jobs = sample_pieces_ * convolution_.groups;
-  // As many channels as have whole steps of rows.
-  const int whole = kRowStep / std::gcd(kRowStep, kernel);
+  // As many channels as have whole steps of rows, which is where packed ones can begin.
+  const int steps = kRowStep / std::gcd(kRowStep, kernel);
+  const bool packs = repays_packing() && channels >= 2 * steps;
+  const int whole = packs ? steps : 1;
   const int part = part_size(channels, jobs, whole);
   const int channel_parts = parts(channels, part);
   const int fitting = static_cast<int>(kPieceFloats / 2 / (stride() * kernel));
   const int step = std::clamp(fitting / whole * whole, whole, part);
   const std::size_t rows_size = is_direct() ? 0 : stride() * filters;
   const std::size_t buffer_size = rows_size + (is_plain_ ? 0 : stride() * step * kernel);
-  const bool packs = repays_packing();
   const std::ptrdiff_t group_size = packs ? packed_group(taps_, filters) : 0;
   float* buffers = scratch(buffer_size * omp_get_max_threads() + convolution_.groups * group_size);
   float* packed = buffers + buffer_size * omp_get_max_threads();
@@ -119,7 +122,9 @@ class UnfoldedConvolution::WeightGradient {
   WeightGradient(const UnfoldedConvolution& unfolded, const float* maps, const float* results)
       : unfolded_(unfolded), c_(unfolded.convolution_), maps_(maps), results_(results) {
     const int pieces = unfolded.pieces();
-    step_ = std::min(channels(), std::max(kChannelStep, kTapStep / kernel()));
+    channel_parts_ = parts_of(kTapStep);
+    if (pieces * all_parts() < kSums) channel_parts_ = parts_of(kFewTapStep);
+    step_ = parts(channels(), channel_parts_);
     channel_parts_ = parts(channels(), step_);
     share_ = parts(pieces, std::max(1, kSums / all_parts()));
     shares_ = parts(pieces, share_);
@@ -144,6 +149,10 @@ class UnfoldedConvolution::WeightGradient {
  private:
   int channels() const { return c_.window.channels; }
   int kernel() const { return unfolded_.taps_ / channels(); }
+  /// Of all channels, where so many taps are a part.
+  int parts_of(int taps) const {
+    return parts(channels(), std::max(kChannelStep, taps / kernel()));
+  }
   int all_parts() const { return c_.groups * channel_parts_; }
   /// Of a part's channels.
   int taps() const { return step_ * kernel(); }

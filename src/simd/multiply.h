@@ -133,7 +133,8 @@ VIBNET_INLINE void ask_for_tile(const Product& p, int row) {
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; ++r, c += p.c_row)
 #pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; ++v) __builtin_prefetch(c + v * kWidth, 1);
+    for (int v = 0; v < VECTORS; ++v)
+      if (v * kWidth < p.columns) __builtin_prefetch(c + v * kWidth, 1);
 }
 
 /// The tile of C from a row on, its sums kept in registers.

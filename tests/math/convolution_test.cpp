@@ -318,6 +318,10 @@ INSTANTIATE_TEST_SUITE_P(
                     convolution_of(1, 1, 300, 100, axis(20, 1), axis(20, 1)),
                     // One piece, whose filters the threads share out.
                     convolution_of(1, 2, 20, 90, axis(17, 3, 1, 2), axis(15, 3, 1, 2)),
+                    // Parts of channels of one size, and few of them.
+                    convolution_of(3, 1, 385, 20, axis(5, 1), axis(4, 1)),
+                    convolution_of(17, 1, 385, 20, axis(5, 1), axis(4, 1)),
+                    convolution_of(9, 2, 45, 30, axis(9, 3, 1, 2), axis(20, 3, 1, 2)),
                     // So few places that prepared filters are columns.
                     convolution_of(1, 1, 70, 45, axis(2, 3, 1), axis(2, 3, 1)),
                     convolution_of(2, 2, 30, 40, axis(3, 3, 1), axis(4, 3, 1))));
@@ -335,6 +339,7 @@ INSTANTIATE_TEST_SUITE_P(
                     // So wide that the results are taken in parts.
                     convolution_of(1, 1, 1, 6, axis(7, 3), axis(1100, 3, 1)),
                     convolution_of(0, 1, 3, 4, axis(9, 3), axis(20, 3)),
+                    convolution_of(2, 1, 3, 6, axis(8, 3, 0, 2), axis(34, 3)),
                     convolution_of(2, 1, 3, 13, axis(33, 3, 1, 2), axis(35, 3, 1, 2)),
                     convolution_of(1, 1, 3, 50, axis(40, 7, 3, 2), axis(66, 7, 3, 2)),
                     convolution_of(9, 1, 1, 5, axis(9, 2, 0, 3), axis(60, 5, 2, 3)),
