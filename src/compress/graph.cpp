@@ -288,8 +288,10 @@ bool Graph::is_there(const GraphLayer& layer, Phase phase) const {
 }
 
 void Graph::find_uses() {
-  for (GraphBlob& blob : blobs)
-    blob.readers = 0, blob.is_in_test = blob.is_in_train = blob.is_score = false;
+  for (GraphBlob& blob : blobs) {
+    blob.readers = 0;
+    blob.is_in_test = blob.is_in_train = blob.is_score = false;
+  }
   // What a layer would make in place is, where a phase leaves the layer out, its bottom.
   std::vector<int> in_test(blobs.size());
   std::iota(in_test.begin(), in_test.end(), 0);

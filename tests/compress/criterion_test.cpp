@@ -26,11 +26,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string in_place(const std::string& name, const std::string& type, const std::string& blob,
-                     const std::string& more = "") {
-  return layer(name, type, blob, more, blob);
-}
-
 std::string normalized(const std::string& name, const std::string& bottom, int outputs) {
   return convolution(name, bottom, outputs) + in_place(name + "_bn", "BatchNorm", name) +
          in_place(name + "_scale", "Scale", name, "scale_param { bias_term: true }");

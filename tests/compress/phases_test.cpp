@@ -56,6 +56,17 @@ NetParameter weights_of_training(const NetParameter& model) {
   return weights;
 }
 
+/// Compares what TEST and what TRAIN computes.
+CompressedNet compress_for_both_phases(const NetParameter& model, const NetParameter& weights,
+                                       bool folds) {
+  CompressOptions options;
+  options.fold_batchnorm = folds;
+  const CompressedNet net = compress(model, weights, options);
+  EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << model.DebugString();
+  EXPECT_LE(difference_in_training(model, weights, net), 1e-4) << model.DebugString();
+  return net;
+}
+
 TEST(CompressPhases, FoldsNothingIntoWhatOnePhaseLeavesOut) {
   const std::string filler = " weight_filler { type: 'msra' }";
   const std::string begin = input_of({2, 4, 6, 6}) +
@@ -73,25 +84,15 @@ TEST(CompressPhases, FoldsNothingIntoWhatOnePhaseLeavesOut) {
             train + " } layer { name: 'r' type: 'ReLU' bottom: 'g' top: 'mid' }"}) {
     const NetParameter model = net_of(begin + middle + end);
     const NetParameter weights = weights_of_training(model);
-    for (const bool folds : {false, true}) {
-      CompressOptions options;
-      options.fold_batchnorm = folds;
-      const CompressedNet net = compress(model, weights, options);
-      EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << middle;
-      EXPECT_LE(difference_in_training(model, weights, net), 1e-4) << middle;
-    }
+    for (const bool folds : {false, true}) compress_for_both_phases(model, weights, folds);
   }
 }
 
 TEST(CompressPhases, PutsNothingInPlaceOnAnInputThatTrainingCouldNot) {
-  const auto in_place = [](const std::string& type, const std::string& blob) {
-    return "layer { name: '" + blob + type + "' type: '" + type + "' bottom: '" + blob +
-           "' top: '" + blob + "' }";
-  };
-  const CompressedNet net =
-      compress_graph(bottleneck("g", "data") + in_place("Scale", "g") + in_place("ELU", "g") +
-                         bottleneck("h", "g") + in_place("ReLU", "h") + inner_product("fc", "h", 3),
-                     {{"g", {0, 1, 2, 3}}, {"h", {0, 1, 2, 3}}});
+  const CompressedNet net = compress_graph(
+      bottleneck("g", "data") + in_place("gScale", "Scale", "g") + in_place("gELU", "ELU", "g") +
+          bottleneck("h", "g") + in_place("hReLU", "ReLU", "h") + inner_product("fc", "h", 3),
+      {{"g", {0, 1, 2, 3}}, {"h", {0, 1, 2, 3}}});
   EXPECT_THAT(names_of(net.deploy), ElementsAre("data", "gScale", "gELU", "hReLU", "fc"));
   NetOptions training;
   training.phase = TRAIN;
@@ -282,11 +283,7 @@ TEST(CompressPhases, LeavesAnOutputOfTestThatTrainingReadsAsItIs) {
     set_bottleneck("gb", std::vector<float>(6, 1), {false, true, false, false, false, false},
                    &weights);
     for (const bool folds : {false, true}) {
-      CompressOptions options;
-      options.fold_batchnorm = folds;
-      const CompressedNet net = compress(model, weights, options);
-      EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << reader;
-      EXPECT_LE(difference_in_training(model, weights, net), 1e-4) << reader;
+      const CompressedNet net = compress_for_both_phases(model, weights, folds);
       EXPECT_THAT(filters(net, "a"), ElementsAre(5, 4, 3, 3)) << "with what is 0 in both";
       EXPECT_THAT(filters(net, "b"), ElementsAre(1, 4, 3, 3));
     }
@@ -310,24 +307,12 @@ std::string scores_of(const std::string& name, const std::string& bottom,
                "inner_product_param { num_output: 3 weight_filler { type: 'msra' } }" + more);
 }
 
-std::string in_place(const std::string& name, const std::string& type, const std::string& blob,
-                     const std::string& more) {
-  return "layer { name: '" + name + "' type: '" + type + "' bottom: '" + blob + "' top: '" + blob +
-         "' " + more + " }";
-}
-
-/// Compares what TEST and what TRAIN computes, and has both phases load the result.
+/// Has both phases load the result.
 CompressedNet compress_of_phases(const std::string& layers, const Kept& kept) {
   const NetParameter model = net_of(input_of({2, 4, 6, 6}) + layers);
   NetParameter weights = weights_of_training(model);
-  for (const auto& [name, units] : kept) {
-    std::vector<bool> keeps(6, false);
-    for (const int unit : units) keeps[unit] = true;
-    set_bottleneck(name, std::vector<float>(6, 0.8F), keeps, &weights);
-  }
-  const CompressedNet net = compress(model, weights, {});
-  EXPECT_LE(difference_of_outputs(model, weights, net), 1e-4) << layers;
-  EXPECT_LE(difference_in_training(model, weights, net), 1e-4) << layers;
+  keep_units(kept, &weights);
+  const CompressedNet net = compress_for_both_phases(model, weights, false);
   NetOptions training;
   training.phase = TRAIN;
   Net(net.model, training).copy_weights(net.weights, "weights", Missing::FAIL);

@@ -24,6 +24,11 @@ std::string layer(const std::string& name, const std::string& type, const std::s
   return text + " " + more + " }\n";
 }
 
+std::string in_place(const std::string& name, const std::string& type, const std::string& blob,
+                     const std::string& more) {
+  return layer(name, type, blob, more, blob);
+}
+
 std::string convolution(const std::string& name, const std::string& bottom, int outputs,
                         const std::string& more) {
   return layer(name, "Convolution", bottom,
@@ -40,16 +45,20 @@ std::string bottleneck(const std::string& name, const std::string& bottom) {
   return layer(name, "InformationBottleneck", bottom);
 }
 
+void keep_units(const Kept& kept, NetParameter* weights) {
+  for (const auto& [name, units] : kept) {
+    const int size = find_layer(*weights, name)->blobs(0).data_size();
+    std::vector<bool> keeps(size, false);
+    for (const int unit : units) keeps[unit] = true;
+    set_bottleneck(name, std::vector<float>(size, 0.8F), keeps, weights);
+  }
+}
+
 CompressedNet compress_graph(const std::string& layers, const Kept& kept,
                              const CompressOptions& options) {
   const NetParameter model = net_of(input_of({2, 4, 6, 6}) + layers);
   NetParameter weights = random_weights_with_masks(model, 1, {});
-  for (const auto& [name, units] : kept) {
-    const int size = find_layer(weights, name)->blobs(0).data_size();
-    std::vector<bool> keeps(size, false);
-    for (const int unit : units) keeps[unit] = true;
-    set_bottleneck(name, std::vector<float>(size, 0.8F), keeps, &weights);
-  }
+  keep_units(kept, &weights);
   CompressedNet compressed = compress(model, weights, options);
   EXPECT_LE(difference_of_outputs(model, weights, compressed), 1e-4) << layers;
   return compressed;

@@ -14,6 +14,9 @@ namespace vibnet {
 
 std::string layer(const std::string& name, const std::string& type, const std::string& bottoms,
                   const std::string& more = "", const std::string& top = "");
+/// A layer whose top is its bottom.
+std::string in_place(const std::string& name, const std::string& type, const std::string& blob,
+                     const std::string& more = "");
 std::string convolution(const std::string& name, const std::string& bottom, int outputs,
                         const std::string& more = "kernel_size: 3 pad: 1");
 std::string inner_product(const std::string& name, const std::string& bottom, int outputs,
@@ -22,6 +25,8 @@ std::string bottleneck(const std::string& name, const std::string& bottom);
 
 /// By bottleneck, the units that it keeps.
 using Kept = std::map<std::string, std::vector<int>>;
+/// Gives the gates that are named these living units.
+void keep_units(const Kept& kept, NetParameter* weights);
 
 /// A net of these layers behind 'data', 2 x 4 x 6 x 6, compressed; checks that it computes the
 /// same.
