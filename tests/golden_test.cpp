@@ -170,10 +170,10 @@ bool passes(const std::filesystem::path& prototxt, const Device& device) {
   const std::string name = prototxt.stem();
   try {
     Case(prototxt, device).run();
-    std::cout << "PASS " << name << "\n";
+    std::cout << "PASS " << name << std::endl;
     return true;
   } catch (const std::exception& error) {
-    std::cout << "FAIL " << name << ": " << error.what() << "\n";
+    std::cout << "FAIL " << name << ": " << error.what() << std::endl;
     return false;
   }
 }

@@ -167,16 +167,24 @@ class Choices {
   std::map<Key, Choice> choices_;
 };
 
-/// The first that works within the limits: cuDNN lists the fastest first.
+template <typename Result>
+bool is_within_limits(const Result& result) {
+  if (result.status != CUDNN_STATUS_SUCCESS || result.memory > gpu_math().workspace) return false;
+  return !gpu_math().deterministic || result.determinism == CUDNN_DETERMINISTIC;
+}
+
+/// The first that works within the limits: cuDNN lists the fastest first. Without TF32, it tries
+/// CUDNN_DEFAULT_MATH too, which TF32 is a part of: such a result says little of the algorithm by
+/// FMA, and is taken only where there is no other.
 template <typename Result>
 Algorithm first_of(const std::vector<Result>& results, const char* what) {
-  for (const Result& result : results) {
-    if (result.status != CUDNN_STATUS_SUCCESS || result.memory > gpu_math().workspace) continue;
-    if (gpu_math().deterministic && result.determinism != CUDNN_DETERMINISTIC) continue;
-    // Of CUDNN_DEFAULT_MATH, which results name too, TF32 is a part.
-    return {static_cast<int>(result.algo), result.memory,
-            gpu_math().tf32 ? result.mathType : CUDNN_FMA_MATH};
-  }
+  for (const bool as_it_will_run : {true, false})
+    for (const Result& result : results) {
+      if (!is_within_limits(result)) continue;
+      const cudnnMathType_t math = gpu_math().tf32 ? result.mathType : CUDNN_FMA_MATH;
+      if (as_it_will_run && result.mathType != math) continue;
+      return {static_cast<int>(result.algo), result.memory, math};
+    }
   fail("GPU: cuDNN has no ", what, " of this shape within ", gpu_math().workspace,
        " bytes of workspace");
 }

@@ -38,7 +38,8 @@ __device__ double sum_over_warp(double sum) {
 }
 
 /// A warp for each term. The first terms of an iteration's first pass begin its loss.
-__global__ void add_terms(Terms terms, bool are_first, const Step* step, double* loss) {
+__global__ void __launch_bounds__(kTerms* kWarp)
+    add_terms(Terms terms, bool are_first, const Step* step, double* loss) {
   __shared__ double sums[kTerms];
   const int term = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;

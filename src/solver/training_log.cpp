@@ -21,6 +21,8 @@
 namespace vibnet {
 namespace {
 
+constexpr std::size_t kLinesOfRate = 10;
+
 std::int64_t count_kept(const std::vector<bool>& kept) {
   return std::count(kept.begin(), kept.end(), true);
 }
@@ -106,9 +108,13 @@ void TrainingLog::write_line(const std::string& json) {
   LOG_FIRST_N(WARNING, 1) << folder_ << "/log.jsonl: cannot be written any more";
 }
 
-void TrainingLog::show(const TrainingStep& step) {
-  const double done = static_cast<double>(step.iteration - first_iteration_);
-  const double rate = seconds() > 0 ? done / seconds() : 0;
+/// The rate is that of the latest steps, since a net that shrinks changes it; of several lines'
+/// steps, as a test or a snapshot may have come between two.
+void TrainingLog::show(const TrainingStep& step, double now) {
+  shown_.push_back({step.iteration, now});
+  const double done = static_cast<double>(step.iteration - shown_.front().iteration);
+  const double rate = done > 0 ? done / (now - shown_.front().seconds) : 0;
+  if (shown_.size() > kLinesOfRate) shown_.pop_front();
   std::ostringstream line;
   line << "Iteration " << step.iteration << ", loss = " << step.loss;
   if (!step.kept.empty()) line << ", kl = " << step.kl << ", kept " << count_kept(step.kept);
@@ -117,7 +123,7 @@ void TrainingLog::show(const TrainingStep& step) {
          << ", FLOPs " << percent(step.cost->flops) << ", activations "
          << percent(step.cost->activation_memory) << latency(step.cost->latency_ms);
   line << ", lr = " << step.learning_rate;
-  if (done > 0) {
+  if (rate > 0) {
     line << std::fixed << std::setprecision(0);
     if (images_ > 0) line << ", " << rate * images_ << " images/s";
     line << ", "
@@ -140,7 +146,8 @@ void TrainingLog::warn_of_lost_gates(const TrainingStep& step) const {
 }
 
 void TrainingLog::on_step(const TrainingStep& step) {
-  show(step);
+  const double now = seconds();
+  show(step, now);
   warn_of_lost_gates(step);
   std::ostringstream json;
   json << "{\"iteration\": " << step.iteration << ", \"loss\": " << json_number(step.loss)
@@ -154,7 +161,7 @@ void TrainingLog::on_step(const TrainingStep& step) {
          << ", \"flops\": " << json_number(step.cost->flops)
          << ", \"activation_memory\": " << json_number(step.cost->activation_memory)
          << ", \"latency_ms\": " << json_number(step.cost->latency_ms) << "}";
-  json << ", \"seconds\": " << json_number(seconds_before_ + seconds()) << "}";
+  json << ", \"seconds\": " << json_number(seconds_before_ + now) << "}";
   write_line(json.str());
 
   add_losses(step.iteration, step.loss, step.kl);

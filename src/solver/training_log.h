@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -31,12 +32,17 @@ class TrainingLog : public SolverObserver {
   void finish();
 
  private:
+  struct Shown {
+    std::int64_t iteration;
+    double seconds;
+  };
+
   double seconds() const;
   void take_up(const std::string& path);
   void add_losses(std::int64_t iteration, double loss, double kl);
   void add_test(std::int64_t iteration, int net, const std::string& output, double value);
   void write_line(const std::string& json);
-  void show(const TrainingStep& step);
+  void show(const TrainingStep& step, double now);
   void warn_of_lost_gates(const TrainingStep& step) const;
   void draw() const;
   void draw_pictures() const;
@@ -50,6 +56,8 @@ class TrainingLog : public SolverObserver {
   std::int64_t first_iteration_;
   /// Of the run that this one resumes.
   double seconds_before_ = 0;
+  /// The steps shown last, from the oldest on.
+  std::deque<Shown> shown_;
   Curve loss_{"loss", {}, {}};
   Curve kl_{"KL", {}, {}};
   std::vector<Curve> tests_;

@@ -59,7 +59,7 @@ constexpr int kBlock = kThreadsPerBlock * kPerThread;
 /// Calls body(entry, i) for the values of this block.
 template <typename Body>
 __device__ void each_value(const Entries& entries, const Body& body) {
-  const Entry& entry = entries.of(blockIdx.x);
+  const Entry entry = entries.of(blockIdx.x);  // by value: stores cannot change it
   const int begin = (blockIdx.x - entry.first_block) * kBlock;
   const int end = min(begin + kBlock, entry.count);
   for (int i = begin + threadIdx.x; i < end; i += kThreadsPerBlock) body(entry, i);
@@ -116,7 +116,7 @@ struct Frame {
 
 template <typename Rule>
 __global__ void update(Entries entries, Frame frame, Rule rule) {
-  const Entry& own = entries.of(blockIdx.x);
+  const Entry own = entries.of(blockIdx.x);
   if (own.lr_mult == 0) return;
   const float rate = static_cast<float>(frame.rate * own.lr_mult);
   float l1 = own.l1_decay * frame.kl_weight;

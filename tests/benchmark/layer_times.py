@@ -34,6 +34,7 @@ KINDS = {
     "sums of branches": ("Eltwise", "Split"),
 }
 OTHERS = "others"
+HEADER = ["net, variant, batch", "layers", "ms", "of all", "GFLOP/s", "floor, ms", "over it"]
 
 
 def printed(*command):
@@ -136,8 +137,7 @@ def main():
                                     winograd_savings(model))
     print("Large products: %.0f GFLOP/s; copies: %.0f GB/s, read and written.\n"
           % (rates[0] / 1e6, rates[1] / 1e6))
-    print(tables.table(["net, variant, batch", "layers", "ms", "of all", "GFLOP/s", "floor, ms",
-                        "over it"], rows))
+    print(tables.table(HEADER, rows))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """The nets of the benchmark: made from models/, gated, masked and compressed, as files.
 
-Needs protoc and Python's numpy and protobuf. Nothing here measures.
+Needs protoc (or Python's grpcio-tools) and Python's numpy and protobuf. Nothing here measures.
 """
 import glob
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 
 import checks
@@ -26,12 +28,16 @@ KEPT_LOG_SIGMA2, DEAD_LOG_SIGMA2 = -30, 10
 
 
 def _messages():
-    if not shutil.which("protoc"):
-        checks.end("protoc is not there; install protobuf's compiler")
+    if shutil.which("protoc"):
+        protoc = ["protoc"]
+    elif importlib.util.find_spec("grpc_tools"):
+        protoc = [sys.executable, "-m", "grpc_tools.protoc"]
+    else:
+        checks.end("protoc is not there; install protobuf's compiler, or pip's grpcio-tools")
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "schema")
         proto = os.path.join(SOURCE, "proto")
-        subprocess.run(["protoc", "-I", proto, "-o", out, os.path.join(proto, "vibnet.proto")],
+        subprocess.run([*protoc, "-I", proto, "-o", out, os.path.join(proto, "vibnet.proto")],
                        check=True)
         with open(out, "rb") as f:
             files = descriptor_pb2.FileDescriptorSet.FromString(f.read())
@@ -191,6 +197,12 @@ def keep_units(net, weights, kept):
             log_sigma2[unit] = KEPT_LOG_SIGMA2 if unit in before else DEAD_LOG_SIGMA2
 
 
+def tools_of(build):
+    """The folder of a build's tools, or of a bundle's."""
+    in_build = os.path.join(build, "tools")
+    return in_build if os.path.isdir(in_build) else os.path.join(build, "bin")
+
+
 class Workshop:
     """Runs the tools of a build in one folder, where it leaves the files."""
 
@@ -201,7 +213,7 @@ class Workshop:
         return os.path.join(self.folder, name)
 
     def tool(self, name):
-        return os.path.join(self.build, "tools", name)
+        return os.path.join(tools_of(self.build), name)
 
     def run(self, tool, *arguments):
         """The tool's output, and its peak memory in bytes. Ends the program where it fails."""

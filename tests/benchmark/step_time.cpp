@@ -7,8 +7,7 @@
 // DEVICE is --device gpu, or --device gpu --tf32; without it, the CPU works.
 // DATA holds the float32 values of the net's inputs, one input after another; SCORES gets those of
 // its first output. A pass is all of a step: the inputs copied in, then forward, backward and
-// update, or forward and the scores copied out. A GPU may end a training step in the time of the
-// next, so there the mean says more than the least.
+// update, with the loss read back, or forward and the scores copied out.
 
 #include <cblas.h>
 

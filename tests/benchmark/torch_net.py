@@ -23,7 +23,7 @@ class InformationBottleneck(nn.Module):
         if not self.training:
             kept = self.log_sigma2 - torch.log(self.mu * self.mu) < self.threshold
             return (self.mu * kept).unsqueeze(0)
-        noise = torch.randn(x.size(0), self.mu.numel())
+        noise = torch.randn(x.size(0), self.mu.numel(), device=x.device)
         self.kl = self.gamma * self.scale(x) * 0.5 * torch.log1p(
             self.mu * self.mu * torch.exp(-self.log_sigma2)).sum()
         return self.mu + torch.exp(0.5 * self.log_sigma2) * noise

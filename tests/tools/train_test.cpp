@@ -2,14 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "support/small_disk.h"
 #include "support/tool_test.h"
+#include "support/write_lmdb.h"
 
 namespace vibnet {
 namespace {
@@ -75,6 +79,36 @@ TEST_F(TrainTool, SaysThatAFinishedRunHasNothingLeftToTrain) {
             std::string::npos)
       << result.errors;
   EXPECT_EQ(std::filesystem::last_write_time(folder_ / "run_iter_4.caffemodel"), written);
+}
+
+/// The numbers that the pattern's first group matches, from the first on.
+std::vector<double> numbers_of(const std::regex& pattern, const std::string& text) {
+  std::vector<double> numbers;
+  for (std::sregex_iterator at(text.begin(), text.end(), pattern), end; at != end; ++at)
+    numbers.push_back(std::stod((*at)[1]));
+  return numbers;
+}
+
+TEST_F(TrainTool, ShowsTheRateOfTheLatestSteps) {
+  const std::string net = kNet;
+  write("net.prototxt",
+        "layer { name: 'data' type: 'Data' top: 'data' top: 'label' "
+        "data_param { source: 'train.lmdb' backend: LMDB batch_size: 8 } }" +
+            net.substr(net.find("layer { name: \"ip1\"")));
+  write_lmdb(folder_ / "train.lmdb", std::vector<Datum>(8, make_datum(1, 2, 3, "abcdef", 1)));
+  const ToolResult result = train({"--set", "max_iter=14"});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  const std::vector<double> seconds =
+      numbers_of(std::regex("\"seconds\": ([0-9.e+-]+)"), read("log.jsonl"));
+  const std::vector<double> rates = numbers_of(std::regex("([0-9]+) images/s"), result.errors);
+  ASSERT_EQ(seconds.size(), 14u) << result.errors;
+  ASSERT_EQ(rates.size(), 13u) << result.errors;
+  for (int line = 1; line < 14; ++line) {
+    const int first = std::max(0, line - 10);
+    const double images = 8.0 * (line - first);
+    const double taken = seconds[line] - seconds[first];
+    EXPECT_NEAR(rates[line - 1] * taken, images, 0.01 * images + 0.5 * taken) << line;
+  }
 }
 
 /// A log's steps and tests: without snapshots and times, which may differ.
