@@ -103,7 +103,8 @@ TEST_F(GpuSolverTest, EachRuleTakesTheCpusSteps) {
   for (const char* fields :
        {"type: 'SGD' momentum: 0.9 weight_decay: 0.01",
         "type: 'Nesterov' momentum: 0.9 iter_size: 3 clip_gradients: 1",
-        "type: 'Adam' momentum: 0.9 kl_warmup: 10 regularization_type: 'L1' weight_decay: 0.001 delta: 1e-3",
+        "type: 'Adam' momentum: 0.9 kl_warmup: 10 regularization_type: 'L1' weight_decay: 0.001 "
+        "delta: 1e-3",
         "type: 'AdaGrad' weight_decay: 0.01 warmup_iter: 8 delta: 1e-3",
         "type: 'RMSProp' rms_decay: 0.9 iter_size: 2 delta: 1e-3",
         "type: 'AdaDelta' momentum: 0.95 delta: 1e-3",
@@ -126,7 +127,8 @@ TEST_F(GpuSolverTest, EachRuleTakesTheCpusSteps) {
 /// No layer waits for the device here, and so the passes are recorded as graphs.
 TEST_F(GpuSolverTest, RecordedPassesTakeTheCpusSteps) {
   for (const char* fields :
-       {"type: 'SGD' momentum: 0.9 kl_warmup: 5", "type: 'Adam' momentum: 0.9 iter_size: 2 delta: 1e-3",
+       {"type: 'SGD' momentum: 0.9 kl_warmup: 5",
+        "type: 'Adam' momentum: 0.9 iter_size: 2 delta: 1e-3",
         "type: 'SGD' compact_interval: 3 compact_patience: 1"}) {
     SCOPED_TRACE(fields);
     SolverParameter run = parameter(std::string(fields) + " display: 1");
