@@ -108,12 +108,13 @@ void TrainingLog::write_line(const std::string& json) {
   LOG_FIRST_N(WARNING, 1) << folder_ << "/log.jsonl: cannot be written any more";
 }
 
-/// The rate is that of the latest steps, since a net that shrinks changes it; of several lines'
-/// steps, as a test or a snapshot may have come between two.
+/// The rate is that of the latest steps, since a net that shrinks changes it; of several lines, among
+/// which a test or a snapshot weighs less.
 void TrainingLog::show(const TrainingStep& step, double now) {
   shown_.push_back({step.iteration, now});
   const double done = static_cast<double>(step.iteration - shown_.front().iteration);
-  const double rate = done > 0 ? done / (now - shown_.front().seconds) : 0;
+  const double taken = now - shown_.front().seconds;
+  const double rate = taken > 0 ? done / taken : 0;
   if (shown_.size() > kLinesOfRate) shown_.pop_front();
   std::ostringstream line;
   line << "Iteration " << step.iteration << ", loss = " << step.loss;

@@ -132,7 +132,7 @@ def rates(arguments):
     a, b = (torch.randn(size, size, device=arguments.device) for _ in range(2))
     c = torch.empty_like(a)
     return {"tflops": 2e-12 * size ** 3 * per_second(arguments.device, lambda: torch.mm(a, b, out=c)),
-            "gb_per_s": 2e-9 * a.nbytes * per_second(arguments.device, lambda: c.copy_(a))}
+            "gb_per_s": 8e-9 * a.numel() * per_second(arguments.device, lambda: c.copy_(a))}
 
 
 def parse():
