@@ -30,7 +30,9 @@ step() {
   timeout -k 5 "$limit" "$@" >>"$log.$name" 2>&1
   status=$?
   [ $status -eq 0 ] || echo "$name" >>"$log.failed"
-  echo "$name: exit $status, $(($(date +%s) - begin)) s, $(grep -iE 'passed|failed' "$log.$name" | tail -n 1)"
+  skipped=$(grep -c '^\[  SKIPPED \].*)$' "$log.$name")
+  echo "$name: exit $status, $(($(date +%s) - begin)) s, $skipped skipped," \
+    "$(grep -iE 'passed|failed' "$log.$name" | tail -n 1)"
   return $status
 }
 # A fault in one test is all later ones' in its process, so each is then run alone.
@@ -48,7 +50,10 @@ tests() {
   }
 }
 
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || {
+  echo "gpu.sh: nvidia-smi finds no GPU, without which the tests skip"
+  exit 1
+}
 rm -f "$log.failed"
 tests layers 150 'GpuLayers.*:Gpu.*' &
 tests nets 150 'GpuPasses.*:GpuSolverTest.*:DataLayerTest.*Gpu*' &
