@@ -59,6 +59,7 @@ int groups_left(const GraphLayer& layer, const Graph& graph, const Channels& rea
   if (layer.rule.groups == 1) return 1;
   const int inputs = graph.blobs[layer.bottoms[0]].channels() / layer.rule.groups;
   std::set<int> groups;
+  // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): a layer's groups divide its channels
   for (const int c : read) groups.insert(c / inputs);
   return static_cast<int>(groups.size());
 }

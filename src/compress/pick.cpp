@@ -156,6 +156,7 @@ int Picker::pick(int blob, const Channels& held, const Channels& wanted,
   const std::map<int, int> pieces = slice(blob, static_cast<int>(held.size()),
                                           std::map<int, int>(runs.begin(), runs.end()), reader);
   std::vector<int> parts;
+  parts.reserve(runs.size());
   for (const auto& run : runs) parts.push_back(pieces.at(run.first));
   const int picked = parts.size() == 1 ? parts[0]
                                        : add_one("Concat", base + "_concat", parts,

@@ -64,7 +64,7 @@ void use_device(const Device& device) {
 
 DeviceScope::DeviceScope() : before_(current) {}
 
-DeviceScope::~DeviceScope() {
+DeviceScope::~DeviceScope() {  // NOLINT(bugprone-exception-escape)
   if (!(current == before_)) use_device(before_);
 }
 

@@ -10,7 +10,7 @@ class DeviceScope {
   DeviceScope();
   DeviceScope(const DeviceScope&) = delete;
   DeviceScope& operator=(const DeviceScope&) = delete;
-  ~DeviceScope();
+  ~DeviceScope();  // NOLINT(bugprone-exception-escape): the device was in use before
 
  private:
   Device before_;

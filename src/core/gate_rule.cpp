@@ -12,6 +12,7 @@ int gate_blobs(const std::string& type) {
 std::vector<GateUnit> gate_units(const LayerParameter& layer, int units,
                                  const std::vector<const float*>& blobs) {
   std::vector<GateUnit> all;
+  all.reserve(units);
   for (int c = 0; c < units; ++c)
     all.push_back(layer.type() == "HardConcrete"
                       ? hard_concrete_unit(layer.hard_concrete_param().left(),
@@ -32,6 +33,7 @@ float gate_threshold(const LayerParameter& layer) {
 
 std::vector<bool> kept_units(const std::vector<GateUnit>& units, float threshold) {
   std::vector<bool> kept;
+  kept.reserve(units.size());
   for (const GateUnit& unit : units) kept.push_back(unit.score < threshold);
   return kept;
 }

@@ -38,7 +38,7 @@ std::string nan_field(const Message& message) {
     const int values =
         field->is_repeated() ? message.GetReflection()->FieldSize(message, field) : 1;
     for (int i = 0; i < values; ++i) {
-      const std::string path = nan_in(message, field, i);
+      std::string path = nan_in(message, field, i);
       if (!path.empty()) return path;
     }
   }

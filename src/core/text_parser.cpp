@@ -82,6 +82,7 @@ class Walk {
 std::string describe_values(const EnumDescriptor& type, const std::string& mistyped) {
   constexpr int kMostListed = 10;
   std::vector<std::string> names;
+  names.reserve(type.value_count());
   for (int i = 0; i < type.value_count(); ++i) names.push_back(type.value(i)->name());
   if (type.value_count() > kMostListed) return nearest_names(mistyped, names);
   std::string text = "it takes ";

@@ -163,6 +163,7 @@ class Exporter {
     std::vector<Value> bottoms;
     for (const std::string& bottom : parameter.bottom()) bottoms.push_back(values_.at(bottom));
     std::vector<Value> tops;
+    tops.reserve(parameter.top_size());
     for (int i = 0; i < parameter.top_size(); ++i)
       tops.push_back({names.top(index, i), dims_[index][i]});
     LayerExport work(layer, std::move(bottoms), std::move(tops), &graph_);

@@ -83,7 +83,7 @@ class WindowDataLayer : public DatasetLayer {
   void read_windows() {
     WindowFile file = read_window_file(parameter().source());
     for (std::string& image : file.images) {
-      image = parameter().root_folder() + image;
+      image.insert(0, parameter().root_folder());
       if (parameter().cache_images()) cache_.push_back(read_file(image));
     }
     images_ = std::move(file.images);

@@ -55,7 +55,7 @@ class ThreadTeam {
 
  private:
   /// On cache lines of its own, as it waits there.
-  struct alignas(64) Helper {
+  struct alignas(64) Helper {  // NOLINT(clang-analyzer-optin.performance.Padding)
     Signal loops;
     std::thread thread;
     alignas(64) std::atomic<int> core{-1};

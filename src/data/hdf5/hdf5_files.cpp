@@ -90,7 +90,7 @@ class Dataset {
 
 std::string read_shape(const std::string& file, const std::string& name, Hdf5Shape* shape) {
   const Dataset dataset(file, name);
-  if (const std::string error = dataset.error(name); !error.empty()) return error;
+  if (std::string error = dataset.error(name); !error.empty()) return error;
   *shape = dataset.shape();
   return "";
 }
@@ -98,7 +98,7 @@ std::string read_shape(const std::string& file, const std::string& name, Hdf5Sha
 std::string read(const std::string& file, const std::string& name, std::size_t count,
                  float* values) {
   const Dataset dataset(file, name);
-  if (const std::string error = dataset.error(name); !error.empty()) return error;
+  if (std::string error = dataset.error(name); !error.empty()) return error;
   std::size_t found = 1;
   for (const std::uint64_t size : dataset.shape()) found *= size;
   if (found != count) return "data set '" + name + "' has changed since it was opened";

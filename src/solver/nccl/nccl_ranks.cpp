@@ -46,7 +46,8 @@ class NcclRanks : public Communicator {
     check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreate");
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
-    settle(ncclCommInitRankConfig(&sums_, size(), id, rank(), &config), "ncclCommInitRank");
+    settle(ncclCommInitRankConfig(&sums_, ranks->size(), id, ranks->rank(), &config),
+           "ncclCommInitRank");
     watcher_ = std::thread([this] { watch(); });
   }
 
@@ -96,7 +97,7 @@ class NcclRanks : public Communicator {
   void settle(ncclResult_t status, const char* call) {
     for (Clock::time_point looked = Clock::now(); status == ncclInProgress;) {
       if (Clock::now() - looked > kPeriod) {
-        check_others();
+        ranks_->check_others();
         looked = Clock::now();
       }
       std::this_thread::yield();
