@@ -122,6 +122,7 @@ void GateLayer::freeze(const std::vector<bool>& dead) {
 
 std::vector<bool> GateLayer::frozen() const {
   std::vector<bool> units;
+  units.reserve(channels_);
   for (int c = 0; c < channels_; ++c) units.push_back(numbers()[c] == kFrozen);
   return units;
 }
@@ -134,6 +135,7 @@ void GateLayer::spare(const std::vector<bool>& units) {
 
 std::vector<bool> GateLayer::spared() const {
   std::vector<bool> units;
+  units.reserve(channels_);
   for (int c = 0; c < channels_; ++c) units.push_back(pressures()[c] == 0);
   return units;
 }
