@@ -8,7 +8,7 @@ usage='usage: tests/gpu.sh BUNDLE OUT'
 bundle=$(cd "${1:?$usage}" && pwd) || exit 1
 mkdir -p "${2:?$usage}" || exit 1
 log=$(cd "$2" && pwd)/gpu.log
-: >"$log"
+rm -f "$log" "$log".*
 
 # CUDA's libraries are the system's, or those that pip put beside PyTorch.
 packages=$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>/dev/null)
@@ -54,7 +54,6 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader ||
   echo "gpu.sh: nvidia-smi finds no GPU, without which the tests skip"
   exit 1
 }
-rm -f "$log.failed"
 tests layers 150 'GpuLayers.*:Gpu.*' &
 tests nets 150 'GpuPasses.*:GpuSolverTest.*:DataLayerTest.*Gpu*' &
 step golden 150 "$bundle/bin/golden_test" --device gpu "$bundle/share/vibnet/tests/data/golden" &

@@ -58,10 +58,7 @@ std::vector<BlobProto> keep_channels(const GraphLayer& layer, const Channels& re
 int groups_left(const GraphLayer& layer, const Graph& graph, const Channels& read) {
   if (layer.rule.groups == 1) return 1;
   const int inputs = graph.blobs[layer.bottoms[0]].channels() / layer.rule.groups;
-  std::set<int> groups;
-  // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): a layer's groups divide its channels
-  for (const int c : read) groups.insert(c / inputs);
-  return static_cast<int>(groups.size());
+  return static_cast<int>(groups_of(read, inputs).size());
 }
 
 WeightsCut weights_cut(const Graph& graph, const Plan& plan, int l) {

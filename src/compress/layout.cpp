@@ -185,16 +185,6 @@ class LayoutFinder {
     return most;
   }
 
-  /// The groups of these inputs, in the order in which they first come.
-  static Channels groups_of(const Channels& inputs, int group_inputs) {
-    Channels groups;
-    for (const int c : inputs)
-      // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): a layer's groups divide its channels
-      if (std::find(groups.begin(), groups.end(), c / group_inputs) == groups.end())
-        groups.push_back(c / group_inputs);
-    return groups;
-  }
-
   void place_move(int l) {
     const GraphLayer& layer = graph_.layers[l];
     std::vector<Channels>& reads = layout_.reads[l];
@@ -250,6 +240,15 @@ class LayoutFinder {
 };
 
 }  // namespace
+
+Channels groups_of(const Channels& inputs, int group_inputs) {
+  Channels groups;
+  for (const int c : inputs)
+    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): a layer's groups divide its channels
+    if (std::find(groups.begin(), groups.end(), c / group_inputs) == groups.end())
+      groups.push_back(c / group_inputs);
+  return groups;
+}
 
 Channels all_channels(int count) {
   Channels channels(count);

@@ -24,6 +24,9 @@ Layout find_layout(const Graph& graph, const Needs& needs);
 
 Channels all_channels(int count);
 
+/// The groups of these inputs, in the order in which they first come.
+Channels groups_of(const Channels& inputs, int group_inputs);
+
 /// Whether a SUM's bottoms hold different channels, so that it is made of sums of parts.
 bool is_sum_of_parts(const GraphLayer& layer, const std::vector<Channels>& reads);
 

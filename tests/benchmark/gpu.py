@@ -134,17 +134,14 @@ class Bench:
     def layers(self):
         """vibnet-time's layers beside the floor."""
         found = self.torch("rates")
-        rates = 1e9 * found["tflops"], 1e6 * found["gb_per_s"]
-        output, _ = self.workshop.run(
-            "vibnet-time", "--model", "inputs.prototxt", "--phase", "TRAIN", "--batch", str(BATCH),
-            "--iterations", "20", "--json", *self.ours_flags)
+        rates = 1e6 * found["gflops"], 1e6 * found["gb_per_s"]
+        model = self.workshop.path("inputs.prototxt")
+        report = layer_times.times(self.workshop, model, "train", BATCH, 20, *self.ours_flags)
         # Winograd's transforms have no place in a tensor core's product.
-        savings = ({} if self.arguments.tf32
-                   else layer_times.winograd_savings(self.workshop.path("inputs.prototxt")))
-        rows = layer_times.rows_of("VGG-16-BN, gated, %d" % BATCH, json.loads(output), rates, savings)
-        return ("Large products: %.1f TFLOP/s; copies: %.0f GB/s, read and written. On a GPU each layer's "
-                "time has its launches and a wait in it, which training has not.\n\n%s"
-                % (found["tflops"], found["gb_per_s"], tables.table(layer_times.HEADER, rows)))
+        savings = {} if self.arguments.tf32 else layer_times.winograd_savings(model)
+        rows = layer_times.rows_of("VGG-16-BN, gated, %d" % BATCH, report, rates, savings)
+        return ("On a GPU each layer's time has its launches and a wait in it, which training has not. "
+                + layer_times.text_of(rates, rows))
 
 
 def table_of(runs):

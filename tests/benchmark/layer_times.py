@@ -34,7 +34,6 @@ KINDS = {
     "sums of branches": ("Eltwise", "Split"),
 }
 OTHERS = "others"
-HEADER = ["net, variant, batch", "layers", "ms", "of all", "GFLOP/s", "floor, ms", "over it"]
 
 
 def printed(*command):
@@ -100,6 +99,19 @@ def rows_of(title, report, rates, savings):
     return rows
 
 
+def times(workshop, model, mode, batch, iterations, *flags):
+    """vibnet-time's report."""
+    return printed(workshop.tool("vibnet-time"), "--model", model, "--json", "--batch", str(batch),
+                   "--phase", "TRAIN" if mode == "train" else "TEST", "--iterations", str(iterations),
+                   *flags)
+
+
+def text_of(rates, rows):
+    header = ["net, variant, batch", "layers", "ms", "of all", "GFLOP/s", "floor, ms", "over it"]
+    return ("Large products: %.0f GFLOP/s; copies: %.0f GB/s, read and written.\n\n%s"
+            % (rates[0] / 1e6, rates[1] / 1e6, tables.table(header, rows)))
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,15 +141,10 @@ def main():
             for variant in arguments.variants:
                 model = workshop.path("%s.%s.prototxt" % (variant, arguments.mode))
                 for batch in getattr(case, arguments.mode):
-                    report = printed(
-                        workshop.tool("vibnet-time"), "--model", model, "--json", "--batch", str(batch),
-                        "--phase", "TRAIN" if arguments.mode == "train" else "TEST",
-                        "--iterations", str(arguments.iterations))
+                    report = times(workshop, model, arguments.mode, batch, arguments.iterations)
                     rows += rows_of("%s, %s, %d" % (case.title, variant, batch), report, rates,
                                     winograd_savings(model))
-    print("Large products: %.0f GFLOP/s; copies: %.0f GB/s, read and written.\n"
-          % (rates[0] / 1e6, rates[1] / 1e6))
-    print(tables.table(HEADER, rows))
+    print(text_of(rates, rows))
 
 
 if __name__ == "__main__":

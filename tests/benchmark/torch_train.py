@@ -9,7 +9,7 @@ As one writes it who knows PyTorch: all pictures lie on the device, where a batc
 mirrored; Adam is fused; `reduce-overhead` brings CUDA graphs; nothing waits for the device before the
 end. NET is models/vgg16_cifar10 with Input layers for data and label. Prints a JSON object: images a
 second of the second half of the iterations, the mean objective of their last tenth, the number of
-parameters. `rates`: the device's TFLOP/s in a large product and GB/s in a large copy.
+parameters. `rates`: the device's GFLOP/s in a large product and GB/s in a large copy.
 """
 import json
 import time
@@ -131,7 +131,7 @@ def rates(arguments):
     size = 8192 if arguments.device != "cpu" else 1024
     a, b = (torch.randn(size, size, device=arguments.device) for _ in range(2))
     c = torch.empty_like(a)
-    return {"tflops": 2e-12 * size ** 3 * per_second(arguments.device, lambda: torch.mm(a, b, out=c)),
+    return {"gflops": 2e-9 * size ** 3 * per_second(arguments.device, lambda: torch.mm(a, b, out=c)),
             "gb_per_s": 8e-9 * a.numel() * per_second(arguments.device, lambda: c.copy_(a))}
 
 
