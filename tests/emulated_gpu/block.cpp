@@ -1,0 +1,201 @@
+#include "block.h"
+
+#include <cuda_runtime.h>
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <vector>
+
+dim3 gridDim, blockDim;
+uint3 blockIdx, threadIdx;
+
+namespace emulated_gpu {
+namespace {
+
+constexpr int kWarp = 32;
+constexpr std::size_t kStack = 128 << 10;
+constexpr std::size_t kMostBytes = 16;
+
+/// A place where work can be left and gone on with. swapcontext() would do, but calls the kernel.
+struct Place {
+  jmp_buf at;
+  /// Whether `at` holds, or `start` is to be begun with.
+  bool has_been_left = false;
+  ucontext_t start;
+
+  void go_to(Place* other) {
+    if (_setjmp(at) != 0) return;
+    has_been_left = true;
+    if (other->has_been_left) _longjmp(other->at, 1);
+    setcontext(&other->start);
+  }
+};
+
+/// A stack that does one thread of the block after the other, as long as none has to wait.
+struct Fiber {
+  Place place;
+  std::unique_ptr<char[]> stack{new char[kStack]};
+  int thread = 0;
+};
+
+struct Warp {
+  unsigned lanes = 0;
+  unsigned ended = 0;
+  unsigned arrived = 0;
+  std::vector<Fiber*> waiting;
+  /// Of this exchange and the one before, which some lanes may not have read yet.
+  char values[2][kWarp][kMostBytes];
+  int now = 0;
+};
+
+/// The block that runs; there is one at a time.
+struct Block {
+  const std::function<void()>* work = nullptr;
+  bool is_backward = false;
+  int threads = 0;
+  int begun = 0;
+  int ended = 0;
+  std::vector<Warp> warps;
+  std::vector<Fiber*> at_barrier;
+  std::deque<Fiber*> ready;
+  Fiber* running = nullptr;
+  Place host;
+  std::vector<std::unique_ptr<Fiber>> fibers;
+  std::vector<Fiber*> idle;
+
+  void choose(Fiber* fiber, int thread) {
+    running = fiber;
+    fiber->thread = thread;
+    threadIdx.x = thread % blockDim.x;
+    threadIdx.y = thread / blockDim.x % blockDim.y;
+    threadIdx.z = thread / blockDim.x / blockDim.y;
+  }
+  int next_thread() {
+    const int thread = is_backward ? threads - 1 - begun : begun;
+    ++begun;
+    return thread;
+  }
+  Warp& warp() { return warps[running->thread / kWarp]; }
+  void wake(std::vector<Fiber*>* waiting) {
+    ready.insert(ready.end(), waiting->begin(), waiting->end());
+    waiting->clear();
+  }
+
+  void end_thread() {
+    ++ended;
+    warp().ended |= 1u << running->thread % kWarp;
+    if (!at_barrier.empty() && static_cast<int>(at_barrier.size()) == threads - ended)
+      wake(&at_barrier);
+  }
+
+  void wait_in(std::vector<Fiber*>* waiting) {
+    waiting->push_back(running);
+    running->place.go_to(&host);
+  }
+
+  void run();
+};
+
+Block& block() {
+  static auto* const block = new Block;  // the last kernels run when the program has ended
+  return *block;
+}
+
+void run_fiber() {
+  Block& of = block();
+  Fiber* fiber = of.running;
+  for (;;) {
+    (*of.work)();
+    of.end_thread();
+    if (of.begun < of.threads) {
+      of.choose(fiber, of.next_thread());
+      continue;
+    }
+    of.idle.push_back(fiber);
+    fiber->place.go_to(&of.host);
+  }
+}
+
+Fiber* new_fiber(std::vector<std::unique_ptr<Fiber>>* fibers) {
+  fibers->push_back(std::make_unique<Fiber>());
+  Fiber* fiber = fibers->back().get();
+  ucontext_t& start = fiber->place.start;
+  getcontext(&start);
+  start.uc_stack.ss_sp = fiber->stack.get();
+  start.uc_stack.ss_size = kStack;
+  makecontext(&start, run_fiber, 0);
+  return fiber;
+}
+
+void Block::run() {
+  while (ended < threads) {
+    if (!ready.empty()) {
+      Fiber* fiber = ready.front();
+      ready.pop_front();
+      choose(fiber, fiber->thread);
+    } else if (begun < threads) {
+      Fiber* fiber = idle.empty() ? new_fiber(&fibers) : idle.back();
+      if (!idle.empty()) idle.pop_back();
+      choose(fiber, next_thread());
+    } else {
+      fault("the threads of a block wait for each other");
+    }
+    host.go_to(&running->place);
+  }
+}
+
+}  // namespace
+
+void fault(const char* what) {
+  std::fprintf(stderr, "emulated GPU: %s\n", what);
+  std::abort();
+}
+
+void run_block(const std::function<void()>& thread, bool is_backward) {
+  Block& of = block();
+  of.work = &thread;
+  of.is_backward = is_backward;
+  of.threads = static_cast<int>(blockDim.x * blockDim.y * blockDim.z);
+  of.begun = of.ended = 0;
+  of.warps.assign((of.threads + kWarp - 1) / kWarp, Warp());
+  for (int i = 0; i < of.threads; ++i) of.warps[i / kWarp].lanes |= 1u << i % kWarp;
+  of.run();
+}
+
+void wait_for_block() {
+  Block& of = block();
+  if (static_cast<int>(of.at_barrier.size()) + 1 == of.threads - of.ended)
+    return of.wake(&of.at_barrier);
+  of.wait_in(&of.at_barrier);
+}
+
+unsigned lane() { return block().running->thread % kWarp; }
+
+void exchange_in_warp(unsigned mask, const void* value, std::size_t bytes, void* of_lane) {
+  Block& of = block();
+  Warp& warp = of.warp();
+  mask &= warp.lanes;
+  if (bytes > kMostBytes) fault("a shuffle of more than 16 bytes");
+  if ((mask >> lane() & 1) == 0) fault("a shuffle by a lane that is not in its mask");
+  if ((mask & warp.ended) != 0) fault("a shuffle waits for a lane that has ended");
+  const int now = warp.now;
+  std::memcpy(warp.values[now][lane()], value, bytes);
+  warp.arrived |= 1u << lane();
+  if (warp.arrived == mask) {
+    warp.arrived = 0;
+    warp.now = 1 - now;
+    of.wake(&warp.waiting);
+  } else {
+    of.wait_in(&warp.waiting);
+  }
+  for (int i = 0; i < kWarp; ++i)
+    if ((mask >> i & 1) != 0)
+      std::memcpy(static_cast<char*>(of_lane) + i * bytes, warp.values[now][i], bytes);
+}
+
+}  // namespace emulated_gpu
