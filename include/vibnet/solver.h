@@ -59,6 +59,7 @@ class Passes;
 class UpdateRule;
 class Updater;
 struct SolverNets;
+struct UpdateFactors;
 
 /// Trains a net as a SolverParameter says (Caffe's Solver): by SGD, Nesterov, AdaGrad, RMSProp,
 /// AdaDelta, Adam or AdamW.
@@ -129,9 +130,10 @@ class Solver {
   SolverAction next_action();
   void take_action();
   void step_once();
-  void forward_backward();
+  /// With the update, unless `is_looked_at` before it.
+  void forward_backward(bool is_looked_at);
   void update();
-  void apply_update();
+  UpdateFactors update_factors() const;
   TrainingStep describe(double loss) const;
   TestResult test_net(int index);
   void check_that_ranks_agree();

@@ -39,6 +39,12 @@ bool MemoryUses::repeat() const {
   return true;
 }
 
+void MemoryUses::bring() const {
+  if (changes_ != changes) return;
+  for (const Use& use : uses_)
+    if (!use.memory->is_clear()) use.memory->gpu_data();
+}
+
 void MemoryUses::undo() {
   is_on_gpu_alone_ = false;
   for (const Use& use : uses_)

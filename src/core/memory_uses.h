@@ -18,6 +18,9 @@ class MemoryUses {
   /// nothing, where the work has to be recorded anew: where GPU memory has come or gone since, a
   /// memory was cleared that was not then, or the work asked for anything on the host.
   bool repeat() const;
+  /// Has on the GPU what the work will ask for again, as far as that is known: a CUDA graph copies
+  /// nothing there.
+  void bring() const;
   /// For work that was recorded and will not be done: what was clear before it is so again.
   void undo();
 

@@ -18,13 +18,16 @@ RecordedWork::~RecordedWork() {
 
 void RecordedWork::run(const std::vector<std::uint64_t>& what_for,
                        const std::function<void()>& work) {
-  if (runs_++ < kRunsBefore || failures_ == kMostFailures) return work();
-  if (executable_ != nullptr && what_for == what_for_ && uses_.repeat()) return launch();
+  if (failures_ == kMostFailures) return work();
+  if (runs_++ < kRunsBefore) return uses_.record(work);
+  if (is_current_ && what_for == what_for_ && uses_.repeat()) return launch();
+  uses_.bring();
   const cudaGraph_t graph = record(work);
-  if (graph == nullptr) {
+  is_current_ = graph != nullptr;
+  if (!is_current_) {
     LOG_IF(WARNING, ++failures_ == kMostFailures)
         << "no CUDA graph can be made of a pass, which is slower without: " << why_not_;
-    return work();
+    return uses_.record(work);
   }
   failures_ = 0;
   bring_up_to_date(graph);

@@ -34,6 +34,8 @@ class RecordedWork {
   void launch();
 
   cudaGraphExec_t executable_ = nullptr;
+  /// Whether it is of the work that was done last.
+  bool is_current_ = false;
   std::vector<std::uint64_t> what_for_;
   MemoryUses uses_;
   int runs_ = 0;

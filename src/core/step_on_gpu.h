@@ -4,15 +4,18 @@
 
 #include <cstdint>
 
+#include "core/update_factors.h"
 #include "vibnet/context.h"
 
 namespace vibnet {
 
-/// What a kernel asks of its net's context that is another in each pass.
+/// What a kernel asks of its net's context that is another in each pass, and an update of its
+/// iteration.
 struct Step {
   std::int64_t iteration;
   int pass;
   float kl_weight;
+  UpdateFactors factors;
 };
 
 /// Where a kernel finds it: recorded work, which is done again in other passes, on the device.
@@ -26,7 +29,7 @@ class StepOnGpu {
         passes_(context.passes) {}
 
   static Step of(const Context& context) {
-    return {context.iteration, context.pass, context.kl_weight};
+    return {context.iteration, context.pass, context.kl_weight, {}};
   }
   /// The device's step that this thread's work is for, null for that of the context.
   static const Step*& recorded_for() {

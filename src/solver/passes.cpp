@@ -18,18 +18,17 @@ class PassesCPU : public Passes {
  public:
   using Passes::Passes;
 
-  void run(Net* net, GradientSum* gradient_sum) override {
-    sum_ += net->forward();
-    gradient_sum != nullptr ? gradient_sum->backward(net) : net->backward();
+  void run(const IterationWork& work, Net* net) override {
+    Context& now = net->context();
+    double sum = 0;
+    work.clear_gradients();
+    for (now.pass = 0; now.pass < now.passes; ++now.pass) {
+      sum += net->forward();
+      run_backward(work, net);
+    }
+    append(now.iteration, sum / now.passes);
+    if (work.update) work.update();
   }
-  void end(std::int64_t iteration, int passes) override {
-    const double loss = sum_ / passes;
-    sum_ = 0;
-    append(iteration, loss);
-  }
-
- private:
-  double sum_ = 0;
 };
 
 }  // namespace
@@ -42,6 +41,11 @@ double Passes::mean() {
 const std::vector<double>& Passes::recent() {
   read();
   return recent_;
+}
+
+void Passes::run_backward(const IterationWork& work, Net* net) {
+  const bool is_last = net->context().pass + 1 == net->context().passes;
+  is_last&& work.gradient_sum != nullptr ? work.gradient_sum->backward(net) : net->backward();
 }
 
 void Passes::append(std::int64_t iteration, double loss) {

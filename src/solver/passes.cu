@@ -1,6 +1,7 @@
 #include "solver/passes.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -11,7 +12,6 @@
 #include "core/recorded_work.h"
 #include "core/step_on_gpu.h"
 #include "layers/gate_layer.h"
-#include "solver/gradient_sum.h"
 #include "vibnet/synced_memory.h"
 
 namespace vibnet {
@@ -68,28 +68,14 @@ class PassesGPU : public Passes {
  public:
   explicit PassesGPU(int average) : Passes(average) {}
 
-  void run(Net* net, GradientSum* gradient_sum) override {
-    if (net != net_) recorded_ = std::make_unique<RecordedWork>();
+  void run(const IterationWork& work, Net* net) override {
+    if (net != net_)
+      for (auto& recorded : recorded_) recorded = std::make_unique<RecordedWork>();
     net_ = net;
-    read_data();
-    auto* step = static_cast<Step*>(step_.mutable_gpu_data());
-    set_step<<<1, 1>>>(StepOnGpu::of(net->context()), step);
-    check_launch("set_step");
-    const auto work = [this, step, gradient_sum] {
-      const ForStep for_step(step);
-      forward_layers();
-      add_losses();
-      gradient_sum != nullptr ? gradient_sum->backward(net_) : net_->backward();
-    };
-    // Several ranks sum through the host, or by NCCL, which launches from a thread of its own as it
-    // must not block: untried within a capture, so none is made. The update stays out as well: it
-    // would save two of an iteration's nine calls, and display and steering look before it.
-    net->context().ranks->size() > 1 ? work() : recorded_->run(what_for(), work);
-  }
-
-  void end(std::int64_t iteration, int passes) override {
+    Context& now = net->context();
+    for (now.pass = 0; now.pass < now.passes; ++now.pass) run_pass(work);
     read();
-    pending_ = {iteration, passes, true};
+    pending_ = {now.iteration, now.passes, true};
     check_cuda(cudaMemcpyAsync(result_.mutable_cpu_data(), sum_.gpu_data(), sizeof(double),
                                cudaMemcpyDeviceToHost, cudaStreamPerThread),
                "copy of the loss");
@@ -106,6 +92,32 @@ class PassesGPU : public Passes {
   }
 
  private:
+  void run_pass(const IterationWork& work) {
+    const Context& now = net_->context();
+    const bool clears = now.pass == 0;
+    const bool updates = now.pass + 1 == now.passes && work.update;
+    read_data();
+    auto* step = static_cast<Step*>(step_.mutable_gpu_data());
+    Step here = StepOnGpu::of(now);
+    here.factors = work.factors;
+    set_step<<<1, 1>>>(here, step);
+    check_launch("set_step");
+    const auto pass = [&] {
+      const ForStep for_step(step);
+      if (clears) work.clear_gradients();
+      forward_layers();
+      add_losses();
+      run_backward(work, net_);
+      if (updates) work.update();
+    };
+    // Several ranks sum through the host, or by NCCL, which launches from a thread of its own as it
+    // must not block: untried within a capture, so none is made.
+    if (now.ranks->size() > 1) return pass();
+    std::vector<std::uint64_t> what_for = this->what_for();
+    if (updates) what_for.push_back(work.kind_of_update);
+    recorded_[2 * clears + updates]->run(what_for, pass);
+  }
+
   struct Pending {
     std::int64_t iteration = 0;
     int passes = 1;
@@ -172,7 +184,9 @@ class PassesGPU : public Passes {
   }
 
   Net* net_ = nullptr;
-  std::unique_ptr<RecordedWork> recorded_;
+  /// Passes that clear no gradients and do no update, that do an update, that clear, and that do
+  /// both.
+  std::array<std::unique_ptr<RecordedWork>, 4> recorded_;
   SyncedMemory step_{sizeof(Step)};
   /// Of this iteration's passes so far.
   SyncedMemory sum_{sizeof(double)};

@@ -1,15 +1,29 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
+#include "core/update_factors.h"
 #include "vibnet/device.h"
 #include "vibnet/net.h"
 
 namespace vibnet {
 
 class GradientSum;
+
+/// What a training run does in an iteration around its net's layers.
+struct IterationWork {
+  std::function<void()> clear_gradients;
+  /// What does the last pass's backward; null where that is the net's own.
+  GradientSum* gradient_sum = nullptr;
+  UpdateFactors factors;
+  /// Empty where it is not to be done yet, since somebody looks before it.
+  std::function<void()> update;
+  /// Another where `update` does more or less than before.
+  std::uint64_t kind_of_update = 0;
+};
 
 /// Runs a training run's passes, and keeps the losses of its last `average` iterations. A GPU's are
 /// read an iteration later, or when they are asked for, so that an iteration does not wait for
@@ -21,12 +35,9 @@ class Passes {
   Passes& operator=(const Passes&) = delete;
   virtual ~Passes() = default;
 
-  /// Runs the net forward and backward: a pass of this iteration, whose loss is the passes' mean.
-  /// Backward is the gradient sum's where there is one.
-  virtual void run(Net* net, GradientSum* gradient_sum) = 0;
-  /// Ends the iteration. Throws Error where a loss that has been read is not finite, as the others
-  /// do.
-  virtual void end(std::int64_t iteration, int passes) = 0;
+  /// Runs the net forward and backward in each pass of its context's iteration, whose loss is the
+  /// passes' mean. Throws Error where a loss that has been read is not finite, as the others do.
+  virtual void run(const IterationWork& work, Net* net) = 0;
   double mean();
   /// From the oldest on.
   const std::vector<double>& recent();
@@ -36,6 +47,7 @@ class Passes {
   /// Waits for what has not been read yet.
   virtual void read() {}
   void append(std::int64_t iteration, double loss);
+  static void run_backward(const IterationWork& work, Net* net);
 
  private:
   int average_;

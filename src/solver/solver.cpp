@@ -233,26 +233,28 @@ void Solver::take_action() {
 
 void Solver::step_once() {
   if (steering_ != nullptr) steering_->steer(iteration_, net_.get());
-  forward_backward();
   const bool shows = parameter_.display() > 0 && iteration_ % parameter_.display() == 0;
+  const bool is_looked_at = shows || (steering_ != nullptr && steering_->looks(iteration_));
+  forward_backward(is_looked_at);
   if (shows) net_->check();
   if (shows && observer_ != nullptr) observer_->on_step(describe(passes_->mean()));
-  update();
+  if (is_looked_at) update();
   ++iteration_;
   if (dead_units_ != nullptr && iteration_ % check_interval() == 0) check_dead_units();
 }
 
-void Solver::forward_backward() {
-  updater_->clear_gradients();
+void Solver::forward_backward(bool is_looked_at) {
   Context& context = net_->context();
   context.iteration = iteration_;
   context.passes = parameter_.iter_size();
   context.kl_weight = static_cast<float>(kl_weight());
-  for (context.pass = 0; context.pass < context.passes; ++context.pass) {
-    const bool is_last = context.pass + 1 == context.passes;
-    passes_->run(net_.get(), is_last ? gradient_sum_.get() : nullptr);
-  }
-  passes_->end(iteration_, context.passes);
+  IterationWork work;
+  work.clear_gradients = [this] { updater_->clear_gradients(); };
+  work.gradient_sum = gradient_sum_.get();
+  work.factors = update_factors();
+  if (!is_looked_at) work.update = [this] { update(); };
+  work.kind_of_update = steering_ != nullptr && steering_->is_settled() ? 1 : 0;
+  passes_->run(work, net_.get());
 }
 
 TrainingStep Solver::describe(double loss) const {
@@ -263,13 +265,13 @@ TrainingStep Solver::describe(double loss) const {
   return step;
 }
 
-void Solver::update() {
-  if (steering_ == nullptr) return apply_update();
-  steering_->update([this] { apply_update(); }, net_.get());
+UpdateFactors Solver::update_factors() const {
+  return rule_->factors(iteration_, learning_rate(), net_->context().kl_weight);
 }
 
-void Solver::apply_update() {
-  updater_->update(iteration_, learning_rate(), net_->context().kl_weight);
+void Solver::update() {
+  const auto step = [this] { updater_->update(update_factors()); };
+  steering_ != nullptr ? steering_->update(step, net_.get()) : step();
 }
 
 double Solver::seconds_waited() const {

@@ -240,9 +240,12 @@ void Steering::set_factors(Net* net) const {
     net->gates()[gate]->set_cost_factor(factors_[gate]);
 }
 
+bool Steering::looks(std::int64_t iteration) const {
+  return target_ && !is_settled_ && (iteration + 1) % interval_ == 0;
+}
+
 void Steering::update(const std::function<void()>& step, Net* net) {
-  const bool is_before_look = (net->context().iteration + 1) % interval_ == 0;
-  if (target_ && !is_settled_ && is_before_look) most_ = drowning_kl_weight(*net);
+  if (looks(net->context().iteration)) most_ = drowning_kl_weight(*net);
   for (GateLayer* gate : net->gates())
     if (is_settled_) gate->note_sides();
   step();

@@ -43,6 +43,9 @@ class Steering {
   void begin(const Net& net);
   /// To be called before each iteration.
   void steer(std::int64_t iteration, Net* net);
+  /// Whether update() looks at the gradients of this iteration on the host.
+  bool looks(std::int64_t iteration) const;
+  bool is_settled() const { return is_settled_; }
   /// To be called between each iteration's last backward and its update, for which it takes `step`.
   /// Units of a settled net stay on their sides of the threshold.
   void update(const std::function<void()>& step, Net* net);

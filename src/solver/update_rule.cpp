@@ -99,13 +99,23 @@ int UpdateRule::history_count() const {
                     steps_);
 }
 
-void UpdateRule::update(std::int64_t begin, std::int64_t end, float rate, std::int64_t iteration,
-                        const GradientTerms& terms, const float* gradient,
+UpdateFactors UpdateRule::factors(std::int64_t iteration, double rate, float kl_weight) const {
+  UpdateFactors factors{rate, kl_weight};
+  if (const auto* adam = std::get_if<AdamRule>(&steps_)) {
+    const double steps = static_cast<double>(iteration + 1);
+    factors.bias = 1 - std::pow(double{adam->beta1}, steps);
+    factors.root = std::sqrt(1 - std::pow(double{adam->beta2}, steps));
+  }
+  return factors;
+}
+
+void UpdateRule::update(std::int64_t begin, std::int64_t end, const UpdateFactors& factors,
+                        float rate, const GradientTerms& terms, const float* gradient,
                         const std::vector<float*>& history, float* data) const {
   std::visit(
       [&](const auto& all) {
         // Copies: what the loop writes cannot be one of their members, and so it is vectorised.
-        const auto rule = all.at(iteration).with(rate);
+        const auto rule = all.with(factors, rate);
         const GradientTerms own = terms;
         float* h = history[0];
         float* s = rule.kHistory == 1 ? nullptr : history[1];

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/update_factors.h"
 #include "solver/update_steps.h"
 #include "vibnet.pb.h"
 
@@ -29,9 +30,10 @@ class UpdateRule {
   /// True for a rule whose weight decay is no part of the gradient: data -= rate decay data.
   bool decouples_decay() const { return decouples_decay_; }
   const UpdateSteps& steps() const { return steps_; }
-  /// Over the values [begin, end): data -= step, and `shrink`. `rate` has lr_mult in it;
   /// `iteration` counts from 0.
-  void update(std::int64_t begin, std::int64_t end, float rate, std::int64_t iteration,
+  UpdateFactors factors(std::int64_t iteration, double rate, float kl_weight) const;
+  /// Over the values [begin, end): data -= step, and `shrink`. `rate` has lr_mult in it.
+  void update(std::int64_t begin, std::int64_t end, const UpdateFactors& factors, float rate,
               const GradientTerms& terms, const float* gradient, const std::vector<float*>& history,
               float* data) const;
 

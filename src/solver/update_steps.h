@@ -1,12 +1,12 @@
 #pragma once
 
 #include <cmath>
-#include <cstdint>
 #include <variant>
 
-#include "vibnet/random.h"
+#include "core/update_factors.h"
+#include "vibnet/host_device.h"
 
-// The formulas of the update rules, for both devices. A rule is set to an iteration, then to a
+// The formulas of the update rules, for both devices. A rule is set to an iteration's factors and a
 // parameter's rate (lr_mult in it); then it takes each value's gradient and history, h and s, and
 // returns what is subtracted from the value.
 
@@ -18,8 +18,9 @@ struct SgdRule {
   float momentum;
   float rate = 0;
 
-  SgdRule at(std::int64_t /*iteration*/) const { return *this; }
-  VIBNET_HOST_DEVICE SgdRule with(float of_parameter) const { return {momentum, of_parameter}; }
+  VIBNET_HOST_DEVICE SgdRule with(const UpdateFactors& /*now*/, float of_parameter) const {
+    return {momentum, of_parameter};
+  }
   VIBNET_HOST_DEVICE float step(float g, float& h, float& /*s*/) const {
     h = momentum * h + rate * g;
     return h;
@@ -32,8 +33,7 @@ struct NesterovRule {
   float momentum;
   float rate = 0;
 
-  NesterovRule at(std::int64_t /*iteration*/) const { return *this; }
-  VIBNET_HOST_DEVICE NesterovRule with(float of_parameter) const {
+  VIBNET_HOST_DEVICE NesterovRule with(const UpdateFactors& /*now*/, float of_parameter) const {
     return {momentum, of_parameter};
   }
   VIBNET_HOST_DEVICE float step(float g, float& h, float& /*s*/) const {
@@ -52,8 +52,8 @@ struct RootOfSquaresRule {
   float delta;
   float rate = 0;
 
-  RootOfSquaresRule at(std::int64_t /*iteration*/) const { return *this; }
-  VIBNET_HOST_DEVICE RootOfSquaresRule with(float of_parameter) const {
+  VIBNET_HOST_DEVICE RootOfSquaresRule with(const UpdateFactors& /*now*/,
+                                            float of_parameter) const {
     return {keep, share, delta, of_parameter};
   }
   VIBNET_HOST_DEVICE float step(float g, float& h, float& /*s*/) const {
@@ -71,8 +71,7 @@ struct AdaDeltaRule {
   float delta;
   float rate = 0;
 
-  AdaDeltaRule at(std::int64_t /*iteration*/) const { return *this; }
-  VIBNET_HOST_DEVICE AdaDeltaRule with(float of_parameter) const {
+  VIBNET_HOST_DEVICE AdaDeltaRule with(const UpdateFactors& /*now*/, float of_parameter) const {
     return {momentum, delta, of_parameter};
   }
   VIBNET_HOST_DEVICE float step(float g, float& h, float& s) const {
@@ -91,21 +90,12 @@ struct AdamRule {
   float beta2;
   float delta;
   bool is_adamw = false;
-  double root = 1;
-  double bias = 1;
   float rate = 0;
 
-  AdamRule at(std::int64_t iteration) const {
-    const double steps = static_cast<double>(iteration + 1);
+  VIBNET_HOST_DEVICE AdamRule with(const UpdateFactors& now, float of_parameter) const {
     AdamRule rule = *this;
-    rule.root = std::sqrt(1 - std::pow(double{beta2}, steps));
-    rule.bias = 1 - std::pow(double{beta1}, steps);
-    if (is_adamw) rule.delta = static_cast<float>(delta * rule.root);
-    return rule;
-  }
-  VIBNET_HOST_DEVICE AdamRule with(float of_parameter) const {
-    AdamRule rule = *this;
-    rule.rate = static_cast<float>(of_parameter * root / bias);
+    rule.rate = static_cast<float>(of_parameter * now.root / now.bias);
+    if (is_adamw) rule.delta = static_cast<float>(delta * now.root);
     return rule;
   }
   VIBNET_HOST_DEVICE float step(float g, float& h, float& s) const {

@@ -50,18 +50,18 @@ class UpdaterCPU : public Updater {
     for (const UpdatedParameter& parameter : parameters_) parameter.blob->clear_diff();
   }
 
-  void update(std::int64_t iteration, double rate, float kl_weight) override {
+  void update(const UpdateFactors& factors) override {
     const float scale = clip_scale() / static_cast<float>(settings_.passes);
     std::vector<std::int64_t> counts;
     std::vector<Update> updates;
     for (const UpdatedParameter& parameter : parameters_) {
       if (parameter.lr_mult == 0) continue;
       counts.push_back(parameter.blob->count());
-      updates.push_back(update_of(parameter, rate, scale, kl_weight));
+      updates.push_back(update_of(parameter, factors, scale));
     }
     for_each_piece(counts, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
       const Update& own = updates[i];
-      rule_.update(begin, end, own.rate, iteration, own.terms, own.gradient, own.history, own.data);
+      rule_.update(begin, end, factors, own.rate, own.terms, own.gradient, own.history, own.data);
     });
   }
 
@@ -82,13 +82,13 @@ class UpdaterCPU : public Updater {
     return norm > settings_.clip ? static_cast<float>(settings_.clip / norm) : 1;
   }
 
-  Update update_of(const UpdatedParameter& parameter, double rate, float scale,
-                   float kl_weight) const {
+  Update update_of(const UpdatedParameter& parameter, const UpdateFactors& factors,
+                   float scale) const {
     Update update{parameter.blob->mutable_cpu_data(),
                   parameter.blob->cpu_diff(),
                   {},
-                  static_cast<float>(rate * parameter.lr_mult),
-                  {scale, parameter.l1_decay * kl_weight, 0, 0}};
+                  static_cast<float>(factors.rate * parameter.lr_mult),
+                  {scale, parameter.l1_decay * factors.kl_weight, 0, 0}};
     for (Blob* blob : parameter.history) update.history.push_back(blob->mutable_cpu_data());
     if (rule_.decouples_decay())
       update.terms.shrink = update.rate * parameter.decay;

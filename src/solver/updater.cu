@@ -6,6 +6,7 @@
 
 #include "core/cuda.h"
 #include "core/gpu_runtime.h"
+#include "core/step_on_gpu.h"
 #include "vibnet/synced_memory.h"
 
 namespace vibnet {
@@ -105,8 +106,9 @@ __global__ void find_scale(int count, const double* sums, double clip, float* sc
 
 /// What an update does beside its rule.
 struct Frame {
-  double rate;
-  float kl_weight;
+  UpdateFactors factors;
+  /// Where those are that it is recorded for, or null.
+  const Step* recorded_for;
   /// Null where gradients are not clipped.
   const float* clip_scale;
   float pass_scale;
@@ -118,13 +120,15 @@ template <typename Rule>
 __global__ void update(Entries entries, Frame frame, Rule rule) {
   const Entry own = entries.of(blockIdx.x);
   if (own.lr_mult == 0) return;
-  const float rate = static_cast<float>(frame.rate * own.lr_mult);
-  float l1 = own.l1_decay * frame.kl_weight;
+  const UpdateFactors now =
+      frame.recorded_for != nullptr ? frame.recorded_for->factors : frame.factors;
+  const float rate = static_cast<float>(now.rate * own.lr_mult);
+  float l1 = own.l1_decay * now.kl_weight;
   float l2 = 0;
   if (!frame.decouples_decay) (frame.decays_signs ? l1 : l2) += own.decay;
   const float shrink = frame.decouples_decay ? rate * own.decay : 0;
   const float scale = frame.clip_scale == nullptr ? 1 : *frame.clip_scale;
-  const Rule step = rule.with(rate);
+  const Rule step = rule.with(now, rate);
   each_value(entries, [&](const Entry& entry, int i) {
     float value = entry.data[i];
     float gradient = entry.gradient[i] * scale * frame.pass_scale;
@@ -149,19 +153,17 @@ class UpdaterGPU : public Updater {
     check_launch("clear_gradients");
   }
 
-  void update(std::int64_t iteration, double rate, float kl_weight) override {
+  void update(const UpdateFactors& factors) override {
     if (blocks() == 0) return;
-    const Frame frame{rate,
-                      kl_weight,
+    const Frame frame{factors,
+                      StepOnGpu::recorded_for(),
                       settings_.clip < 0 ? nullptr : clip_scale(),
                       1 / static_cast<float>(settings_.passes),
                       settings_.decays_signs,
                       rule_.decouples_decay()};
     const Entries all = entries();
     std::visit(
-        [&](const auto& rule) {
-          vibnet::update<<<blocks(), kThreadsPerBlock>>>(all, frame, rule.at(iteration));
-        },
+        [&](const auto& rule) { vibnet::update<<<blocks(), kThreadsPerBlock>>>(all, frame, rule); },
         rule_.steps());
     check_launch("update");
   }

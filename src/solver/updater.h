@@ -1,10 +1,10 @@
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/update_factors.h"
 #include "solver/update_rule.h"
 #include "vibnet/blob.h"
 #include "vibnet/device.h"
@@ -44,7 +44,7 @@ class Updater {
   virtual ~Updater() = default;
 
   virtual void clear_gradients() = 0;
-  virtual void update(std::int64_t iteration, double rate, float kl_weight) = 0;
+  virtual void update(const UpdateFactors& factors) = 0;
 
  protected:
   const UpdateRule& rule_;

@@ -124,16 +124,27 @@ TEST_F(GpuSolverTest, EachRuleTakesTheCpusSteps) {
   }
 }
 
-/// No layer waits for the device here, and so the passes are recorded as graphs.
+/// The scores are the loss.
+SolverParameter without_labels(SolverParameter run) {
+  auto* layers = run.mutable_net_param()->mutable_layer();
+  layers->RemoveLast();
+  layers->rbegin()->add_loss_weight(0.001f);
+  return run;
+}
+
+/// No layer waits for the device here, and so the passes are recorded as graphs; the updates with
+/// them, but where the iteration is shown.
 TEST_F(GpuSolverTest, RecordedPassesTakeTheCpusSteps) {
   for (const char* fields :
-       {"type: 'SGD' momentum: 0.9 kl_warmup: 5",
-        "type: 'Adam' momentum: 0.9 iter_size: 2 delta: 1e-3",
-        "type: 'SGD' compact_interval: 3 compact_patience: 1"}) {
+       {"display: 1 type: 'SGD' momentum: 0.9 kl_warmup: 5",
+        "display: 4 type: 'SGD' momentum: 0.9 warmup_iter: 12 clip_gradients: 0.1",
+        "display: 1 type: 'Adam' momentum: 0.9 iter_size: 2 delta: 1e-3",
+        "display: 3 type: 'Adam' momentum: 0.9 iter_size: 3 delta: 1e-3 kl_warmup: 8 "
+        "regularization_type: 'L1' weight_decay: 0.001",
+        "display: 5 type: 'AdamW' momentum: 0.9 weight_decay: 0.1 delta: 1e-3 warmup_iter: 20",
+        "display: 1 type: 'SGD' compact_interval: 3 compact_patience: 1"}) {
     SCOPED_TRACE(fields);
-    SolverParameter run = parameter(std::string(fields) + " display: 1");
-    run.mutable_net_param()->mutable_layer()->RemoveLast();
-    run.mutable_net_param()->mutable_layer()->rbegin()->add_loss_weight(0.001f);
+    const SolverParameter run = without_labels(parameter(fields));
     Solver cpu(run, "solver", Device());
     Solver gpu(run, "solver", kGpu);
     Shown on_cpu, on_gpu;
@@ -141,7 +152,7 @@ TEST_F(GpuSolverTest, RecordedPassesTakeTheCpusSteps) {
     gpu.set_observer(&on_gpu);
     for (Solver* solver : {&cpu, &gpu}) {
       std::fill_n(solver->net().layer("ib1")->blobs()[1]->mutable_cpu_data(), 2, 5.0f);
-      solver->step(8);
+      solver->step(12);
     }
     expect_near(on_cpu.losses, on_gpu.losses);
     expect_near(on_cpu.kls, on_gpu.kls);
@@ -237,18 +248,19 @@ class CountingRuntime : public GpuRuntime {
 };
 
 /// The host has a memory zeroed in each pass that it runs: Crop's backward asks for it.
+SolverParameter with_crop(SolverParameter run) {
+  LayerParameter* crop = run.mutable_net_param()->mutable_layer(5);
+  crop->set_type("Crop");
+  crop->add_bottom("data");
+  crop->mutable_crop_param()->set_axis(1);
+  return run;
+}
+
 TEST_F(GpuSolverTest, PassesAreRecordedOnceUntilTheyChange) {
   for (const char* fields :
        {"type: 'SGD' momentum: 0.9 kl_warmup: 30", "type: 'SGD' iter_size: 2"}) {
     SCOPED_TRACE(fields);
-    SolverParameter run = parameter(fields);
-    auto* layers = run.mutable_net_param()->mutable_layer();
-    layers->RemoveLast();
-    layers->rbegin()->add_loss_weight(0.001f);
-    LayerParameter* crop = layers->Mutable(5);
-    crop->set_type("Crop");
-    crop->add_bottom("data");
-    crop->mutable_crop_param()->set_axis(1);
+    const SolverParameter run = with_crop(without_labels(parameter(fields)));
     Solver cpu(run, "solver", Device());
     Solver gpu(run, "solver", kGpu);
     const auto press_and_step = [](Solver* solver, float factor, int steps) {
@@ -270,6 +282,20 @@ TEST_F(GpuSolverTest, PassesAreRecordedOnceUntilTheyChange) {
     EXPECT_EQ(fills_of(2, 2), 0);
     expect_same_weights(cpu, gpu);
   }
+}
+
+/// Of a run as short as this, steering moves the pressure in each iteration.
+TEST_F(GpuSolverTest, PassesAreRecordedThoughTheyAreSteeredInBetween) {
+  SolverParameter run = parameter("type: 'SGD' momentum: 0.9 target { weights: 0.9 }");
+  run.set_max_iter(40);
+  Solver cpu(with_crop(run), "solver", Device());
+  Solver gpu(with_crop(run), "solver", kGpu);
+  cpu.step(20);
+  gpu.step(10);
+  const CountingRuntime runtime;
+  gpu.step(10);
+  EXPECT_EQ(runtime.fills(), 0);
+  expect_same_weights(cpu, gpu);
 }
 
 TEST_F(GpuSolverTest, ASettledTargetTakesTheCpusStepsAndDoesNotWait) {
