@@ -49,42 +49,14 @@ bool has_passes(const Net& net) {
   return false;
 }
 
-/// Outputs and gradients of two passes, as what one leaves in memory must not matter to the next.
 std::vector<NamedValues> two_passes(const NetParameter& model, const NetParameter& weights,
                                     bool keeps_blobs, bool* fuses = nullptr) {
   Net net(model, options_of(TRAIN, keeps_blobs));
-  net.copy_weights(weights, "weights", Missing::FAIL);
   if (fuses != nullptr) *fuses = has_passes(net);
-  const NamedValues inputs = noise_for(model, 1);
-  std::vector<NamedValues> found;
-  for (int pass = 0; pass < 2; ++pass) {
-    found.push_back(forward(inputs, &net));
-    net.backward();
-    found.push_back(as_one(gradients_of(net)));
-  }
-  return found;
+  return two_passes(model, weights, &net);
 }
 
 bool is_finite(const NamedValues& values) { return std::isfinite(difference(values, values)); }
-
-/// The net with losses in its midst, layers that learn nothing, and gradients that go no further.
-NetParameter with_exceptions(NetParameter model, std::uint32_t seed) {
-  RandomSequence random(random_key(seed, "exceptions"));
-  const auto is_drawn = [&] { return random.uniform() < 0.1F; };
-  for (LayerParameter& layer : *model.mutable_layer()) {
-    if (layer.bottom_size() == 0 || layer.type() == "Silence") continue;
-    const std::string& type = layer.type();
-    const bool learns =
-        type == "Convolution" || type == "InnerProduct" || type == "InformationBottleneck";
-    if (learns && layer.param_size() == 0 && is_drawn()) layer.add_param()->set_lr_mult(0);
-    if (layer.top_size() == 1 && layer.loss_weight_size() == 0 && is_drawn())
-      layer.add_loss_weight(0.3F);
-    if (!is_drawn()) continue;
-    for (int b = 0; b < layer.bottom_size(); ++b) layer.add_propagate_down(false);
-  }
-  model.set_force_backward(false);
-  return model;
-}
 
 void train_graph(std::uint32_t seed, Fused* counts) {
   const RandomGraph graph = random_graph(seed);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "vibnet/random.h"
+
 namespace vibnet {
 namespace {
 
@@ -38,6 +40,24 @@ NetParameter for_training(const NetParameter& model, InPlace in_place) {
     *net.add_layer() = layer;
   }
   return net;
+}
+
+NetParameter with_exceptions(NetParameter model, std::uint32_t seed) {
+  RandomSequence random(random_key(seed, "exceptions"));
+  const auto is_drawn = [&] { return random.uniform() < 0.1F; };
+  for (LayerParameter& layer : *model.mutable_layer()) {
+    if (layer.bottom_size() == 0 || layer.type() == "Silence") continue;
+    const std::string& type = layer.type();
+    const bool learns =
+        type == "Convolution" || type == "InnerProduct" || type == "InformationBottleneck";
+    if (learns && layer.param_size() == 0 && is_drawn()) layer.add_param()->set_lr_mult(0);
+    if (layer.top_size() == 1 && layer.loss_weight_size() == 0 && is_drawn())
+      layer.add_loss_weight(0.3F);
+    if (!is_drawn()) continue;
+    for (int b = 0; b < layer.bottom_size(); ++b) layer.add_propagate_down(false);
+  }
+  model.set_force_backward(false);
+  return model;
 }
 
 NamedValues forward(const NamedValues& inputs, Net* net) {
@@ -75,6 +95,19 @@ NamedValues as_one(const NetParameter& net) {
       all.values.insert(all.values.end(), blob.data().begin(), blob.data().end());
   all.shape = {static_cast<int>(all.values.size())};
   return {{"all", all}};
+}
+
+std::vector<NamedValues> two_passes(const NetParameter& model, const NetParameter& weights,
+                                    Net* net) {
+  net->copy_weights(weights, "weights", Missing::FAIL);
+  const NamedValues inputs = noise_for(model, 1);
+  std::vector<NamedValues> found;
+  for (int pass = 0; pass < 2; ++pass) {
+    found.push_back(forward(inputs, net));
+    net->backward();
+    found.push_back(as_one(gradients_of(*net)));
+  }
+  return found;
 }
 
 }  // namespace vibnet
