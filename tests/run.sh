@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets the machine up, builds, and runs every test; ends with ctest's summary.
-# usage: tests/run.sh [PRESET]   (release, debug or asan; release if not given)
+# usage: tests/run.sh [PRESET]   (release, debug, asan or races; release if not given)
 # VIBNET_NIGHTLY=1 tests/run.sh compresses 5,000 random graphs instead of 200; VIBNET_SEED=N that one.
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,5 +1,7 @@
 #include "math/softmax_gpu.h"
 
+#include <cmath>
+
 #include "core/cuda.h"
 
 namespace vibnet {
@@ -44,7 +46,7 @@ __device__ float largest_over(int lanes, float value) {
 __global__ void softmax(int rows, int lanes, int classes, int inner, const float* x, float* y) {
   const Row row(lanes, classes, inner);
   if (row.index >= rows) return;
-  float largest = x[row.at(0)];
+  float largest = -HUGE_VALF;  // each lane reads but what it writes: y may be x
   for (int c = row.lane; c < classes; c += lanes) largest = fmaxf(largest, x[row.at(c)]);
   largest = largest_over(lanes, largest);
   float sum = 0;

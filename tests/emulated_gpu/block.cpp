@@ -5,10 +5,11 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
 #include <memory>
 #include <vector>
+
+#include "races.h"
 
 dim3 gridDim, blockDim;
 uint3 blockIdx, threadIdx;
@@ -18,7 +19,6 @@ namespace {
 
 constexpr int kWarp = 32;
 constexpr std::size_t kStack = 128 << 10;
-constexpr std::size_t kMostBytes = 16;
 
 /// A place where work can be left and gone on with. swapcontext() would do, but it asks the kernel
 /// each time; setjmp() would do, but ThreadSanitizer does not know what it is used for here.
@@ -53,7 +53,7 @@ struct Warp {
   unsigned arrived = 0;
   std::vector<Fiber*> waiting;
   /// Of this exchange and the one before, which some lanes may not have read yet.
-  char values[2][kWarp][kMostBytes];
+  Word words[2][kWarp];
   int now = 0;
 };
 
@@ -66,11 +66,14 @@ struct Block {
   int ended = 0;
   std::vector<Warp> warps;
   std::vector<Fiber*> at_barrier;
+  int barriers = 0;
   std::deque<Fiber*> ready;
   Fiber* running = nullptr;
   Place host;
   std::vector<std::unique_ptr<Fiber>> fibers;
-  std::vector<Fiber*> idle;
+  /// The first of the fibers, in this block.
+  std::size_t used = 0;
+  Races races;
 
   void choose(Fiber* fiber, int thread) {
     running = fiber;
@@ -94,7 +97,11 @@ struct Block {
     ++ended;
     warp().ended |= 1u << running->thread % kWarp;
     if (!at_barrier.empty() && static_cast<int>(at_barrier.size()) == threads - ended)
-      wake(&at_barrier);
+      end_barrier();
+  }
+  void end_barrier() {
+    ++barriers;
+    wake(&at_barrier);
   }
 
   void wait_in(std::vector<Fiber*>* waiting) {
@@ -114,20 +121,21 @@ void run_fiber() {
   Block& of = block();
   Fiber* fiber = of.running;
   for (;;) {
+    of.races.begin_thread(fiber->thread);
     (*of.work)();
+    of.races.end_thread();
     of.end_thread();
-    if (of.begun < of.threads) {
+    // Races are looked for by address: two threads that have one stack would seem to have one.
+    if (of.begun < of.threads && !Races::are_looked_for()) {
       of.choose(fiber, of.next_thread());
       continue;
     }
-    of.idle.push_back(fiber);
     fiber->place.go_to(&of.host);
   }
 }
 
-Fiber* new_fiber(std::vector<std::unique_ptr<Fiber>>* fibers) {
-  fibers->push_back(std::make_unique<Fiber>());
-  Fiber* fiber = fibers->back().get();
+std::unique_ptr<Fiber> new_fiber() {
+  auto fiber = std::make_unique<Fiber>();
   ucontext_t& start = fiber->place.start;
   getcontext(&start);
   start.uc_stack.ss_sp = fiber->stack.get();
@@ -143,9 +151,8 @@ void Block::run() {
       ready.pop_front();
       choose(fiber, fiber->thread);
     } else if (begun < threads) {
-      Fiber* fiber = idle.empty() ? new_fiber(&fibers) : idle.back();
-      if (!idle.empty()) idle.pop_back();
-      choose(fiber, next_thread());
+      if (used == fibers.size()) fibers.push_back(new_fiber());
+      choose(fibers[used++].get(), next_thread());
     } else {
       fault("the threads of a block wait for each other");
     }
@@ -166,29 +173,40 @@ void run_block(const std::function<void()>& thread, bool is_backward) {
   of.is_backward = is_backward;
   of.threads = static_cast<int>(blockDim.x * blockDim.y * blockDim.z);
   of.begun = of.ended = 0;
+  of.used = 0;
   of.warps.assign((of.threads + kWarp - 1) / kWarp, Warp());
   for (int i = 0; i < of.threads; ++i) of.warps[i / kWarp].lanes |= 1u << i % kWarp;
+  of.races.begin_block(of.threads);
   of.run();
+  of.races.end_block();
 }
 
 void wait_for_block() {
   Block& of = block();
+  const int thread = of.running->thread;
+  const int barrier = of.barriers;
+  of.races.come_to_barrier(barrier);
   if (static_cast<int>(of.at_barrier.size()) + 1 == of.threads - of.ended)
-    return of.wake(&of.at_barrier);
-  of.wait_in(&of.at_barrier);
+    of.end_barrier();
+  else
+    of.wait_in(&of.at_barrier);
+  of.races.go_on_with(thread);
+  of.races.leave_barrier(barrier);
 }
 
 unsigned lane() { return block().running->thread % kWarp; }
 
-void exchange_in_warp(unsigned mask, const void* value, std::size_t bytes, void* of_lane) {
+Word exchange_in_warp(unsigned mask, Word word, unsigned from) {
   Block& of = block();
   Warp& warp = of.warp();
+  const int thread = of.running->thread;
+  of.races.leave_thread();
   mask &= warp.lanes;
-  if (bytes > kMostBytes) fault("a shuffle of more than 16 bytes");
   if ((mask >> lane() & 1) == 0) fault("a shuffle by a lane that is not in its mask");
+  if ((mask >> from & 1) == 0) fault("a shuffle reads a lane that is not in its mask");
   if ((mask & warp.ended) != 0) fault("a shuffle waits for a lane that has ended");
   const int now = warp.now;
-  std::memcpy(warp.values[now][lane()], value, bytes);
+  warp.words[now][lane()] = word;
   warp.arrived |= 1u << lane();
   if (warp.arrived == mask) {
     warp.arrived = 0;
@@ -197,9 +215,8 @@ void exchange_in_warp(unsigned mask, const void* value, std::size_t bytes, void*
   } else {
     of.wait_in(&warp.waiting);
   }
-  for (int i = 0; i < kWarp; ++i)
-    if ((mask >> i & 1) != 0)
-      std::memcpy(static_cast<char*>(of_lane) + i * bytes, warp.values[now][i], bytes);
+  of.races.go_on_with(thread);
+  return warp.words[now][from];
 }
 
 }  // namespace emulated_gpu

@@ -112,15 +112,21 @@ void launch(const dim3& grid, const dim3& block, Kernel kernel, Arguments... arg
 }
 
 void wait_for_block();
-/// Of the lanes in the mask; `of_lane` gets what each of them brings.
-void exchange_in_warp(unsigned mask, const void* value, std::size_t bytes, void* of_lane);
 unsigned lane();
+
+using Word = unsigned long long;
+/// What the lane `from` of the mask brings; all of them call it.
+Word exchange_in_warp(unsigned mask, Word word, unsigned from);
 
 template <typename Value>
 Value shuffle(unsigned mask, const Value& value, unsigned from) {
-  Value of_lane[32];
-  exchange_in_warp(mask, &value, sizeof(Value), of_lane);
-  return from < 32 ? of_lane[from] : value;
+  static_assert(sizeof(Value) <= sizeof(Word), "");
+  Word word = 0;
+  memcpy(&word, &value, sizeof(Value));
+  word = exchange_in_warp(mask, word, from < 32 ? from : lane());
+  Value other;
+  memcpy(&other, &word, sizeof(Value));
+  return other;
 }
 
 }  // namespace emulated_gpu
@@ -150,14 +156,15 @@ Value __shfl_xor_sync(unsigned mask, Value value, unsigned bits) {
   return emulated_gpu::shuffle(mask, value, emulated_gpu::lane() ^ bits);
 }
 
+// One thread works at a time; that these are atomic is for those who look for races.
 inline unsigned atomicInc(unsigned* counter, unsigned last) {
-  const unsigned before = *counter;
-  *counter = before >= last ? 0 : before + 1;
+  const unsigned before = __atomic_load_n(counter, __ATOMIC_RELAXED);
+  __atomic_store_n(counter, before >= last ? 0 : before + 1, __ATOMIC_RELAXED);
   return before;
 }
 inline int atomicMax(int* value, int other) {
-  const int before = *value;
-  if (other > before) *value = other;
+  const int before = __atomic_load_n(value, __ATOMIC_RELAXED);
+  if (other > before) __atomic_store_n(value, other, __ATOMIC_RELAXED);
   return before;
 }
 
