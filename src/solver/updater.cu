@@ -70,8 +70,8 @@ __global__ void clear_gradients(Entries entries) {
   each_value(entries, [](const Entry& entry, int i) { entry.gradient[i] = 0; });
 }
 
-/// The sum of a value of each of the block's kThreadsPerBlock threads, for the first of them; in the
-/// same order in every run.
+/// The sum of a value of each of the block's kThreadsPerBlock threads, for the first of them; in
+/// the same order in every run.
 __device__ double sum_over_block(double value) {
   __shared__ double parts[kThreadsPerBlock];
   parts[threadIdx.x] = value;
