@@ -55,6 +55,8 @@ class SyncedMemory {
 struct MemoryUsage {
   std::size_t current = 0;
   std::size_t peak = 0;
+  /// Of the current ones.
+  std::size_t on_gpus = 0;
 };
 MemoryUsage memory_usage();
 void reset_peak_memory();

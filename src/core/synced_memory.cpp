@@ -18,6 +18,7 @@ constexpr std::size_t kReadBeyond = 64;
 
 std::atomic<std::size_t> current_bytes{0};
 std::atomic<std::size_t> peak_bytes{0};
+std::atomic<std::size_t> gpu_bytes{0};
 
 void count_allocated(std::size_t bytes) {
   const std::size_t now = current_bytes += bytes;
@@ -72,11 +73,13 @@ std::shared_ptr<void> allocate_on_cpu(std::size_t bytes) {
 std::shared_ptr<void> allocate_on_gpu(std::size_t bytes) {
   void* pointer = gpu_runtime()->allocate(bytes);
   count_allocated(bytes);
+  gpu_bytes += bytes;
   MemoryUses::note_allocation();
   return {pointer, [bytes](void* p) {
             gpu_runtime()->release(p);
             MemoryUses::note_release(p);
             current_bytes -= bytes;
+            gpu_bytes -= bytes;
           }};
 }
 
@@ -157,7 +160,7 @@ void SyncedMemory::copy_from(SyncedMemory* other, std::size_t bytes) {
     std::memcpy(mutable_cpu_data(), other->cpu_data(), bytes);
 }
 
-MemoryUsage memory_usage() { return {current_bytes, peak_bytes}; }
+MemoryUsage memory_usage() { return {current_bytes, peak_bytes, gpu_bytes}; }
 
 void reset_peak_memory() { peak_bytes = current_bytes.load(); }
 

@@ -1,5 +1,6 @@
 // What a net says when a GPU's memory does not do; a part of Net.
 
+#include <algorithm>
 #include <cstddef>
 #include <set>
 
@@ -27,13 +28,21 @@ class Bytes {
   double on_gpu_ = 0;
 };
 
-/// What is left aside for workspaces, batches read ahead and the gaps between memories.
-constexpr double kUsable = 0.9;
+/// What is left aside for workspaces, for buffers that are not there yet, and the gaps in between.
+constexpr double kUsable = 0.8;
+
+/// What layers keep beside a blob's values, by its bytes: as far as they have come, so much the
+/// better known, and no more than it again.
+double share_of_buffers(const Bytes& blobs, const Bytes& parameters) {
+  const double others =
+      static_cast<double>(memory_usage().on_gpus) - blobs.on_gpu() - parameters.on_gpu();
+  return std::clamp(others / std::max(1.0, blobs.on_gpu()), 0.0, 1.0);
+}
 
 }  // namespace
 
-/// Blobs grow with the batch, and parameters do not. What is free, and what the blobs hold already,
-/// is for those that are still missing.
+/// Blobs grow with the batch, and so do the buffers of their layers; parameters do not. What is
+/// free, and what blobs and buffers hold already, is for those that are still missing.
 void Net::explain(const GpuOutOfMemory& error, int layer) const {
   const bool trains = context_.phase == TRAIN;
   Bytes blobs;
@@ -50,8 +59,11 @@ void Net::explain(const GpuOutOfMemory& error, int layer) const {
   const Blob* first = tops_[0].empty() ? nullptr : tops_[0][0];
   const int batch = first == nullptr || first->axes() == 0 ? 0 : first->shape(0);
   const double missing = parameters.all() - parameters.on_gpu();
-  const double room = kUsable * (static_cast<double>(error.free()) + blobs.on_gpu() - missing);
-  const int fits = blobs.all() > 0 ? static_cast<int>(batch * room / blobs.all()) : 0;
+  const double with_buffers = 1 + share_of_buffers(blobs, parameters);
+  const double held = with_buffers * blobs.on_gpu();
+  const double room = kUsable * (static_cast<double>(error.free()) + held - missing);
+  const double needed = with_buffers * blobs.all();
+  const int fits = needed > 0 ? static_cast<int>(batch * room / needed) : 0;
   if (fits < 1 || fits >= batch) fail(title(layers_[layer]->parameter()), ": ", error.what());
   fail(title(layers_[layer]->parameter()), ": ", error.what(), "; the batch is ", batch,
        ", and one of ", fits, " would fit");
