@@ -111,7 +111,8 @@ class PassesGPU : public Passes {
       if (updates) work.update();
     };
     // Several ranks sum through the host, or by NCCL, which wants that all of them record a sum or
-    // none (its guide, "Using NCCL with CUDA Graphs"): whether a rank can is each rank's own matter.
+    // none (its guide, "Using NCCL with CUDA Graphs"): whether a rank can is each rank's own
+    // matter.
     if (now.ranks->size() > 1) return pass();
     std::vector<std::uint64_t> what_for = this->what_for();
     if (updates) what_for.push_back(work.kind_of_update);
