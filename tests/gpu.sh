@@ -55,11 +55,11 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader ||
   exit 1
 }
 tests layers 150 'GpuLayers.*:Gpu.*' &
-tests nets 150 'GpuPasses.*:GpuSolverTest.*:DataLayerTest.*Gpu*' &
+tests nets 150 '*Gpu*-GpuLayers.*:Gpu.*:GpuMemory.*' &
 step golden 150 "$bundle/bin/golden_test" --device gpu "$bundle/share/vibnet/tests/data/golden" &
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck initcheck; do
-    tests $tool 150 'GpuPasses.OfEachChain*:GpuPasses.TakeAnotherBatch:GpuPasses.Normalize*' \
+    tests $tool 200 'Gpu.Computes*:Gpu.WorksInPlace*:GpuPasses.OfEachChain*:GpuPasses.Normalize*' \
       compute-sanitizer --tool $tool --error-exitcode 1 &
   done
 else

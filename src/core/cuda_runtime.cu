@@ -24,7 +24,11 @@ class CudaRuntime : public GpuRuntime {
   std::string why_none() override {
     int count = 0;
     const cudaError_t status = count_devices(&count);
-    return cudaGetErrorString(status == cudaSuccess ? cudaErrorNoDevice : status);
+    const std::string words =
+        cudaGetErrorString(status == cudaSuccess ? cudaErrorNoDevice : status);
+    const bool lacks_driver =
+        status == cudaErrorInsufficientDriver;  // so it is where there is none
+    return lacks_driver ? "no NVIDIA driver, or too old a one: " + words : words;
   }
 
   void use(int index) override {

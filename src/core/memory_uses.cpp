@@ -56,10 +56,10 @@ void MemoryUses::note_gpu(SyncedMemory* memory, const void* place, bool was_clea
   auto& uses = recording->uses_;
   const auto use =
       std::find_if(uses.begin(), uses.end(), [=](const Use& one) { return one.memory == memory; });
-  if (use != uses.end())
-    use->writes = use->writes || writes;
-  else
-    uses.push_back({memory, place, writes, was_clear});
+  if (use == uses.end()) return uses.push_back({memory, place, writes, was_clear});
+  if (!writes) return;
+  use->writes = true;
+  std::rotate(use, use + 1, uses.end());  // by their last writes, as stamps are
 }
 
 void MemoryUses::note_cpu() {

@@ -15,6 +15,7 @@ struct Step {
   std::int64_t iteration;
   int pass;
   float kl_weight;
+  /// Where recorded work looks for them; an update that is not recorded has its own.
   UpdateFactors factors;
 };
 

@@ -31,8 +31,9 @@ class Bytes {
 /// What is left aside for workspaces, for buffers that are not there yet, and the gaps in between.
 constexpr double kUsable = 0.8;
 
-/// What layers keep beside a blob's values, by its bytes: as far as they have come, so much the
-/// better known, and no more than it again.
+/// What is there beside blobs and parameters, by the blobs' bytes: taken for layers' buffers, which
+/// grow with the batch, though a solver's history among them does not. The batch is the smaller for
+/// it. Layers that have not run yet have the share of those that have, 1 at most.
 double share_of_buffers(const Bytes& blobs, const Bytes& parameters) {
   const double others =
       static_cast<double>(memory_usage().on_gpus) - blobs.on_gpu() - parameters.on_gpu();
@@ -57,13 +58,16 @@ void Net::explain(const GpuOutOfMemory& error, int layer) const {
     if (trains) parameters.add(parameter.blob->diff_memory());
   }
   const Blob* first = tops_[0].empty() ? nullptr : tops_[0][0];
-  const int batch = first == nullptr || first->axes() == 0 ? 0 : first->shape(0);
+  // The whole one, of which this is a rank's share.
+  const int ranks = context_.ranks->size();
+  const int batch = first == nullptr || first->axes() == 0 ? 0 : ranks * first->shape(0);
   const double missing = parameters.all() - parameters.on_gpu();
   const double with_buffers = 1 + share_of_buffers(blobs, parameters);
   const double held = with_buffers * blobs.on_gpu();
   const double room = kUsable * (static_cast<double>(error.free()) + held - missing);
   const double needed = with_buffers * blobs.all();
-  const int fits = needed > 0 ? static_cast<int>(batch * room / needed) : 0;
+  const int share = needed > 0 ? static_cast<int>(batch / ranks * room / needed) : 0;
+  const int fits = ranks * share;
   if (fits < 1 || fits >= batch) fail(title(layers_[layer]->parameter()), ": ", error.what());
   fail(title(layers_[layer]->parameter()), ": ", error.what(), "; the batch is ", batch,
        ", and one of ", fits, " would fit");

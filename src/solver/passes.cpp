@@ -45,7 +45,8 @@ const std::vector<double>& Passes::recent() {
 
 void Passes::run_backward(const IterationWork& work, Net* net) {
   const bool is_last = net->context().pass + 1 == net->context().passes;
-  is_last&& work.gradient_sum != nullptr ? work.gradient_sum->backward(net) : net->backward();
+  GradientSum* sum = is_last ? work.gradient_sum : nullptr;
+  sum != nullptr ? sum->backward(net) : net->backward();
 }
 
 void Passes::append(std::int64_t iteration, double loss) {

@@ -115,7 +115,7 @@ class PassesGPU : public Passes {
     // matter.
     if (now.ranks->size() > 1) return pass();
     std::vector<std::uint64_t> what_for = this->what_for();
-    if (updates) what_for.push_back(work.kind_of_update);
+    if (updates) what_for.push_back(work.keeps_sides);
     recorded_[2 * clears + updates]->run(what_for, pass);
   }
 

@@ -21,8 +21,8 @@ struct IterationWork {
   UpdateFactors factors;
   /// Empty where it is not to be done yet, since somebody looks before it.
   std::function<void()> update;
-  /// Another where `update` does more or less than before.
-  std::uint64_t kind_of_update = 0;
+  /// Whether `update` also keeps settled units on their sides: another graph.
+  bool keeps_sides = false;
 };
 
 /// Runs a training run's passes, and keeps the losses of its last `average` iterations. A GPU's are

@@ -40,6 +40,14 @@ const NcclModule* nccl_module() {
   return module;
 }
 
+/// Throws Error where some ranks have a GPU and others do not.
+void check_devices(Communicator* ranks, const Device& device) {
+  double on_gpu = device.type == DeviceType::GPU ? 1 : 0;
+  ranks->sum(&on_gpu, 1);
+  if (on_gpu != 0 && on_gpu != ranks->size())
+    fail("--device: ", on_gpu, " of ", ranks->size(), " ranks are on a GPU; give all the same");
+}
+
 /// How many GPUs the ranks have among them.
 int count_gpus(Communicator* ranks, const Device& device) {
   std::vector<double> numbers(ranks->size());
@@ -68,7 +76,9 @@ Communicator* join_ranks() {
 }
 
 Communicator* join_gpus(Communicator* ranks, const Device& device) {
-  if (ranks->size() == 1 || device.type == DeviceType::CPU) return ranks;
+  if (ranks->size() == 1) return ranks;
+  check_devices(ranks, device);
+  if (device.type == DeviceType::CPU) return ranks;
   const int gpus = count_gpus(ranks, device);
   if (gpus < ranks->size()) {
     LOG(WARNING) << ranks->size() << " ranks share " << gpus

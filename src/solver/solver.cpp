@@ -253,7 +253,7 @@ void Solver::forward_backward(bool is_looked_at) {
   work.gradient_sum = gradient_sum_.get();
   work.factors = update_factors();
   if (!is_looked_at) work.update = [this] { update(); };
-  work.kind_of_update = steering_ != nullptr && steering_->is_settled() ? 1 : 0;
+  work.keeps_sides = steering_ != nullptr && steering_->is_settled();
   passes_->run(work, net_.get());
 }
 

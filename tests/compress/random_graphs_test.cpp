@@ -28,7 +28,7 @@ struct Liveliness {
   int changed_by_input = 0;
 };
 
-bool is_finite(const NamedValues& outputs) {
+bool is_bounded(const NamedValues& outputs) {
   for (const auto& [name, output] : outputs)
     if (!(largest_of(output.values) < 1e5F)) return false;
   return true;
@@ -52,7 +52,7 @@ void run_graph(std::uint32_t seed, Liveliness* lively) {
   const NetParameter weights = random_graph_weights(graph, seed);
   const NamedValues inputs = noise_for(model, 1);
   const NamedValues outputs = outputs_of(model, weights, inputs);
-  ASSERT_TRUE(is_finite(outputs));
+  ASSERT_TRUE(is_bounded(outputs));
   ++lively->graphs;
   if (difference(outputs, outputs_of(model, without_masks(weights), inputs)) > 1e-3)
     ++lively->changed_by_masks;

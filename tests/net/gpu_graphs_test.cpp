@@ -41,8 +41,6 @@ NetOptions on_gpu(Phase phase) {
   return options;
 }
 
-bool is_finite(const NamedValues& values) { return std::isfinite(difference(values, values)); }
-
 void expect_same_training(const NetParameter& model, const NetParameter& weights,
                           Compared* counts) {
   Net expected_of(model, on_cpu(TRAIN));

@@ -56,8 +56,6 @@ std::vector<NamedValues> two_passes(const NetParameter& model, const NetParamete
   return two_passes(model, weights, &net);
 }
 
-bool is_finite(const NamedValues& values) { return std::isfinite(difference(values, values)); }
-
 void train_graph(std::uint32_t seed, Fused* counts) {
   const RandomGraph graph = random_graph(seed);
   const NetParameter weights = random_graph_weights(graph, seed);

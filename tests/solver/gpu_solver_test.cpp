@@ -86,6 +86,14 @@ void expect_near(const std::vector<double>& expected, const std::vector<double>&
     EXPECT_NEAR(expected[i], found[i], 1e-4 * (1 + std::fabs(expected[i]))) << "value " << i;
 }
 
+/// What is kept of a gate's last forward must not be taken for that of the parameters since.
+void expect_same_kls(const Solver& expected, const Solver& found) {
+  for (std::size_t gate = 0; gate < expected.net().gates().size(); ++gate) {
+    const double kl = expected.net().gates()[gate]->kl();
+    EXPECT_NEAR(kl, found.net().gates()[gate]->kl(), 1e-4 * (1 + std::fabs(kl)));
+  }
+}
+
 void expect_same_weights(const Solver& expected, const Solver& found) {
   const NetParameter expected_net = expected.net().to_proto();
   const NetParameter found_net = found.net().to_proto();
@@ -156,6 +164,7 @@ TEST_F(GpuSolverTest, RecordedPassesTakeTheCpusSteps) {
     }
     expect_near(on_cpu.losses, on_gpu.losses);
     expect_near(on_cpu.kls, on_gpu.kls);
+    expect_same_kls(cpu, gpu);
     expect_same_weights(cpu, gpu);
   }
 }

@@ -219,8 +219,8 @@ TEST(UpdateRule, GivesPartsWhatItGivesTheWhole) {
       std::vector<float> second(kCount, 0.25f);
       int begin = 0;
       for (const int end : ends) {
-        rule->update(begin, end, rule->factors(3, 0.1, 1), 0.1f, {0.5f, 0.01f, 0.02f, 0.03f}, gradient.data(),
-                     {first.data(), second.data()}, data.data());
+        rule->update(begin, end, rule->factors(3, 0.1, 1), 0.1f, {0.5f, 0.01f, 0.02f, 0.03f},
+                     gradient.data(), {first.data(), second.data()}, data.data());
         begin = end;
       }
       data.insert(data.end(), first.begin(), first.end());

@@ -91,6 +91,8 @@ float largest_of(const std::vector<float>& values) {
   return largest;
 }
 
+bool is_finite(const NamedValues& values) { return std::isfinite(difference(values, values)); }
+
 NetParameter without_heads(const NetParameter& model) {
   NamedValues inputs = noise_for(model, 1);
   return with_batch(make_deploy(model, {}), {}, &inputs);

@@ -33,6 +33,8 @@ float largest_of(const std::vector<float>& values);
 /// shapes differ.
 double difference(const NamedValues& expected, const NamedValues& found);
 
+bool is_finite(const NamedValues& values);
+
 /// A net of Input layers in its form for deployment, its batch as it is.
 NetParameter without_heads(const NetParameter& model);
 
