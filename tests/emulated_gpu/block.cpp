@@ -1,12 +1,14 @@
 #include "block.h"
 
 #include <cuda_runtime.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "races.h"
@@ -19,6 +21,16 @@ namespace {
 
 constexpr int kWarp = 32;
 constexpr std::size_t kStack = 128 << 10;
+
+/// With a page below that nobody may touch. Fibers are there to the end of the program.
+char* new_stack() {
+  constexpr std::size_t kPage = 4096;
+  void* pages =
+      mmap(nullptr, kStack + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) fault("no memory for a stack");
+  mprotect(pages, kPage, PROT_NONE);
+  return static_cast<char*>(pages) + kPage;
+}
 
 /// A place where work can be left and gone on with. swapcontext() would do, but it asks the kernel
 /// each time; setjmp() would do, but ThreadSanitizer does not know what it is used for here.
@@ -43,7 +55,7 @@ struct Place {
 /// A stack that does one thread of the block after the other, as long as none has to wait.
 struct Fiber {
   Place place;
-  std::unique_ptr<char[]> stack{new char[kStack]};
+  char* stack = new_stack();
   int thread = 0;
 };
 
@@ -74,6 +86,8 @@ struct Block {
   /// The first of the fibers, in this block.
   std::size_t used = 0;
   Races races;
+  /// Shared memory that the block has begun to use.
+  std::set<const void*> shared;
 
   void choose(Fiber* fiber, int thread) {
     running = fiber;
@@ -96,8 +110,7 @@ struct Block {
   void end_thread() {
     ++ended;
     warp().ended |= 1u << running->thread % kWarp;
-    if (!at_barrier.empty() && static_cast<int>(at_barrier.size()) == threads - ended)
-      end_barrier();
+    if (!at_barrier.empty()) fault("a thread has ended while others of its block are at a barrier");
   }
   void end_barrier() {
     ++barriers;
@@ -138,7 +151,7 @@ std::unique_ptr<Fiber> new_fiber() {
   auto fiber = std::make_unique<Fiber>();
   ucontext_t& start = fiber->place.start;
   getcontext(&start);
-  start.uc_stack.ss_sp = fiber->stack.get();
+  start.uc_stack.ss_sp = fiber->stack;
   start.uc_stack.ss_size = kStack;
   makecontext(&start, run_fiber, 0);
   return fiber;
@@ -174,6 +187,7 @@ void run_block(const std::function<void()>& thread, bool is_backward) {
   of.threads = static_cast<int>(blockDim.x * blockDim.y * blockDim.z);
   of.begun = of.ended = 0;
   of.used = 0;
+  of.shared.clear();
   of.warps.assign((of.threads + kWarp - 1) / kWarp, Warp());
   for (int i = 0; i < of.threads; ++i) of.warps[i / kWarp].lanes |= 1u << i % kWarp;
   of.races.begin_block(of.threads);
@@ -183,15 +197,22 @@ void run_block(const std::function<void()>& thread, bool is_backward) {
 
 void wait_for_block() {
   Block& of = block();
+  if (of.ended > 0) fault("a thread is at a barrier that others of its block have passed by");
   const int thread = of.running->thread;
   const int barrier = of.barriers;
   of.races.come_to_barrier(barrier);
-  if (static_cast<int>(of.at_barrier.size()) + 1 == of.threads - of.ended)
+  if (static_cast<int>(of.at_barrier.size()) + 1 == of.threads)
     of.end_barrier();
   else
     of.wait_in(&of.at_barrier);
   of.races.go_on_with(thread);
   of.races.leave_barrier(barrier);
+}
+
+void begin_shared(void* memory, std::size_t bytes) {
+  if (!block().shared.insert(memory).second) return;
+  auto* byte = static_cast<volatile unsigned char*>(memory);  // no call that ThreadSanitizer sees
+  for (std::size_t i = 0; i < bytes; ++i) byte[i] = 0xff;
 }
 
 unsigned lane() { return block().running->thread % kWarp; }

@@ -77,6 +77,11 @@ class Unfolded {
   }
 
   bool fits() const {
+    const std::size_t axes = window_.pads.size() + 2;
+    if (x_.sizes.size() != axes || y_.sizes.size() != axes || w_.sizes.size() != axes) return false;
+    if (is_channels_last(x_.strides) != is_channels_last(w_.strides) ||
+        is_channels_last(y_.strides) != is_channels_last(w_.strides))
+      return false;
     if (x_.sizes[0] != y_.sizes[0] || x_.sizes[1] != w_.sizes[1] * window_.groups ||
         y_.sizes[1] != w_.sizes[0] || w_.sizes[0] % window_.groups != 0)
       return false;
@@ -130,8 +135,20 @@ class Unfolded {
     for (std::size_t i = 0; i < weights.size(); ++i) put(weights[i], beta, &dw[of_weights_[i]]);
   }
 
+  /// What an algorithm works in: one that asks for more than there is, one that is not
+  /// deterministic, and one that is.
+  std::size_t workspace(int algorithm) const {
+    const std::size_t unfolded = of_maps_.size() * sizeof(float);
+    const std::size_t all[] = {std::size_t{1} << 40, 2 * unfolded, unfolded};
+    return all[algorithm];
+  }
+
  private:
   static constexpr int kOutside = -1;
+
+  static bool is_channels_last(const Sizes& strides) {
+    return strides[1] < *std::min_element(strides.begin() + 2, strides.end());
+  }
 
   /// What was there may be NaN where it is not asked for.
   static void put(float value, float beta, float* to) {
@@ -184,21 +201,21 @@ class Unfolded {
   std::vector<int> of_weights_, of_results_, of_maps_;
 };
 
-/// One that asks for more memory than there is, one that is not deterministic, and one that is.
-constexpr std::size_t kWorkspaces[] = {std::size_t{1} << 40, 1 << 20, 1000};
 constexpr int kAlgorithms = 3;
 
 /// As cuDNN: the fastest first, TF32 among them, and what failed last.
 template <typename Result>
-cudnnStatus_t list(int most, int* count, Result* results) {
+cudnnStatus_t list(const Unfolded& unfolded, int most, int* count, Result* results) {
   using Algorithm = decltype(results->algo);
+  if (!unfolded.fits()) return CUDNN_STATUS_BAD_PARAM;
   const std::vector<Result> all = {
-      {Algorithm{1}, CUDNN_STATUS_SUCCESS, 1, kWorkspaces[1], CUDNN_NON_DETERMINISTIC,
+      {Algorithm{1}, CUDNN_STATUS_SUCCESS, 1, unfolded.workspace(1), CUDNN_NON_DETERMINISTIC,
        CUDNN_DEFAULT_MATH},
-      {Algorithm{2}, CUDNN_STATUS_SUCCESS, 2, kWorkspaces[2], CUDNN_DETERMINISTIC,
+      {Algorithm{2}, CUDNN_STATUS_SUCCESS, 2, unfolded.workspace(2), CUDNN_DETERMINISTIC,
        CUDNN_DEFAULT_MATH},
-      {Algorithm{2}, CUDNN_STATUS_SUCCESS, 3, kWorkspaces[2], CUDNN_DETERMINISTIC, CUDNN_FMA_MATH},
-      {Algorithm{0}, CUDNN_STATUS_NOT_SUPPORTED, -1, kWorkspaces[0], CUDNN_DETERMINISTIC,
+      {Algorithm{2}, CUDNN_STATUS_SUCCESS, 3, unfolded.workspace(2), CUDNN_DETERMINISTIC,
+       CUDNN_FMA_MATH},
+      {Algorithm{0}, CUDNN_STATUS_NOT_SUPPORTED, -1, unfolded.workspace(0), CUDNN_DETERMINISTIC,
        CUDNN_FMA_MATH},
   };
   *count = std::min(most, static_cast<int>(all.size()));
@@ -208,11 +225,12 @@ cudnnStatus_t list(int most, int* count, Result* results) {
 
 /// The same after trials, which write to `written` and wait.
 template <typename Result>
-cudnnStatus_t try_all(cudnnHandle_t handle, float* written, int most, int* count, Result* results) {
+cudnnStatus_t try_all(const Unfolded& unfolded, cudnnHandle_t handle, float* written, int most,
+                      int* count, Result* results) {
   if (emulated_gpu::refuses_to_wait()) return CUDNN_STATUS_NOT_SUPPORTED;
   emulated_gpu::enqueue(handle->stream, [written] { std::memset(written, 0xff, sizeof(float)); });
   emulated_gpu::finish(handle->stream);
-  return list(most, count, results);
+  return list(unfolded, most, count, results);
 }
 
 /// Does `work`, which takes the convolution; what it works in holds NaNs afterwards.
@@ -221,12 +239,12 @@ cudnnStatus_t convolve(cudnnHandle_t handle, cudnnTensorDescriptor_t x, cudnnFil
                        cudnnConvolutionDescriptor_t window, cudnnTensorDescriptor_t y,
                        int algorithm, void* workspace, std::size_t bytes, const Work& work) {
   if (algorithm < 0 || algorithm >= kAlgorithms) return CUDNN_STATUS_BAD_PARAM;
-  if (bytes < kWorkspaces[algorithm] || !emulated_gpu::is_on_device(workspace, bytes))
-    return CUDNN_STATUS_BAD_PARAM;
   const Unfolded unfolded(*x, *w, *window, *y);
-  if (!unfolded.fits()) return CUDNN_STATUS_BAD_PARAM;
+  if (!unfolded.fits() || bytes < unfolded.workspace(algorithm) ||
+      !emulated_gpu::is_on_device(workspace, bytes))
+    return CUDNN_STATUS_BAD_PARAM;
   const cudaError_t status = emulated_gpu::enqueue(handle->stream, [=] {
-    std::memset(workspace, 0xff, kWorkspaces[algorithm]);
+    std::memset(workspace, 0xff, bytes);
     work(unfolded);
   });
   return status == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
@@ -249,7 +267,9 @@ cudnnStatus_t destroy(Descriptor* descriptor) {
 
 }  // namespace
 
-cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) { return create(handle); }
+cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
+  return emulated_gpu::refuses_to_wait() ? CUDNN_STATUS_NOT_INITIALIZED : create(handle);
+}
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   handle->stream = stream;
   return CUDNN_STATUS_SUCCESS;
@@ -313,40 +333,43 @@ cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t, cudnnMat
   return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t,
-                                                     cudnnFilterDescriptor_t,
-                                                     cudnnConvolutionDescriptor_t,
-                                                     cudnnTensorDescriptor_t, int most, int* count,
+cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t x,
+                                                     cudnnFilterDescriptor_t w,
+                                                     cudnnConvolutionDescriptor_t window,
+                                                     cudnnTensorDescriptor_t y, int most,
+                                                     int* count,
                                                      cudnnConvolutionFwdAlgoPerf_t* results) {
-  return list(most, count, results);
-}
-cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(
-    cudnnHandle_t, cudnnFilterDescriptor_t, cudnnTensorDescriptor_t, cudnnConvolutionDescriptor_t,
-    cudnnTensorDescriptor_t, int most, int* count, cudnnConvolutionBwdDataAlgoPerf_t* results) {
-  return list(most, count, results);
-}
-cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(
-    cudnnHandle_t, cudnnTensorDescriptor_t, cudnnTensorDescriptor_t, cudnnConvolutionDescriptor_t,
-    cudnnFilterDescriptor_t, int most, int* count, cudnnConvolutionBwdFilterAlgoPerf_t* results) {
-  return list(most, count, results);
+  return list({*x, *w, *window, *y}, most, count, results);
 }
 cudnnStatus_t cudnnFindConvolutionForwardAlgorithmEx(
-    cudnnHandle_t handle, cudnnTensorDescriptor_t, const void*, cudnnFilterDescriptor_t,
-    const void*, cudnnConvolutionDescriptor_t, cudnnTensorDescriptor_t, void* y, int most,
-    int* count, cudnnConvolutionFwdAlgoPerf_t* results, void*, std::size_t) {
-  return try_all(handle, floats(y), most, count, results);
+    cudnnHandle_t handle, cudnnTensorDescriptor_t x, const void*, cudnnFilterDescriptor_t w,
+    const void*, cudnnConvolutionDescriptor_t window, cudnnTensorDescriptor_t y, void* written,
+    int most, int* count, cudnnConvolutionFwdAlgoPerf_t* results, void*, std::size_t) {
+  return try_all({*x, *w, *window, *y}, handle, floats(written), most, count, results);
+}
+cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(
+    cudnnHandle_t, cudnnFilterDescriptor_t w, cudnnTensorDescriptor_t y,
+    cudnnConvolutionDescriptor_t window, cudnnTensorDescriptor_t x, int most, int* count,
+    cudnnConvolutionBwdDataAlgoPerf_t* results) {
+  return list({*x, *w, *window, *y}, most, count, results);
 }
 cudnnStatus_t cudnnFindConvolutionBackwardDataAlgorithmEx(
-    cudnnHandle_t handle, cudnnFilterDescriptor_t, const void*, cudnnTensorDescriptor_t,
-    const void*, cudnnConvolutionDescriptor_t, cudnnTensorDescriptor_t, void* dx, int most,
+    cudnnHandle_t handle, cudnnFilterDescriptor_t w, const void*, cudnnTensorDescriptor_t y,
+    const void*, cudnnConvolutionDescriptor_t window, cudnnTensorDescriptor_t x, void* dx, int most,
     int* count, cudnnConvolutionBwdDataAlgoPerf_t* results, void*, std::size_t) {
-  return try_all(handle, floats(dx), most, count, results);
+  return try_all({*x, *w, *window, *y}, handle, floats(dx), most, count, results);
+}
+cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(
+    cudnnHandle_t, cudnnTensorDescriptor_t x, cudnnTensorDescriptor_t y,
+    cudnnConvolutionDescriptor_t window, cudnnFilterDescriptor_t w, int most, int* count,
+    cudnnConvolutionBwdFilterAlgoPerf_t* results) {
+  return list({*x, *w, *window, *y}, most, count, results);
 }
 cudnnStatus_t cudnnFindConvolutionBackwardFilterAlgorithmEx(
-    cudnnHandle_t handle, cudnnTensorDescriptor_t, const void*, cudnnTensorDescriptor_t,
-    const void*, cudnnConvolutionDescriptor_t, cudnnFilterDescriptor_t, void* dw, int most,
+    cudnnHandle_t handle, cudnnTensorDescriptor_t x, const void*, cudnnTensorDescriptor_t y,
+    const void*, cudnnConvolutionDescriptor_t window, cudnnFilterDescriptor_t w, void* dw, int most,
     int* count, cudnnConvolutionBwdFilterAlgoPerf_t* results, void*, std::size_t) {
-  return try_all(handle, floats(dw), most, count, results);
+  return try_all({*x, *w, *window, *y}, handle, floats(dw), most, count, results);
 }
 
 cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* alpha,

@@ -20,8 +20,8 @@ constexpr int kDevices = 2;
 constexpr std::size_t kMemory = std::size_t{1} << 30;
 /// What vibnet asks of memory, and no more, so that what is read behind it is seen.
 constexpr std::size_t kAlignment = 16;
-/// Fresh memory holds NaNs up to here.
-constexpr std::size_t kMostFilled = 1 << 20;
+/// Of fresh memory, so much at both ends holds NaNs.
+constexpr std::size_t kFilled = 1 << 20;
 
 /// Memory with a page behind it that nobody may touch.
 struct Memory {
@@ -31,9 +31,10 @@ struct Memory {
   int device;
 };
 
+// What is released when the program ends may come after what is destroyed then.
 /// By their ends.
-std::map<std::uintptr_t, Memory> memories;
-std::map<void*, std::size_t> pinned;
+std::map<std::uintptr_t, Memory>& memories = *new std::map<std::uintptr_t, Memory>;
+std::map<void*, std::size_t>& pinned = *new std::map<void*, std::size_t>;
 std::size_t used[kDevices];
 thread_local int current = 0;
 
@@ -53,7 +54,9 @@ std::size_t round_up(std::size_t bytes, std::size_t to) { return (bytes + to - 1
 bool is_on_device(const void* pointer, std::size_t bytes) {
   const Lock lock(device_mutex());
   const auto found = memories.upper_bound(address(pointer));
-  return memory_of(pointer) != nullptr && address(pointer) + bytes <= found->first;
+  const Memory* memory = memory_of(pointer);
+  if (memory != nullptr && memory->device != current) fault("another device's memory");
+  return memory != nullptr && address(pointer) + bytes <= found->first;
 }
 
 bool is_pinned(const void* pointer) {
@@ -77,7 +80,9 @@ cudaError_t allocate(void** pointer, std::size_t bytes) {
   char* end = static_cast<char*>(pages) + page_bytes - page;
   mprotect(end, page, PROT_NONE);
   *pointer = end - bytes;
-  std::memset(*pointer, 0xff, std::min(bytes, kMostFilled));
+  const std::size_t filled = std::min(bytes, kFilled);
+  std::memset(*pointer, 0xff, filled);
+  std::memset(end - filled, 0xff, filled);
   memories[address(end)] = {pages, page_bytes, bytes, current};
   used[current] += bytes;
   return cudaSuccess;
@@ -185,6 +190,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (is_on_device(from, bytes) != reads_device || is_on_device(to, bytes) != writes_device)
     return keep(cudaErrorInvalidValue);
   if (!reads_device && !is_pinned(from)) {  // it is read at once, and written later
+    if (refuses_to_wait()) return keep(cudaErrorStreamCaptureUnsupported);
     const auto* begin = static_cast<const char*>(from);
     return enqueue(stream, [to, values = std::vector<char>(begin, begin + bytes)] {
       std::memcpy(to, values.data(), values.size());

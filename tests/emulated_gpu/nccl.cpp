@@ -9,10 +9,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
 
+#include "block.h"
 #include "stream.h"
 
 namespace {
@@ -25,7 +27,9 @@ struct Shared {
   std::atomic<int> joined;
   std::atomic<int> arrived;
   std::atomic<unsigned> round;
-  char parts[kMostRanks][kPart];
+  /// Of the sum at hand, which must be the same in all ranks.
+  std::atomic<std::size_t> count;
+  alignas(64) char parts[kMostRanks][kPart];
 };
 
 }  // namespace
@@ -36,6 +40,8 @@ struct EmulatedComm {
   int ranks;
   int rank;
   std::atomic<bool> is_aborted{false};
+  /// Whether a call is still going on, as far as the caller has been told.
+  bool is_busy = true;
 
   /// Waits for all ranks; false once the sums are given up.
   bool meet() {
@@ -54,6 +60,9 @@ struct EmulatedComm {
 
   template <typename Value>
   void sum(const Value* from, Value* to, std::size_t count) {
+    if (rank == 0) shared->count = count;
+    if (!meet()) return;
+    if (shared->count != count) emulated_gpu::fault("ranks sum different numbers of values");
     constexpr std::size_t kMost = kPart / sizeof(Value);
     for (std::size_t begin = 0; begin < count; begin += kMost) {
       const std::size_t values = std::min(kMost, count - begin);
@@ -91,7 +100,9 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* status) {
-  *status = comm->shared->joined < comm->ranks ? ncclInProgress : ncclSuccess;
+  const bool is_busy = comm->shared->joined < comm->ranks || comm->is_busy;
+  comm->is_busy = false;
+  *status = is_busy ? ncclInProgress : ncclSuccess;
   return ncclSuccess;
 }
 
@@ -112,13 +123,26 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
   return ncclSuccess;
 }
 
+namespace {
+
+/// Whether a sum is at work as early as it may, when the call is made, and not as late.
+bool sums_early() {
+  static const bool is_asked = std::getenv("EMULATED_NCCL_IS_EARLY") != nullptr;
+  return is_asked;
+}
+
+}  // namespace
+
 ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDataType_t type,
                            ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
-  emulated_gpu::enqueue(stream, [=] {
+  const cudaError_t status = emulated_gpu::enqueue(stream, [=] {
     if (type == ncclDouble)
       comm->sum(static_cast<const double*>(from), static_cast<double*>(to), count);
     else
       comm->sum(static_cast<const float*>(from), static_cast<float*>(to), count);
   });
-  return ncclSuccess;
+  if (status != cudaSuccess) return ncclSystemError;
+  if (sums_early()) emulated_gpu::finish(stream);
+  comm->is_busy = true;
+  return ncclInProgress;
 }

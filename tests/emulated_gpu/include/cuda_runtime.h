@@ -13,7 +13,6 @@
 #define __host__
 #define __device__
 #define __global__
-#define __shared__ static  // blocks run one after the other
 #define __grid_constant__
 #define __launch_bounds__(...)
 
@@ -30,6 +29,7 @@ enum cudaError_t {
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidConfiguration = 9,
+  cudaErrorInsufficientDriver = 35,
   cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
   cudaErrorStreamCaptureUnsupported = 900,
@@ -113,6 +113,9 @@ void launch(const dim3& grid, const dim3& block, Kernel kernel, Arguments... arg
 
 void wait_for_block();
 unsigned lane();
+
+/// What a block finds in shared memory is anything: the first of its threads to come by writes it.
+void begin_shared(void* memory, std::size_t bytes);
 
 using Word = unsigned long long;
 /// What the lane `from` of the mask brings; all of them call it.
