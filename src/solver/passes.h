@@ -27,7 +27,7 @@ struct IterationWork {
 
 /// Runs a training run's passes, and keeps the losses of its last `average` iterations. A GPU's are
 /// read an iteration later, or when they are asked for, so that an iteration does not wait for
-/// itself.
+/// itself; all of them, since they are averaged, and must be finite.
 class Passes {
  public:
   explicit Passes(int average) : average_(average) {}
