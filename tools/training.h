@@ -1,5 +1,6 @@
 #pragma once
 
+#include <exception>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +30,7 @@ void set_up_rank(const Communicator& ranks);
 std::string device_of_rank(const std::string& value, const Communicator& ranks);
 /// An error that all ranks come to is told by the first, whose end ends the others: they wait for
 /// that, and speak up only where it does not come.
-void let_first_speak(const Communicator& ranks);
+void let_first_speak(const std::exception& error, const Communicator& ranks);
 
 /// Samples an iteration works on; 0 where no data layer says.
 int images_of_iteration(const Solver& solver);

@@ -67,8 +67,8 @@ int train(const std::vector<std::string>& arguments) {
     const bool done = train(on_device, device);
     on_device->leave();
     return done ? 0 : vibnet::kStopped;
-  } catch (const std::exception&) {
-    vibnet::let_first_speak(*ranks);
+  } catch (const std::exception& error) {
+    vibnet::let_first_speak(error, *ranks);
     throw;
   }
 }

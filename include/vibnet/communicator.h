@@ -2,11 +2,23 @@
 
 #include <cstddef>
 
+#include "vibnet/error.h"
+
 namespace vibnet {
+
+/// What calls throw where another rank has ended.
+class RankHasEnded : public Error {
+ public:
+  explicit RankHasEnded(int rank);
+  int rank() const { return rank_; }
+
+ private:
+  int rank_;
+};
 
 /// The processes ("ranks") that train one net together, each on its share of every batch. This one
 /// is a process alone, and what it does is nothing. All ranks call the same in the same order, from
-/// one thread. Where another rank has ended, calls throw Error.
+/// one thread. Where another rank has ended, calls throw RankHasEnded.
 class Communicator {
  public:
   Communicator() = default;
@@ -33,7 +45,7 @@ class Communicator {
   virtual bool sums_on_gpu() const { return false; }
   /// There, sum() for values on the GPU, by work of this thread's stream: see core/rank_sum.h.
   virtual void sum_on_gpu(double* /*values*/, std::size_t /*count*/) {}
-  /// Throws Error where another rank is known to have ended. Any thread may ask.
+  /// Throws RankHasEnded where another is known to have ended. Any thread may ask.
   virtual void check_others() const {}
   /// Replaces the bytes by the first rank's.
   virtual void broadcast(void* /*bytes*/, std::size_t /*count*/) {}

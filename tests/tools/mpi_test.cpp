@@ -187,16 +187,16 @@ class MpiRun : public ToolTest {
     }
   }
 
-  void expect_an_end_without_the_second(const std::string& device) {
+  void expect_an_end_without(const std::string& rank, const std::string& device) {
     const auto run = start_endless("Snapshot run_iter_8.", {"--device", device});
-    const std::vector<pid_t> second = ranks_in(folder_.path(), "1");
-    ASSERT_EQ(second.size(), 1u);
+    const std::vector<pid_t> killed = ranks_in(folder_.path(), rank);
+    ASSERT_EQ(killed.size(), 1u);
     const auto start = std::chrono::steady_clock::now();
-    kill(second[0], SIGKILL);
+    kill(killed[0], SIGKILL);
     const ToolResult result = run->wait();
     EXPECT_LT(seconds_since(start), 10);
     EXPECT_NE(result.exit_code, 0);
-    EXPECT_NE(result.errors.find("vibnet-train: rank 1 has ended, and so does the run"),
+    EXPECT_NE(result.errors.find("vibnet-train: rank " + rank + " has ended, and so does the run"),
               std::string::npos)
         << result.errors;
     expect_none_left();
@@ -239,11 +239,13 @@ TEST_F(MpiRun, GoesOnFromASnapshotOfOtherRanks) {
     EXPECT_NEAR(rest[i].second, whole[whole.size() - rest.size() + i].second, 1e-4);
 }
 
-TEST_F(MpiRun, EndsWhenARankIsKilled) { expect_an_end_without_the_second("cpu"); }
+TEST_F(MpiRun, EndsWhenARankIsKilled) { expect_an_end_without("1", "cpu"); }
+
+TEST_F(MpiRun, EndsWhenTheFirstIsKilled) { expect_an_end_without("0", "cpu"); }
 
 TEST_F(MpiRun, EndsWhenARankOnAGpuIsKilled) {
   if (gpu_count() == 0) GTEST_SKIP() << "no GPU here";
-  expect_an_end_without_the_second("gpu");
+  for (const char* rank : {"1", "0"}) expect_an_end_without(rank, "gpu");
 }
 
 TEST_F(MpiRun, EndsWhenMpirunIsKilled) {

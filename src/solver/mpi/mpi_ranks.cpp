@@ -90,7 +90,7 @@ class MpiRanks : public Communicator {
   void check_others() const override {
     if (getppid() != launcher_) fail("mpirun has ended, and so does rank ", rank_);
     for (const Peer& peer : peers_)
-      if (!is_there(peer)) fail("rank ", peer.rank, " has ended, and so does the run");
+      if (!is_there(peer)) throw RankHasEnded(peer.rank);
   }
 
   bool first_has_ended() const {

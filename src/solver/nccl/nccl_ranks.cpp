@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <mutex>
 #include <string>
@@ -77,7 +78,7 @@ class NcclRanks : public Communicator {
 
   void leave() override {
     end_watch();
-    if (!failure_.empty()) throw Error(failure_);
+    if (failure_ != nullptr) std::rethrow_exception(failure_);
     settle(ncclCommFinalize(sums_), "ncclCommFinalize");
     ncclCommDestroy(sums_);
     sums_ = nullptr;
@@ -87,7 +88,7 @@ class NcclRanks : public Communicator {
  private:
   void begin(void* values, std::size_t count, ncclDataType_t type) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (!failure_.empty()) throw Error(failure_);
+    if (failure_ != nullptr) std::rethrow_exception(failure_);
     check(cudaEventRecord(event_, cudaStreamPerThread), "cudaEventRecord");
     check(cudaStreamWaitEvent(stream_, event_, 0), "cudaStreamWaitEvent");
     settle(ncclAllReduce(values, values, count, type, ncclSum, sums_, stream_), "ncclAllReduce");
@@ -114,7 +115,7 @@ class NcclRanks : public Communicator {
       } catch (const Error& error) {
         end_in_time(error.what());
         const std::lock_guard<std::mutex> lock(mutex_);
-        failure_ = error.what();
+        failure_ = std::current_exception();
         ncclCommAbort(sums_);
         sums_ = nullptr;
         return;
@@ -157,7 +158,7 @@ class NcclRanks : public Communicator {
   /// Held while NCCL is called.
   std::mutex mutex_;
   /// What the watcher has found.
-  std::string failure_;
+  std::exception_ptr failure_;
   ncclComm_t sums_ = nullptr;
   std::thread watcher_;
 };
