@@ -80,7 +80,7 @@ std::string device_of_rank(const std::string& value, const Communicator& ranks) 
 void let_first_speak(const std::exception& error, const Communicator& ranks) {
   const auto* ended = dynamic_cast<const RankHasEnded*>(&error);
   const bool says_it_of_first = ended != nullptr && ended->rank() == 0 && ranks.rank() == 1;
-  if (says_it_of_first) return;  // a first rank that was killed has said nothing
+  if (says_it_of_first) return;
   for (int waits = std::min(80, 60 + 2 * ranks.rank()); !ranks.is_first() && waits > 0; --waits) {
     if (stop_asked != 0 || first_has_ended(ranks)) std::_Exit(1);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));

@@ -29,7 +29,8 @@ void set_up_rank(const Communicator& ranks);
 /// What --device says to a rank: of "gpu", those of a machine take its GPUs in turn.
 std::string device_of_rank(const std::string& value, const Communicator& ranks);
 /// An error that all ranks come to is told by the first, whose end ends the others: they wait for
-/// that, and speak up only where it does not come.
+/// that, and speak up only where it does not come. That the first has ended is said by the second:
+/// one that was killed says nothing itself.
 void let_first_speak(const std::exception& error, const Communicator& ranks);
 
 /// Samples an iteration works on; 0 where no data layer says.

@@ -1,15 +1,17 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "vibnet/error.h"
 
 namespace vibnet {
 
-/// What calls throw where another rank has ended.
+/// What calls throw where another rank of this machine is known to have ended.
 class RankHasEnded : public Error {
  public:
-  explicit RankHasEnded(int rank);
+  explicit RankHasEnded(int rank)
+      : Error("rank " + std::to_string(rank) + " has ended, and so does the run"), rank_(rank) {}
   int rank() const { return rank_; }
 
  private:
@@ -18,7 +20,7 @@ class RankHasEnded : public Error {
 
 /// The processes ("ranks") that train one net together, each on its share of every batch. This one
 /// is a process alone, and what it does is nothing. All ranks call the same in the same order, from
-/// one thread. Where another rank has ended, calls throw RankHasEnded.
+/// one thread. Where another rank has ended, calls throw Error.
 class Communicator {
  public:
   Communicator() = default;

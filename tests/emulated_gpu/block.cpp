@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -24,12 +25,12 @@ constexpr std::size_t kStack = 128 << 10;
 
 /// With a page below that nobody may touch. Fibers are there to the end of the program.
 char* new_stack() {
-  constexpr std::size_t kPage = 4096;
+  const std::size_t page = sysconf(_SC_PAGESIZE);
   void* pages =
-      mmap(nullptr, kStack + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      mmap(nullptr, kStack + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) fault("no memory for a stack");
-  mprotect(pages, kPage, PROT_NONE);
-  return static_cast<char*>(pages) + kPage;
+  mprotect(pages, page, PROT_NONE);
+  return static_cast<char*>(pages) + page;
 }
 
 /// A place where work can be left and gone on with. swapcontext() would do, but it asks the kernel

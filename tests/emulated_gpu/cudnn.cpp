@@ -79,8 +79,8 @@ class Unfolded {
   bool fits() const {
     const std::size_t axes = window_.pads.size() + 2;
     if (x_.sizes.size() != axes || y_.sizes.size() != axes || w_.sizes.size() != axes) return false;
-    if (is_channels_last(x_.strides) != is_channels_last(w_.strides) ||
-        is_channels_last(y_.strides) != is_channels_last(w_.strides))
+    if (!(is_first(x_.strides) && is_first(y_.strides) && is_first(w_.strides)) &&
+        !(is_last(x_.strides) && is_last(y_.strides) && is_last(w_.strides)))
       return false;
     if (x_.sizes[0] != y_.sizes[0] || x_.sizes[1] != w_.sizes[1] * window_.groups ||
         y_.sizes[1] != w_.sizes[0] || w_.sizes[0] % window_.groups != 0)
@@ -146,9 +146,9 @@ class Unfolded {
  private:
   static constexpr int kOutside = -1;
 
-  static bool is_channels_last(const Sizes& strides) {
-    return strides[1] < *std::min_element(strides.begin() + 2, strides.end());
-  }
+  /// Whether channels stand first, or last; with one channel, or one place, both may be.
+  static bool is_first(const Sizes& strides) { return strides.back() == 1; }
+  static bool is_last(const Sizes& strides) { return strides[1] == 1; }
 
   /// What was there may be NaN where it is not asked for.
   static void put(float value, float beta, float* to) {

@@ -63,6 +63,7 @@ struct EmulatedComm {
     if (rank == 0) shared->count = count;
     if (!meet()) return;
     if (shared->count != count) emulated_gpu::fault("ranks sum different numbers of values");
+    if (!meet()) return;
     constexpr std::size_t kMost = kPart / sizeof(Value);
     for (std::size_t begin = 0; begin < count; begin += kMost) {
       const std::size_t values = std::min(kMost, count - begin);

@@ -6,11 +6,11 @@ set -eu
 mkdir -p "$(dirname "$2")"
 {
   echo "#line 1 \"$1\""
-  sed -E -z -e 's/__shared__ ([^;]*[ >*&])([A-Za-z0-9_]+)((\[[^]]*\])*);/static \1\2\3; emulated_gpu::begin_shared(\&\2, sizeof(\2));/g' \
+  sed -E -z -e 's/__shared__ ([^;,]*[ >*&])([A-Za-z0-9_]+)((\[[^]]*\])*);/static \1\2\3; emulated_gpu::begin_shared(\&\2, sizeof(\2));/g' \
     -e 's/([A-Za-z0-9_:]+(<[^<>;]*>)?)\s*<<<([^>;]*)>>>\(/emulated_gpu::launch(\3, [](const auto\&... given) { \1(given...); }, /g' "$1"
 } >"$2.new"
-if grep -q '<<<' "$2.new"; then
-  echo "translate.sh: $1: a launch is written as none before" >&2
+if grep -qE '<<<|__shared__' "$2.new"; then
+  echo "translate.sh: $1: a launch, or shared memory, is written as none before" >&2
   exit 1
 fi
 mv "$2.new" "$2"
