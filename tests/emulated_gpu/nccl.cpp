@@ -45,6 +45,7 @@ struct EmulatedComm {
 
   /// Waits for all ranks; false once the sums are given up.
   bool meet() {
+    if (is_aborted) return false;
     const unsigned round = shared->round;
     if (++shared->arrived == ranks) {
       shared->arrived = 0;
