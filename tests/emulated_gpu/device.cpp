@@ -25,6 +25,7 @@ constexpr std::size_t kFilled = 1 << 20;
 
 /// Memory with a page behind it that nobody may touch.
 struct Memory {
+  std::uintptr_t begin;
   void* pages;
   std::size_t page_bytes;
   std::size_t bytes;
@@ -40,10 +41,10 @@ thread_local int current = 0;
 
 std::uintptr_t address(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
 
+/// Null outside of all.
 const Memory* memory_of(const void* pointer) {
   const auto found = memories.upper_bound(address(pointer));
-  if (found == memories.end() || address(pointer) < found->first - found->second.bytes)
-    return nullptr;
+  if (found == memories.end() || address(pointer) < found->second.begin) return nullptr;
   return &found->second;
 }
 
@@ -53,10 +54,10 @@ std::size_t round_up(std::size_t bytes, std::size_t to) { return (bytes + to - 1
 
 bool is_on_device(const void* pointer, std::size_t bytes) {
   const Lock lock(device_mutex());
-  const auto found = memories.upper_bound(address(pointer));
   const Memory* memory = memory_of(pointer);
-  if (memory != nullptr && memory->device != current) fault("another device's memory");
-  return memory != nullptr && address(pointer) + bytes <= found->first;
+  if (memory == nullptr) return false;
+  if (memory->device != current) fault("another device's memory");
+  return address(pointer) + bytes <= memory->begin + memory->bytes;
 }
 
 bool is_pinned(const void* pointer) {
@@ -83,7 +84,7 @@ cudaError_t allocate(void** pointer, std::size_t bytes) {
   const std::size_t filled = std::min(bytes, kFilled);
   std::memset(*pointer, 0xff, filled);
   std::memset(end - filled, 0xff, filled);
-  memories[address(end)] = {pages, page_bytes, bytes, current};
+  memories[address(end)] = {address(*pointer), pages, page_bytes, bytes, current};
   used[current] += bytes;
   return cudaSuccess;
 }
@@ -159,14 +160,13 @@ cudaError_t cudaFree(void* pointer) {
   if (pointer == nullptr) return cudaSuccess;
   if (refuses_to_wait()) return keep(cudaErrorStreamCaptureUnsupported);
   finish_all();
-  for (auto memory = memories.upper_bound(address(pointer)); memory != memories.end();) {
-    if (memory->first - memory->second.bytes != address(pointer)) break;
-    used[memory->second.device] -= memory->second.bytes;
-    munmap(memory->second.pages, memory->second.page_bytes);
-    memories.erase(memory);
-    return cudaSuccess;
-  }
-  fault("cudaFree of what cudaMalloc has not given");
+  const Memory* memory = memory_of(pointer);
+  if (memory == nullptr || memory->begin != address(pointer))
+    fault("cudaFree of what cudaMalloc has not given");
+  used[memory->device] -= memory->bytes;
+  munmap(memory->pages, memory->page_bytes);
+  memories.erase(memory->begin + memory->bytes);
+  return cudaSuccess;
 }
 
 cudaError_t cudaFreeHost(void* pointer) {

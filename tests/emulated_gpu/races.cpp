@@ -1,7 +1,5 @@
 #include "races.h"
 
-#include <vector>
-
 // From ThreadSanitizer's runtime, where that is loaded.
 extern "C" {
 [[gnu::weak]] void* __tsan_get_current_fiber();
@@ -17,8 +15,6 @@ namespace {
 /// To go from one to the other is no reason why what the one did is there for the other.
 constexpr unsigned kNoSync = 1;
 
-std::vector<void*> of_threads;
-
 }  // namespace
 
 bool Races::are_looked_for() { return __tsan_create_fiber != nullptr; }
@@ -26,8 +22,7 @@ bool Races::are_looked_for() { return __tsan_create_fiber != nullptr; }
 void Races::begin_block(int threads) {
   if (!are_looked_for()) return;
   host_ = __tsan_get_current_fiber();
-  while (static_cast<int>(of_threads.size()) < threads)
-    of_threads.push_back(__tsan_create_fiber(0));
+  while (static_cast<int>(threads_.size()) < threads) threads_.push_back(__tsan_create_fiber(0));
   __tsan_release(&begin_);
 }
 
@@ -52,7 +47,7 @@ void Races::leave_thread() {
 }
 
 void Races::go_on_with(int thread) {
-  if (are_looked_for()) __tsan_switch_to_fiber(of_threads[thread], kNoSync);
+  if (are_looked_for()) __tsan_switch_to_fiber(threads_[thread], kNoSync);
 }
 
 void Races::come_to_barrier(int number) {

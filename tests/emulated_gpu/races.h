@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 namespace emulated_gpu {
 
 /// Tells ThreadSanitizer, where a program runs under it, which of a block's threads is at work: it
@@ -21,6 +23,8 @@ class Races {
 
  private:
   void* host_ = nullptr;
+  /// ThreadSanitizer's fibers, one for each of a block's threads.
+  std::vector<void*> threads_;
   char begin_ = 0;
   char end_ = 0;
   /// Of the barrier, and the one before, which some may not have left.

@@ -1,6 +1,5 @@
 #include "stream.h"
 
-#include <algorithm>
 #include <deque>
 #include <memory>
 #include <set>
@@ -8,6 +7,9 @@
 #include <vector>
 
 #include "block.h"
+
+using Work = std::function<void()>;
+using Works = std::vector<Work>;
 
 /// A place in a stream's work.
 struct Mark {
@@ -18,10 +20,10 @@ struct Mark {
 };
 
 struct EmulatedStream {
-  std::deque<std::function<void()>> work;
+  std::deque<Work> work;
   bool is_recording = false;
   bool is_spoilt = false;
-  std::vector<std::function<void()>> recorded;
+  Works recorded;
 };
 
 struct EmulatedEvent {
@@ -29,11 +31,11 @@ struct EmulatedEvent {
 };
 
 struct EmulatedGraph {
-  std::vector<std::function<void()>> work;
+  Works work;
 };
 
 struct EmulatedGraphExec {
-  std::shared_ptr<const std::vector<std::function<void()>>> work;
+  std::shared_ptr<const Works> work;
 };
 
 namespace emulated_gpu {
@@ -52,21 +54,19 @@ Streams& streams() {
   return *all;
 }
 
+/// The work may wait for this stream itself, so it is taken out first.
+void do_first(EmulatedStream* stream) {
+  const Work work = std::move(stream->work.front());
+  stream->work.pop_front();
+  work();
+}
+
 void work_off(EmulatedStream* stream) {
-  while (!stream->work.empty()) {
-    const std::function<void()> work = std::move(stream->work.front());
-    stream->work.pop_front();
-    work();
-  }
+  while (!stream->work.empty()) do_first(stream);
 }
 
 void work_to(const Mark& mark) {
-  std::deque<std::function<void()>>& queue = mark.stream->work;
-  while (!mark.is_passed && !queue.empty()) {
-    const std::function<void()> work = std::move(queue.front());
-    queue.pop_front();
-    work();
-  }
+  while (!mark.is_passed && !mark.stream->work.empty()) do_first(mark.stream.get());
 }
 
 std::shared_ptr<EmulatedStream> new_stream() {
@@ -243,25 +243,23 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                  unsigned long long /*flags*/) {
-  using Work = std::vector<std::function<void()>>;
-  *executable = new EmulatedGraphExec{std::make_shared<const Work>(graph->work)};
+  *executable = new EmulatedGraphExec{std::make_shared<const Works>(graph->work)};
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t graph,
                                 cudaGraphExecUpdateResultInfo* /*result*/) {
-  using Work = std::vector<std::function<void()>>;
   static bool is_refused = false;  // in turns, so that both are lived with
   is_refused = !is_refused;
   if (is_refused || executable->work->size() != graph->work.size())
     return keep(cudaErrorGraphExecUpdateFailure);
-  executable->work = std::make_shared<const Work>(graph->work);
+  executable->work = std::make_shared<const Works>(graph->work);
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   return enqueue(stream, [all = executable->work] {
-    for (const std::function<void()>& work : *all) work();
+    for (const Work& work : *all) work();
   });
 }
 
